@@ -1,0 +1,1 @@
+"""tracejit: trace Python/NumPy functions into fused native kernels."""
