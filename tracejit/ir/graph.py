@@ -1,0 +1,146 @@
+"""The graph: parameters, nodes in program order, outputs; built with interning, then not changed.
+
+Flows in:  ops, operand values, attributes, spans.
+Flows out: `Graph`, read by transforms, passes, printer and evaluator. A region is a `Graph` in a node's attributes:
+           it sees nothing of the outside but its parameters and the symbolic sizes.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tracejit.base.spans import SourceSpan
+from tracejit.base.types import ArrayType
+from tracejit.ir.attributes import attributes_key
+from tracejit.ir.op import OPS, Op
+
+
+class Value:
+    """One SSA value. Identity is equality: interning makes equal expressions the same object."""
+
+    __slots__ = ("index", "node", "type")
+
+    def __init__(self, type: ArrayType, node: Node | None, index: int):
+        self.type, self.node, self.index = type, node, index
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return self.type.shape
+
+    @property
+    def dtype(self) -> Any:
+        return self.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.type.shape)
+
+    @property
+    def span(self) -> SourceSpan | None:
+        return self.node.span if self.node is not None else None
+
+    def __repr__(self) -> str:
+        made_by = self.node.op.name if self.node is not None else "parameter"
+        return f"<{self.type} {made_by} {self.index}>"
+
+
+class Node:
+    """One applied op. Attributes hold plain data and regions; `span` is the user's expression."""
+
+    __slots__ = ("attributes", "op", "operands", "results", "span")
+
+    def __init__(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any],
+                 types: Sequence[ArrayType], span: SourceSpan | None):
+        self.op, self.operands, self.attributes, self.span = op, operands, attributes, span
+        self.results = tuple(Value(t, self, i) for i, t in enumerate(types))
+
+    @property
+    def result(self) -> Value:
+        """The only result."""
+        (value,) = self.results
+        return value
+
+    def regions(self) -> Iterator[tuple[str, Graph]]:
+        """Region attributes by name; those in a tuple as `name0`, `name1`, ..."""
+        for key, value in self.attributes.items():
+            if isinstance(value, Graph):
+                yield key, value
+            elif isinstance(value, tuple) and value and isinstance(value[0], Graph):
+                yield from ((f"{key}{i}", region) for i, region in enumerate(value))
+
+    def __repr__(self) -> str:
+        return f"<{self.op.name} {', '.join(map(str, (v.type for v in self.results)))}>"
+
+
+class Graph:
+    """Parameters, nodes in program order (operands first), outputs.
+
+    names: what parameters are called by the user, for printing only.
+    """
+
+    __slots__ = ("_interned", "names", "nodes", "outputs", "params")
+
+    def __init__(self, param_types: Iterable[ArrayType] = (), names: Sequence[str] = ()):
+        self.params: tuple[Value, ...] = tuple(Value(t, None, i) for i, t in enumerate(param_types))
+        self.names = tuple(names)
+        self.nodes: list[Node] = []
+        self.outputs: tuple[Value, ...] = ()
+        self._interned: dict[Any, Node] = {}
+
+    def add_param(self, type: ArrayType) -> Value:
+        """One more parameter, at the end."""
+        value = Value(type, None, len(self.params))
+        self.params = (*self.params, value)
+        return value
+
+    def emit(self, op: Op | str, operands: Sequence[Value] = (), attributes: dict[str, Any] | None = None,
+             span: SourceSpan | None = None) -> tuple[Value, ...]:
+        """Applies `op`; an equal node that is already here is used again. Raises TypeRuleError with `span`."""
+        op = OPS[op] if isinstance(op, str) else op
+        attributes = attributes or {}
+        if op.has_effect:
+            return self._append(op, tuple(operands), attributes, span).results
+        key = (op.name, tuple(map(id, operands)), attributes_key(attributes))
+        if (node := self._interned.get(key)) is None:
+            node = self._interned[key] = self._append(op, tuple(operands), attributes, span)
+        return node.results
+
+    def _append(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any],
+                span: SourceSpan | None) -> Node:
+        types = op.type_rule(*(v.type for v in operands), **attributes)
+        node = Node(op, operands, attributes, types, span)
+        self.nodes.append(node)
+        return node
+
+    def add(self, op: Op | str, *operands: Value, span: SourceSpan | None = None, **attributes: Any) -> Value:
+        """`emit` for an op with one result."""
+        (value,) = self.emit(op, operands, attributes, span)
+        return value
+
+    def inline(self, body: Graph, arguments: Sequence[Value]) -> tuple[Value, ...]:
+        """Copies `body` in here with `arguments` for its parameters; returns its outputs."""
+        env = dict(zip(body.params, arguments, strict=True))
+        for node in body.nodes:
+            made = self.emit(node.op, [env[v] for v in node.operands], node.attributes, node.span)
+            env.update(zip(node.results, made, strict=True))
+        return tuple(env[v] for v in body.outputs)
+
+    def users(self) -> dict[Value, list[Node]]:
+        """Who reads each value, in program order; a node that reads it twice is listed once."""
+        users: dict[Value, list[Node]] = {v: [] for v in self.params}
+        for node in self.nodes:
+            for value in dict.fromkeys(node.operands):
+                users[value].append(node)
+            users.update((v, []) for v in node.results)
+        return users
+
+    def __str__(self) -> str:
+        from tracejit.ir.printer import print_graph
+        return print_graph(self)
+
+    def __eq__(self, other: object) -> bool:
+        """Same text: same structure, ops, attributes and types. Spans and parameter names don't count."""
+        return isinstance(other, Graph) and (self is other or str(self) == str(other))
+
+    def __hash__(self) -> int:
+        return id(self) >> 4
