@@ -1,0 +1,282 @@
+"""Kernel IR: what code generation is told, and all that it is told. Backends see nothing else.
+
+Flows in:  the generators of this package.
+Flows out: `Program`: kernels and a `main` that calls them; printed by `printer`, run by `interpreter`, emitted by `cpu`.
+
+Only real scalars exist here: generators split complex numbers into two parts, and 16-bit floats appear in loads,
+stores and conversions alone. Every index and extent is an i64 expression; every loop starts at 0.
+
+Statements
+    Buffer      memory in scope until the end of the block; rank 0 and local = a mutable register
+    Loop        serial, parallel (iterations in any order, on any thread), vector (one program over lanes), unroll
+    While       before; leave unless condition; body; again
+    If Let Store Accumulate Call Fail
+Inside a vector loop statements run for every lane: local buffers are per lane, `If` and `While` mask lanes, a store
+whose index does not depend on the loop's index is an error, an `Accumulate` into such an element combines all lanes.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Union
+
+from tracejit.base.dtypes import BOOL, F64, I64, DType
+
+LoopKind = Literal["serial", "parallel", "vector", "unroll"]
+Space = Literal["global", "local", "heap"]
+
+
+@dataclass(frozen=True, slots=True)
+class Const:
+    """A number. Python ints for integer types, bool for bool, float for floats (inf and nan too)."""
+
+    value: bool | int | float
+    dtype: DType = I64
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A loop index, a `Let`, or a scalar parameter."""
+
+    name: str
+    dtype: DType = I64
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """buffer[index]; one index per axis, in elements; none for rank 0."""
+
+    buffer: str
+    index: tuple[Expr, ...]
+    dtype: DType
+
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """A scalar function of scalars.
+
+    fn: add subtract multiply divide negate fma and or xor not shift_left shift_right_logical shift_right_arithmetic
+        eq ne lt le gt ge (ordered, ne unordered; unsigned by dtype) select convert bitcast minimum maximum (integers
+        only) or an elementary function of `kernels/elementary`, or floor_divide remainder power gcd of integers.
+    dtype: of the result.
+    """
+
+    fn: str
+    args: tuple[Expr, ...]
+    dtype: DType
+
+
+Expr = Union[Const, Name, Load, Apply]
+
+
+@dataclass(frozen=True, slots=True)
+class Combine:
+    """An associative step over a tuple of states: results(left, right), with its identity.
+
+    left, right: the names that stand for the two states in `results`.
+    """
+
+    name: str
+    left: tuple[Name, ...]
+    right: tuple[Name, ...]
+    results: tuple[Expr, ...]
+    identity: tuple[Const, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """Memory. strides: in elements, None = row major without gaps.
+
+    space: `local` lives in registers or on the stack while it is small, per iteration of the parallel loop around it;
+           `heap` is allocated here and freed at the end of the block.
+    of, offset: a view of another buffer from a byte offset, instead of memory of its own.
+    """
+
+    name: str
+    dtype: DType
+    shape: tuple[Expr, ...]
+    space: Space = "local"
+    strides: tuple[Expr, ...] | None = None
+    of: str | None = None
+    offset: Expr = Const(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """for index in range(extent). work: of a parallel loop, additions-worth of all iterations together."""
+
+    index: str
+    extent: Expr
+    body: tuple[Statement, ...]
+    kind: LoopKind = "serial"
+    work: Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """Runs `before`, leaves unless `condition`, runs `body`, again. Names of `before` are known in condition and body."""
+
+    before: tuple[Statement, ...]
+    condition: Expr
+    body: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    condition: Expr
+    then: tuple[Statement, ...]
+    orelse: tuple[Statement, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Let:
+    """Names a value; assigned once, visible until the end of the block."""
+
+    name: str
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    buffer: str
+    index: tuple[Expr, ...]
+    value: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulate:
+    """buffers[index] = combine(buffers[index], values): one state buffer and one value per component."""
+
+    buffers: tuple[str, ...]
+    index: tuple[Expr, ...]
+    combine: Combine
+    values: tuple[Expr, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferRef:
+    """A buffer as an argument of `Call`, from the element at `index` on (whole without an index)."""
+
+    buffer: str
+    index: tuple[Expr, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Calls a kernel of the program, or a C symbol of the runtime (`tj_...`, BLAS) with plain C arguments.
+
+    A buffer argument passes its pointer; sizes a kernel needs are scalar arguments.
+    result: name and type of what a C symbol returns, if it is used.
+    """
+
+    function: str
+    args: tuple[Expr | BufferRef, ...]
+    result: Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fail:
+    """Leaves the program with status `site` (from 1) and payload words; allowed in `main` and in kernels that it calls,
+    outside parallel and vector loops."""
+
+    site: int
+    payload: tuple[Expr, ...] = ()
+
+
+Statement = Union[Buffer, Loop, While, If, Let, Store, Accumulate, Call, Fail]
+
+
+@dataclass(frozen=True, slots=True)
+class BufferParam:
+    """A buffer that the caller owns. written: this kernel stores to it. alone: no other parameter overlaps it."""
+
+    name: str
+    dtype: DType
+    shape: tuple[Expr, ...]
+    strides: tuple[Expr, ...] | None = None
+    written: bool = False
+    alone: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarParam:
+    name: str
+    dtype: DType
+
+
+Param = Union[BufferParam, ScalarParam]
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One function. contract: multiply and add may be fused (default precision)."""
+
+    name: str
+    params: tuple[Param, ...]
+    body: tuple[Statement, ...]
+    contract: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """Where `main` finds one parameter: word `index` of the slots or of the output pointers.
+
+    slot: the word is the scalar (floats as f64 bits, everything else as i64) or the data pointer of a buffer.
+    out: the word is the pointer of an output buffer.  slots: the buffer is the slot array itself, i64[n].
+    """
+
+    param: str
+    source: Literal["slot", "out", "slots"]
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Everything of one compiled function.
+
+    main: entry `i32 main(i64* slots, ptr* outs)`; status 0, a `Fail` site, or -1 with a Python exception set.
+    prepare: computes output sizes into slots before outputs are allocated; None if none is needed.
+    """
+
+    kernels: tuple[Kernel, ...]
+    main: Kernel
+    bindings: tuple[Binding, ...]
+    prepare: Kernel | None = None
+    prepare_bindings: tuple[Binding, ...] = ()
+
+
+TRUE, FALSE = Const(True, BOOL), Const(False, BOOL)
+ZERO, ONE = Const(0), Const(1)
+
+
+def is_zero(e: Expr) -> bool:
+    return isinstance(e, Const) and e.value == 0 and e.dtype is not F64
+
+
+
+
+
+def walk(e: Expr) -> Iterator[Expr]:
+    """`e` and everything in it, outermost first."""
+    todo = [e]
+    while todo:
+        e = todo.pop()
+        yield e
+        if isinstance(e, Apply):
+            todo.extend(reversed(e.args))
+        elif isinstance(e, Load):
+            todo.extend(reversed(e.index))
+
+
+def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
+    """Every statement of a block and of the blocks in it, in order."""
+    for s in body:
+        yield s
+        if isinstance(s, Loop):
+            yield from statements(s.body)
+        elif isinstance(s, While):
+            yield from statements(s.before)
+            yield from statements(s.body)
+        elif isinstance(s, If):
+            yield from statements(s.then)
+            yield from statements(s.orelse)
