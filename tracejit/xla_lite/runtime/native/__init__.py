@@ -1,0 +1,14 @@
+"""The native half of the run-time layer, written in a small systems language with Python's syntax.
+
+Reading order:
+    words.py       the vocabulary: memory, atomics, C functions, data
+    translate.py   Python syntax trees -> LLVM text
+    pool.py        thread pool
+    blocks.py      recycling allocator
+    arrays.py      output arrays, reference counts
+    frame.py       the tables that describe a specialisation, and the frame of one call
+    matching.py    checks of the arguments, filling the slots
+    results.py     allocation of outputs, building the result
+    entry.py       the vectorcall entry and the heap type's functions
+    host.py        what compiled code calls: signals, Python callables
+"""

@@ -1,0 +1,147 @@
+"""Output arrays in native code: fresh NumPy arrays, large ones on recycled blocks; shrinking; reference counts.
+
+Flows in:  a dtype object, dims, sizes.
+Flows out: new references to arrays; 0 with an exception set where there is no memory.
+"""
+
+from __future__ import annotations
+
+from tracejit.xla_lite.runtime.abi import (
+    ARRAY_DATA,
+    ARRAY_DESCR,
+    ARRAY_DIMS,
+    ARRAY_FLAGS,
+    ARRAY_HANDLER,
+    ARRAY_RANK,
+    ARRAY_STRIDES,
+    C_ARRAY,
+    C_CONTIGUOUS,
+    F_CONTIGUOUS,
+    IMMORTAL,
+    OB_REFCNT,
+    OWNDATA,
+)
+from tracejit.xla_lite.runtime.native.blocks import POISON, POISON_BYTE, blocks, memcpy, memset, tj_alloc, tj_free
+from tracejit.xla_lite.runtime.native.words import (
+    export,
+    external,
+    inline,
+    int32,
+    likely,
+    multiply_saturated,
+    noinline,
+    put_int32,
+    put_word,
+    static,
+    symbol,
+    unlikely,
+    word,
+)
+
+RECYCLE_FROM = 1 << 20  # smaller arrays come from NumPy, whose own caches serve them well
+HUGE_ARRAY = 1 << 47  # beyond any address space: NumPy says so in its own words
+HANDLER_CAPSULE = 0  # offset in array_settings; 0 while recycled arrays are turned off
+
+array_settings = static(8)
+PyArray_Type = symbol()
+PyArray_NewFromDescr = external("i64(i64, i64, i32, i64, i64, i64, i32, i64)")
+PyArray_UpdateFlags = external("void(i64, i32)")
+PyErr_NoMemory = external("i64()")
+_Py_Dealloc = external("void(i64)")
+
+
+@inline
+def incref(value: int) -> None:
+    """One reference more; immortal objects are not written."""
+    if IMMORTAL:
+        if likely(int32(value, OB_REFCNT) >= 0):
+            put_int32(value, OB_REFCNT, int32(value, OB_REFCNT) + 1)
+    else:
+        put_word(value, OB_REFCNT, word(value, OB_REFCNT) + 1)
+
+
+@inline
+def decref(value: int) -> None:
+    """One reference less."""
+    if IMMORTAL:
+        if likely(int32(value, OB_REFCNT) >= 0):
+            put_int32(value, OB_REFCNT, int32(value, OB_REFCNT) - 1)
+            if unlikely(int32(value, OB_REFCNT) == 0):
+                _Py_Dealloc(value)
+    else:
+        left = word(value, OB_REFCNT) - 1
+        put_word(value, OB_REFCNT, left)
+        if unlikely(left == 0):
+            _Py_Dealloc(value)
+
+
+@inline
+def drop(value: int) -> None:
+    """decref, unless it is 0."""
+    if value != 0:
+        decref(value)
+
+
+def array_bytes(item: int, rank: int, dims: int) -> int:
+    """The size of an array, saturated; negative dims are passed on to NumPy, which refuses them."""
+    total = item
+    for axis in range(rank):
+        total = multiply_saturated(total, word(dims, 8 * axis))
+    return total
+
+
+@noinline
+def recycled_array(dtype: int, rank: int, dims: int, size: int) -> int:
+    """An array which owns a recycled block: NumPy frees it through our handler, set in this array only."""
+    data = tj_alloc(size)
+    if data == 0:
+        return PyErr_NoMemory()
+    incref(dtype)
+    array = PyArray_NewFromDescr(PyArray_Type, dtype, rank, dims, 0, data, C_ARRAY, 0)
+    if array == 0:
+        tj_free(data)
+        return 0
+    capsule = word(array_settings, HANDLER_CAPSULE)
+    incref(capsule)  # the array drops it in its destructor
+    put_word(array, ARRAY_HANDLER, capsule)
+    put_int32(array, ARRAY_FLAGS, int32(array, ARRAY_FLAGS) | OWNDATA)
+    return array
+
+
+@export
+def new_array(dtype: int, item: int, rank: int, dims: int) -> int:
+    """An uninitialised C-contiguous array; `item` is the size of an element."""
+    size = array_bytes(item, rank, dims)
+    if unlikely(size >= RECYCLE_FROM) and size < HUGE_ARRAY and word(array_settings, HANDLER_CAPSULE) != 0:
+        return recycled_array(dtype, rank, dims, size)
+    incref(dtype)  # stolen by the call
+    array = PyArray_NewFromDescr(PyArray_Type, dtype, rank, dims, 0, 0, 0, 0)
+    if unlikely(word(blocks, POISON) != 0) and array != 0:
+        memset(word(array, ARRAY_DATA), POISON_BYTE, size)
+    return array
+
+
+@noinline
+def shrink_array(array: int, item: int, dims: int) -> int:
+    """The same array with smaller dims, its elements at the front; a copy where most of the memory would be wasted.
+
+    Takes over the reference; gives a new one, or 0 with an exception.
+    """
+    rank = int32(array, ARRAY_RANK)
+    held = array_bytes(item, rank, word(array, ARRAY_DIMS))
+    size = array_bytes(item, rank, dims)
+    if held >= 1 << 14 and size < held >> 1:
+        copy = new_array(word(array, ARRAY_DESCR), item, rank, dims)
+        if copy != 0:
+            memcpy(word(copy, ARRAY_DATA), word(array, ARRAY_DATA), size)
+        decref(array)
+        return copy
+    stride = item
+    for back in range(rank):
+        axis = rank - 1 - back
+        extent = word(dims, 8 * axis)
+        put_word(word(array, ARRAY_DIMS), 8 * axis, extent)
+        put_word(word(array, ARRAY_STRIDES), 8 * axis, stride)
+        stride = stride * (extent if extent > 0 else 1)
+    PyArray_UpdateFlags(array, C_CONTIGUOUS | F_CONTIGUOUS)
+    return array

@@ -1,0 +1,60 @@
+"""What compiled code calls in the interpreter, from the thread that called it (never from a chunk of a parallel job).
+
+Flows in:  calls with or without the interpreter lock.
+Flows out: 0, or non-zero with an exception set in this thread; compiled code then returns -1.
+"""
+
+from __future__ import annotations
+
+from tracejit.xla_lite.runtime.native.words import (
+    Int32,
+    call_int32,
+    clock,
+    export,
+    external,
+    likely,
+    put_word,
+    static,
+    word,
+)
+
+POLL_TICKS, NEXT_POLL, HOST_FUNCTION = 0, 64, 128
+host_state = static(24)
+
+PyGILState_Ensure = external("i32()")
+PyGILState_Release = external("void(i32)")
+PyErr_CheckSignals = external("i32()")
+PyErr_Occurred = external("i64()")
+PyEval_SaveThread = external("i64()")
+PyEval_RestoreThread = external("void(i64)")
+
+
+@export
+def tj_poll() -> Int32:
+    """Lets pending signals and other threads run, at most once in a few milliseconds; 1 if an exception is set."""
+    now = clock()
+    if likely(now - word(host_state, NEXT_POLL) < 0):
+        return 0
+    put_word(host_state, NEXT_POLL, now + word(host_state, POLL_TICKS))
+    lock = PyGILState_Ensure()
+    failed = PyErr_CheckSignals() != 0 or PyErr_Occurred() != 0
+    PyGILState_Release(lock)
+    return failed
+
+
+@export
+def tj_host_call(number: int, slots: int) -> Int32:
+    """Runs the Python callable registered as `number`; 1 if it raised."""
+    lock = PyGILState_Ensure()
+    failed = call_int32(word(host_state, HOST_FUNCTION), number, slots) != 0
+    PyGILState_Release(lock)
+    return failed
+
+
+@export
+def run_unlocked(main: int, slots: int, outs: int) -> Int32:
+    """main(slots, outs) without the interpreter lock, which the caller holds."""
+    thread = PyEval_SaveThread()
+    status = call_int32(main, slots, outs)
+    PyEval_RestoreThread(thread)
+    return status
