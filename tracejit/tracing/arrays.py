@@ -1,0 +1,429 @@
+"""`Array`: the tracer. It stands for an ndarray, a NumPy scalar, a Tensor or a Python number while tracing.
+
+Flows in:  graph values; operators, methods, indexing and NumPy calls of user and library code.
+Flows out: calls of the implementations in `NUMPY`. Nothing here knows how a NumPy function is written in ops.
+
+Mutation: an array that owns its memory holds today's graph value and a version, which counts its changes. A view holds
+its parent and two pure functions, `get` (parent -> view) and `put` (parent, new view -> new parent); reading it after
+its owner changed computes it again, writing it writes the parent.
+"""
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from tracejit.base.dims import Dim
+from tracejit.base.dtypes import BF16, DType
+from tracejit.base.errors import ConcretizationError, MutationError, TracedBoolError, UnsupportedError
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Value
+from tracejit.tracing.context import Scope, TraceContext, current
+from tracejit.tracing.implements import NUMPY, READ, UPDATE
+from tracejit.tracing.sizes import Size, sized
+from tracejit.tracing.spans import current_span
+
+ARRAY_LIKE: dict[type, Callable[[Any], Any]] = {}    # written at import by layers above: class -> its ndarray
+
+
+class View:
+    """How a view hangs on its parent. seen: the version of the owner that the view's value belongs to."""
+
+    __slots__ = ("get", "parent", "put", "seen")
+
+    def __init__(self, parent: Array, get: Callable[[Array], Array], put: Callable[[Array, Array], Array], seen: int):
+        self.parent, self.get, self.put, self.seen = parent, get, put, seen
+
+
+class Array:
+    """One traced array or scalar.
+
+    weak: `b i f c` for Python scalars, which adapt to arrays they meet (NEP 50); None for everything else.
+    kind: "numpy", "tensor" (immutable, results are Tensors) or "python".
+    boxed: a rank-0 array which is an ndarray, not a NumPy scalar.  writeable: False for read-only arrays.
+    origin: which input this is, if it is one.
+    """
+
+    __slots__ = ("_value", "boxed", "kind", "origin", "scope", "version", "view_of", "weak", "writeable")
+
+    def __init__(self, value: Value, scope: Scope, kind: str = "numpy", weak: str | None = None, boxed: bool = False):
+        self._value, self.scope, self.kind, self.weak, self.boxed = value, scope, kind, weak, boxed
+        self.version, self.writeable = 0, True
+        self.view_of: View | None = None
+        self.origin: Any = None
+
+    @property
+    def value(self) -> Value:
+        """Today's graph value."""
+        if self.view_of is not None and self.view_of.seen != (version := self.owner.version):
+            fresh = self.view_of.get(self.view_of.parent.snapshot())
+            self._value, self.scope, self.view_of.seen = fresh._value, fresh.scope, version
+        return self._value
+
+    @property
+    def owner(self) -> Array:
+        """The array whose memory this is."""
+        array = self
+        while array.view_of is not None:
+            array = array.view_of.parent
+        return array
+
+    @property
+    def is_scalar(self) -> bool:
+        """A Python number or a NumPy scalar: immutable."""
+        return not self._value.type.shape and not self.boxed
+
+    def snapshot(self) -> Array:
+        """The same content, independent of later changes."""
+        value = self.value
+        return Array(value, self.scope, self.kind, self.weak, self.boxed)
+
+    def write(self, new: Array) -> None:
+        """Replaces the whole content by `new`, an array of exactly this type."""
+        if self.view_of is not None:
+            parent = self.view_of.parent
+            parent.write(self.view_of.put(parent.snapshot(), new))
+            return
+        if self.kind != "numpy" or self.is_scalar:
+            self._refuse_write()
+        if not self.writeable:
+            raise ValueError("assignment destination is read-only")
+        assert new.type == self._value.type, f"write of {new.type} to {self._value.type}"
+        self._value, self.scope, self.version = new.value, new.scope, self.version + 1
+
+    def _refuse_write(self) -> NoReturn:
+        if self.kind == "tensor":
+            raise MutationError("a Tensor can't be changed in place", span=current_span(2), why="Tensors are immutable",
+                                fix="t = t.at[i].set(v), or pass a NumPy array")
+        raise TypeError(f"'{self.python_type.__name__}' object does not support item assignment")
+
+    # What users read
+
+    @property
+    def type(self) -> ArrayType:
+        return self._value.type
+
+    @property
+    def dtype(self) -> Any:
+        dtype: DType = self._value.type.dtype
+        return dtype if dtype is BF16 else dtype.numpy
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        return tuple([Size(n) if type(n) is Dim else n for n in self._value.type.shape])
+
+    @property
+    def ndim(self) -> int:
+        return len(self._value.type.shape)
+
+    @property
+    def size(self) -> Any:
+        return sized(self._value.type.size)
+
+    @property
+    def itemsize(self) -> int:
+        return self._value.type.dtype.bytes
+
+    @property
+    def nbytes(self) -> Any:
+        return self.size * self.itemsize
+
+    @property
+    def python_type(self) -> type:
+        """The class that Python would see here."""
+        if self.weak is not None:
+            return {"b": bool, "i": int, "f": float, "c": complex}[self.weak]
+        return np.ndarray if not self.is_scalar else self._value.type.dtype.numpy.type
+
+    @property
+    def T(self) -> Array:
+        return NUMPY[np.transpose](self)    # type: ignore[no-any-return]
+
+    @property
+    def mT(self) -> Array:
+        return NUMPY[np.matrix_transpose](self)    # type: ignore[no-any-return]
+
+    @property
+    def real(self) -> Array:
+        return NUMPY[np.real](self)    # type: ignore[no-any-return]
+
+    @property
+    def imag(self) -> Array:
+        return NUMPY[np.imag](self)    # type: ignore[no-any-return]
+
+    @real.setter
+    def real(self, value: Any) -> None:
+        self[...] = value + 1j * NUMPY[np.imag](self)
+
+    @imag.setter
+    def imag(self, value: Any) -> None:
+        self[...] = NUMPY[np.real](self) + 1j * value
+
+    @property
+    def at(self) -> At:
+        """`x.at[i].set(v)`: a changed copy."""
+        return At(self)
+
+    # Indexing
+
+    def __getitem__(self, index: Any) -> Any:
+        return NUMPY[READ](self, index)
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if self.kind != "numpy" or self.is_scalar:
+            self._refuse_write()
+        self.write(NUMPY[UPDATE](self, index, value))
+
+    def __len__(self) -> int:
+        if not self.type.shape:
+            raise TypeError(f"object of type '{self.python_type.__name__}' has no len()" if self.is_scalar
+                            else "len() of unsized object")
+        return int(self.shape[0])
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.type.shape:
+            raise TypeError(f"'{self.python_type.__name__}' object is not iterable" if self.is_scalar
+                            else "iteration over a 0-d array")
+        return iter([self[i] for i in range(int(self.shape[0]))])
+
+    def __contains__(self, item: Any) -> bool:
+        return bool(NUMPY[np.any](NUMPY[np.equal](self, item)))
+
+    # Python asks for a value
+
+    def __bool__(self) -> bool:
+        return bool(static_value(self, "bool"))
+
+    def __int__(self) -> int:
+        return int(static_value(self, "int"))
+
+    def __float__(self) -> float:
+        return float(static_value(self, "float"))
+
+    def __complex__(self) -> complex:
+        return complex(static_value(self, "complex"))
+
+    def __index__(self) -> int:
+        if self._value.type.dtype.kind not in "iub" or self._value.type.shape:
+            raise TypeError("only integer scalar arrays can be converted to a scalar index"
+                            if self.weak is None else f"'{self.python_type.__name__}' object cannot be "
+                            "interpreted as an integer")
+        return operator.index(static_value(self, "index"))
+
+    def __hash__(self) -> int:
+        if not self.is_scalar:
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        return hash(static_value(self, "hash"))
+
+    def __array__(self, *_: Any, **__: Any) -> NoReturn:
+        raise ConcretizationError(
+            f"a traced array {self.type} is needed as a NumPy array", span=current_span(2),
+            why="code that tracing can't enter asked for its content",
+            fix="call the NumPy function from your own code, or use tj.host_call for code that must run on the host")
+
+    def __repr__(self) -> str:
+        return f"Array({self.type}{', weak' if self.weak else ''})"
+
+    def __format__(self, spec: str) -> str:
+        return f"<{self.type}>"
+
+    # NumPy's protocols
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return _implementation(ufunc if method == "__call__" else (ufunc, method))(*inputs, **options)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        return _implementation(function)(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        owner = self.python_type
+        if not name.startswith("__") and hasattr(owner, name):
+            raise UnsupportedError(
+                f"{owner.__name__}.{name} is not supported in a compiled function", span=current_span(2),
+                why="it has no compiled meaning", fix="use an equal NumPy function, or do it outside of the function")
+        raise AttributeError(f"'{owner.__name__}' object has no attribute '{name}'")
+
+
+class At:
+    """`x.at[index]`, with the functional updates that JAX users know."""
+
+    __slots__ = ("array", "index")
+
+    def __init__(self, array: Array, index: Any = None):
+        self.array, self.index = array, index
+
+    def __getitem__(self, index: Any) -> At:
+        return At(self.array, index)
+
+    def _update(self, value: Any, combine: str) -> Any:
+        return NUMPY[UPDATE](self.array, self.index, value, combine)
+
+    def get(self) -> Any: return NUMPY[READ](self.array.snapshot(), self.index)
+    def set(self, value: Any) -> Any: return self._update(value, "set")
+    def add(self, value: Any) -> Any: return self._update(value, "add")
+    def subtract(self, value: Any) -> Any: return self._update(NUMPY[np.negative](value), "add")
+    def multiply(self, value: Any) -> Any: return self._update(value, "multiply")
+    def divide(self, value: Any) -> Any: return self.set(self.get() / value)
+    def power(self, value: Any) -> Any: return self.set(self.get() ** value)
+    def min(self, value: Any) -> Any: return self._update(value, "minimum")
+    def max(self, value: Any) -> Any: return self._update(value, "maximum")
+    def apply(self, function: Callable[[Any], Any]) -> Any: return self.set(function(self.get()))
+
+
+def static_value(array: Any, asked_by: str = "int") -> Any:
+    """The value of a traced scalar as a Python number, which makes the scalar inputs it depends on static.
+
+    Raises TracedBoolError or ConcretizationError if it depends on the content of an array.
+    """
+    if not isinstance(array, Array):
+        return array
+    value, context = array.value, current()
+    node = value.node
+    if node is not None and node.op.name == "constant" and not value.type.shape:
+        return _python_number(array, node.attributes["value"])
+    paths = None if array.size != 1 else _scalar_sources(context, value)
+    if paths is None:
+        raise _needs_value(array, asked_by)
+    context.concretize(paths)
+    raise AssertionError("a restart was expected")
+
+
+def _python_number(array: Array, number: Any) -> Any:
+    number = number[0] if isinstance(number, tuple) else number
+    return number if array.weak is not None else array.type.dtype.numpy.type(number)
+
+
+def _scalar_sources(context: TraceContext, value: Value) -> list[str] | None:
+    """Paths of the scalar inputs that `value` is computed from; None if anything else goes into it."""
+    pending, seen, found = [value], {value}, list[str]()
+    while pending:
+        value = pending.pop()
+        if value in context.scalars:
+            found.append(context.scalars[value])
+        elif value.node is None or value.node.op.has_effect:
+            return None
+        elif value.node.op.name == "dimension":
+            context.concrete_size(value.node.attributes["size"])
+        else:
+            pending += [v for v in value.node.operands if v not in seen]
+            seen.update(value.node.operands)
+    return found or None
+
+
+def _needs_value(array: Array, asked_by: str) -> Exception:
+    span = current_span(3)
+    if asked_by == "bool" and array.size != 1 and array.ndim:
+        return ValueError("The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()")
+    if asked_by == "bool":
+        return TracedBoolError(
+            "this condition depends on the content of a traced array", span=span,
+            why="its value is known only when the compiled function runs",
+            fix="choose with np.where(condition, x, y), or move the branch out of the function")
+    return ConcretizationError(
+        f"Python needs the value of a traced {array.type} ({asked_by})", span=span,
+        why="it is computed from array content, which is known only when the compiled function runs",
+        fix="keep it an array, or pass it as a Python number, which is then guarded")
+
+
+def _implementation(key: Any) -> Callable[..., Any]:
+    found = NUMPY.get(key)
+    if found is None:
+        name = key.__name__ if not isinstance(key, tuple) else f"{key[0].__name__}.{key[1]}"
+        module = getattr(key, "__module__", None) or "numpy"
+        raise UnsupportedError(
+            f"{module}.{name} is not supported in a compiled function", span=current_span(2),
+            why="it has no compiled meaning yet", fix="write it with supported functions, or call it outside")
+    return found
+
+
+def is_operand(array: Array, other: Any) -> bool:
+    """Whether an operator of `array` takes `other`, as ndarray's or the Python number's would."""
+    if isinstance(other, (Array, int, float, complex, np.generic, np.ndarray, Size)) or type(other) in ARRAY_LIKE:
+        return True
+    return array.weak is None and isinstance(other, (list, tuple))
+
+
+def _is_python(other: Any) -> bool:
+    return other.weak is not None if type(other) is Array else type(other) in (int, float, complex, bool, Size)
+
+
+def _binary(ufunc: Any, operation: Callable[..., Any]) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The operator and its reflection. Two Python numbers follow Python's rules, everything else NumPy's."""
+    python_key = ("python", operation)
+
+    def forward(self: Array, other: Any) -> Any:
+        if self.weak is not None and _is_python(other):
+            return NUMPY[python_key](self, other)
+        return NUMPY[ufunc](self, other) if is_operand(self, other) else NotImplemented
+
+    def reflected(self: Array, other: Any) -> Any:
+        if self.weak is not None and _is_python(other):
+            return NUMPY[python_key](other, self)
+        return NUMPY[ufunc](other, self) if is_operand(self, other) else NotImplemented
+
+    return forward, reflected
+
+
+def _in_place(ufunc: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
+    """`x += y`: changes an ndarray where it is, binds a new value for scalars and Tensors."""
+    def method(self: Array, other: Any) -> Any:
+        if self.kind != "numpy" or self.is_scalar:
+            return forward(self, other)
+        return NUMPY[ufunc](self, other, out=self) if is_operand(self, other) else NotImplemented
+    return method
+
+
+_UNARY = {"__neg__": (np.negative, operator.neg), "__pos__": (np.positive, operator.pos),
+          "__abs__": (np.absolute, operator.abs), "__invert__": (np.invert, operator.invert)}
+_BINARY = {"add": (np.add, operator.add), "sub": (np.subtract, operator.sub), "mul": (np.multiply, operator.mul),
+           "truediv": (np.true_divide, operator.truediv), "floordiv": (np.floor_divide, operator.floordiv),
+           "mod": (np.remainder, operator.mod), "pow": (np.power, operator.pow), "matmul": (np.matmul, operator.matmul),
+           "and": (np.bitwise_and, operator.and_), "or": (np.bitwise_or, operator.or_),
+           "xor": (np.bitwise_xor, operator.xor), "lshift": (np.left_shift, operator.lshift),
+           "rshift": (np.right_shift, operator.rshift), "divmod": (np.divmod, divmod)}
+_COMPARISONS = {"eq": (np.equal, operator.eq), "ne": (np.not_equal, operator.ne), "lt": (np.less, operator.lt),
+                "le": (np.less_equal, operator.le), "gt": (np.greater, operator.gt),
+                "ge": (np.greater_equal, operator.ge)}
+
+
+def _unary(ufunc: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
+    python_key = ("python", operation)
+
+    def method(self: Array) -> Any:
+        return NUMPY[ufunc if self.weak is None else python_key](self)
+    return method
+
+
+def _comparison(ufunc: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
+    forward, _ = _binary(ufunc, operation)
+
+    def method(self: Array, other: Any) -> Any:
+        if other is None and operation in (operator.eq, operator.ne):
+            return self._compare_with_none(operation)    # type: ignore[attr-defined]
+        return forward(self, other)
+    return method
+
+
+def _compare_with_none(self: Array, operation: Any) -> Any:
+    """`x == None`: elementwise False for arrays, False for scalars."""
+    unequal = operation is operator.ne
+    return unequal if self.is_scalar else NUMPY[np.full](self.shape, unequal)
+
+
+def _install_operators() -> None:
+    for name, unary in _UNARY.items():
+        setattr(Array, name, _unary(*unary))
+    for name, binary in _BINARY.items():
+        forward, reflected = _binary(*binary)
+        setattr(Array, f"__{name}__", forward)
+        setattr(Array, f"__r{name}__", reflected)
+        if name != "divmod":
+            setattr(Array, f"__i{name}__", _in_place(binary[0], forward))
+    for name, comparison in _COMPARISONS.items():
+        setattr(Array, f"__{name}__", _comparison(*comparison))
+    Array._compare_with_none = _compare_with_none
+
+
+_install_operators()

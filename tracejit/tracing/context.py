@@ -1,0 +1,207 @@
+"""The running trace of this thread: its graph and scopes, sizes, guards, decisions and notes.
+
+Flows in:  ops emitted by `building`, questions of `Size` and of tracers that Python wants the value of.
+Flows out: the graph and what must hold for it (guards); `Restart` when a decision changes what was traced before.
+"""
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracejit.base.dims import Dim, Size
+from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError
+from tracejit.base.spans import SourceSpan
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph, Value
+from tracejit.tracing.spans import current_span
+
+
+class Restart(BaseException):
+    """Thrown inside a trace after a decision was recorded: the trace starts again from its inputs."""
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What earlier attempts at this trace found out. It only grows, so the attempts end.
+
+    sizes: symbols that are replaced by an int or by another size.  static: paths of scalars whose value Python needs.
+    spans: where each of these decisions was made, for explain().
+    """
+
+    sizes: dict[str, Size] = field(default_factory=dict)
+    static: set[str] = field(default_factory=set)
+    spans: dict[str, SourceSpan | None] = field(default_factory=dict)
+
+    def resolve(self, size: Size) -> Size:
+        """The size after all replacements."""
+        while isinstance(size, Dim) and not size.symbols().isdisjoint(self.sizes):
+            size = size.substitute(self.sizes)
+        return size
+
+
+class Scope:
+    """A graph under construction: the whole trace or one region, which sees the outside only by its parameters."""
+
+    __slots__ = ("graph", "imported", "operands", "parent")
+
+    def __init__(self, graph: Graph, parent: Scope | None = None):
+        self.graph, self.parent = graph, parent
+        self.imported: dict[Value, Value] = {}
+        self.operands: list[tuple[Value, Scope]] = []
+
+    def bring(self, value: Value, home: Scope) -> Value:
+        """`value` of scope `home` as seen in here: outer values become further parameters of the region."""
+        if home is self:
+            return value
+        if (found := self.imported.get(value)) is None:
+            if self.parent is None:
+                raise InternalError("a value of another trace was used", why="a tracer was kept after its trace ended")
+            self.parent.bring(value, home)
+            found = self.imported[value] = self.graph.add_param(value.type)
+            self.operands.append((value, home))
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class SizeGuard:
+    """`left relation right` held for the traced call; a call for which it does not hold gets another trace."""
+
+    left: Size
+    relation: str
+    right: Size
+    span: SourceSpan | None = field(default=None, compare=False)
+
+
+class TraceContext:
+    """One attempt at one trace. `lift_size` makes the traced int scalar of a dimension."""
+
+    def __init__(self, decisions: Decisions, hints: dict[str, int], lift_size: Callable[[Dim], Any]):
+        self.decisions, self.hints, self.lift_size = decisions, hints, lift_size
+        self.scope = self.root = Scope(Graph([]))
+        self.size_guards: dict[SizeGuard, None] = {}
+        self.scalars: dict[Value, str] = {}     # parameters that are scalars, with their paths
+        self.objects: dict[int, tuple[Any, Any]] = {}      # by id: an object that is known here, and its tracer
+        self.capture: Callable[[Any], Any] | None = None   # makes an implicit argument of an array met by value
+        self.notes: list[str] = []
+        self.depth: dict[Any, int] = {}
+        self._fresh = 0
+
+    def emit(self, op: str, operands: Sequence[Value], attributes: dict[str, Any]) -> tuple[Value, ...]:
+        """Adds a node at the user's current line; errors of the op's type rule get that line."""
+        span = current_span(3)
+        try:
+            return self.scope.graph.emit(op, operands, attributes, span)
+        except TypeRuleError as error:
+            raise error.at(span) from None
+
+    def input(self, type: ArrayType, path: str, scalar: bool) -> Value:
+        """One more parameter of the whole trace."""
+        value = self.root.graph.add_param(type)
+        if scalar:
+            self.scalars[value] = path
+        return value
+
+    def fresh_dim(self) -> str:
+        """A new name for a size that is known only at run time."""
+        self._fresh += 1
+        return f"u{self._fresh - 1}"
+
+    def hint(self, size: Size) -> int | None:
+        """The size in the call that is traced; None if only the run will tell."""
+        if isinstance(size, int):
+            return size
+        return size.evaluate(self.hints) if self.hints.keys() >= size.symbols() else None
+
+    def guard_size(self, left: Size, relation: str, right: Size) -> None:
+        """Records what was decided by the hints."""
+        self.size_guards.setdefault(SizeGuard(left, relation, right, current_span(2)))
+
+    def equal_sizes(self, x: Size, y: Size) -> bool:
+        """Whether two different expressions are equal today; then the trace starts again with one in place of both."""
+        difference = x - y
+        if isinstance(difference, int):
+            return difference == 0
+        hint = self.hint(difference)
+        if hint is None:
+            return False
+        if hint != 0:
+            self.guard_size(x, "NE", y)
+            return False
+        for left, right in ((x, y), (y, x)):
+            name = left.as_symbol if isinstance(left, Dim) else None
+            if name is not None and not (isinstance(right, Dim) and name in right.symbols()):
+                self.decide_size(name, right)
+        self.concrete_size(difference)
+        return True
+
+    def decide_size(self, name: str, size: Size) -> None:
+        """Replaces a symbol and starts again."""
+        self.decisions.sizes[name] = size
+        self.decisions.spans[name] = current_span(2)
+        raise Restart
+
+    def concrete_size(self, size: Size) -> int:
+        """The value of a size as a Python int, which makes all its symbols static."""
+        if isinstance(size, int):
+            return size
+        if self.hint(size) is None:
+            raise ConcretizationError(
+                f"Python needs the value of the size {size} while tracing", span=current_span(2),
+                why="it depends on the data, so only the run will tell (boolean mask, nonzero, unique)",
+                fix="keep it symbolic: use it in array arithmetic or as a shape")
+        for name in size.symbols():
+            self.decisions.sizes[name] = self.hints[name]
+            self.decisions.spans[name] = current_span(2)
+        raise Restart
+
+    def concretize(self, paths: Sequence[str]) -> None:
+        """Makes scalar inputs static: the trace starts again with their values, guarded."""
+        self.decisions.static.update(paths)
+        self.decisions.spans.update(dict.fromkeys(paths, current_span(2)))
+        raise Restart
+
+
+class _Thread(threading.local):
+    context: TraceContext | None = None
+
+
+_thread = _Thread()    # written by `running` alone; one trace per thread
+
+
+def active() -> TraceContext | None:
+    """The trace that this thread is in."""
+    return _thread.context
+
+
+def current() -> TraceContext:
+    """The trace that this thread is in; InternalError if there is none."""
+    context = _thread.context
+    if context is None:
+        raise InternalError("a tracer was used outside of its trace",
+                            why="a value of a traced call was kept in a place that tracing can't see",
+                            fix="return the value from the function instead")
+    return context
+
+
+@contextmanager
+def running(context: TraceContext | None) -> Iterator[TraceContext | None]:
+    """Makes `context` this thread's trace for the block; None suspends tracing."""
+    before, _thread.context = _thread.context, context
+    try:
+        yield context
+    finally:
+        _thread.context = before
+
+
+@contextmanager
+def inside(scope: Scope) -> Iterator[Scope]:
+    """Ops of the block go to `scope`, a region of the scope before."""
+    context = current()
+    before, context.scope = context.scope, scope
+    try:
+        yield scope
+    finally:
+        context.scope = before

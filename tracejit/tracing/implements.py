@@ -1,0 +1,39 @@
+"""The table of NumPy functions: what each NumPy callable, builtin and array method means on tracers.
+
+Flows in:  implementations, declared with `@implements(np.add)` by the NumPy front end while it is imported.
+Flows out: `NUMPY`, looked up by operators, methods, NumPy's protocols and converted call sites.
+"""
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# Keys: NumPy callables, builtins (abs, sum, len, ...), pairs such as (np.add, "reduce") for methods of ufuncs, texts
+# such as "ndarray.astype" for methods of arrays without a function, and the two keys of indexing below.
+NUMPY: dict[Any, Callable[..., Any]] = {}    # written by `implements` while the front end is imported
+
+# READ(x, index) -> Array: `x[index]`; basic indexing of a mutable array makes a `building.view`.
+READ = operator.getitem
+# UPDATE(x, index, value, combine="set") -> Array: `x` with some elements replaced; pure, nothing is mutated.
+# combine: set add multiply minimum maximum; duplicates in an index accumulate, as `np.add.at` does.
+UPDATE = operator.setitem
+
+
+def implements(*keys: Any) -> Callable[[F], F]:
+    """Declares the decorated function as the meaning of each key."""
+    def declare(function: F) -> F:
+        for key in keys:
+            NUMPY[key] = function
+        return function
+    return declare
+
+
+def implementation(key: Any) -> Callable[..., Any] | None:
+    """The meaning of a callable on tracers; None if there is none (or the key can't be hashed)."""
+    try:
+        return NUMPY.get(key)
+    except TypeError:
+        return None
