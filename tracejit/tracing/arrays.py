@@ -87,13 +87,14 @@ class Array:
             parent.write(self.view_of.put(parent.snapshot(), new))
             return
         if self.kind != "numpy" or self.is_scalar:
-            self._refuse_write()
+            self.refuse_write()
         if not self.writeable:
             raise ValueError("assignment destination is read-only")
         assert new.type == self._value.type, f"write of {new.type} to {self._value.type}"
         self._value, self.scope, self.version = new.value, new.scope, self.version + 1
 
-    def _refuse_write(self) -> NoReturn:
+    def refuse_write(self) -> NoReturn:
+        """The error for an assignment to something immutable."""
         if self.kind == "tensor":
             raise MutationError("a Tensor can't be changed in place", span=current_span(2), why="Tensors are immutable",
                                 fix="t = t.at[i].set(v), or pass a NumPy array")
@@ -173,7 +174,7 @@ class Array:
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if self.kind != "numpy" or self.is_scalar:
-            self._refuse_write()
+            self.refuse_write()
         self.write(NUMPY[UPDATE](self, index, value))
 
     def __len__(self) -> int:

@@ -332,11 +332,17 @@ def view(x: Array, get: Callable[[Array], Array], put: Callable[[Array, Array], 
     return result
 
 
-def write(x: Array, new: Any) -> None:
-    """`x[...] = new`: converts and broadcasts `new` to the type of `x`, then replaces the content of `x`."""
+def write(x: Array, index: Any, new: Any) -> None:
+    """`x[index] = new`: converts and broadcasts `new`, then changes the content of `x`, also through views.
+
+    index: `Ellipsis` for the whole of `x`.
+    """
     if x.kind != "numpy" or x.is_scalar:
-        x._refuse_write()
-    x.write(broadcast_to(convert(new, x.type.dtype), x.type.shape))
+        x.refuse_write()
+    if index is Ellipsis:
+        x.write(broadcast_to(convert(new, x.type.dtype), x.type.shape))
+    else:
+        x[index] = new
 
 
 def unsupported_value(x: Any, what: str) -> ConcretizationError:

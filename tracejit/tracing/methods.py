@@ -42,17 +42,17 @@ def transpose(self: Array, *axes: Any) -> Any:
 
 def fill(self: Array, value: Any) -> None:
     """Every element becomes `value`."""
-    write(self, value)
+    write(self, ..., value)
 
 
 def sort(self: Array, axis: int = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
     """Sorts in place."""
-    write(self, NUMPY[np.sort](self.snapshot(), axis=axis))
+    write(self, ..., NUMPY[np.sort](self.snapshot(), axis=axis))
 
 
 def partition(self: Array, kth: Any, axis: int = -1, kind: Any = None, order: Any = None) -> None:
     """In place; a sorted array is partitioned everywhere."""
-    write(self, NUMPY[np.partition](self.snapshot(), kth, axis=axis))
+    write(self, ..., NUMPY[np.partition](self.snapshot(), kth, axis=axis))
 
 
 def item(self: Array, *index: Any) -> Any:
@@ -101,7 +101,7 @@ def flat(self: Array) -> Any:
 
 def set_flat(self: Array, value: Any) -> None:
     """`x.flat = v` repeats v as often as needed."""
-    write(self, NUMPY[np.resize](lift(value), shape_of(self.shape)))
+    write(self, ..., NUMPY[np.resize](lift(value), shape_of(self.shape)))
 
 
 def _install() -> None:
