@@ -1,0 +1,29 @@
+"""AutoGraph: Python source to Python source whose operators come from a namespace that it is given.
+
+    f = tracejit.autograph.convert(fn)          # runs on plain NumPy with the same results
+    print(tracejit.autograph.to_source(fn))     # what the converted code looks like
+
+Reading order:
+    namespace    the operators that converted code calls, and the scope of its outer names
+    parse        a live function's tree, with true line numbers, checked against the code that runs
+    mangling     private names of classes
+    scopes       where each name lives
+    rewriting    the walk and the nodes that all families share
+    names        globals, builtins, closure cells
+    attributes   loads of attributes and items
+    assignments  everything that stores
+    calls        calls
+    conditions   truth: tests, and, or, not, comparisons, assert
+    convert      the families joined: one function's tree rewritten
+    load         converted trees as live functions
+    policy       which code is the user's
+    plain        the namespace of plain Python
+    frames       from a frame to the user's expression; folded tracebacks
+    entry        `convert` and `to_source`
+"""
+from tracejit.autograph.entry import convert, to_source
+from tracejit.autograph.frames import fold_traceback, span_of_frame
+from tracejit.autograph.namespace import Namespace, Scope
+from tracejit.autograph.plain import PlainNamespace
+
+__all__ = ["Namespace", "PlainNamespace", "Scope", "convert", "fold_traceback", "span_of_frame", "to_source"]

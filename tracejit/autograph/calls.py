@@ -1,0 +1,47 @@
+"""Calls.
+
+Flows in:  `f(a, *b, k=c)`.
+Flows out: `ag.call(f, a, *b, k=c)`. Builtins that read the caller's frame are called where they stand; the namespace
+           is asked before (`ag.frame_function`), and `locals()` loses the names that conversion added.
+"""
+from __future__ import annotations
+
+import ast
+
+from tracejit.autograph.rewriting import Rewriter, locate_start, operator, operator_function
+from tracejit.autograph.scopes import Place
+
+FRAME_FUNCTIONS = frozenset({"eval", "exec", "globals", "locals", "vars", "dir"})
+LISTS_LOCALS = frozenset({"locals", "vars", "dir"})
+
+
+class CallRewriter(Rewriter):
+    """Contract: afterwards the namespace sees every call, except `super()`."""
+
+    def visit_Call(self, node: ast.Call) -> ast.expr:
+        builtin = self.frame_function(node)
+        node.args = [self.visit(a) for a in node.args]
+        for keyword in node.keywords:
+            keyword.value = self.visit(keyword.value)
+        if builtin == "super":
+            return node
+        if builtin:
+            return self.call_in_frame(node, builtin)
+        node.args.insert(0, self.visit(node.func))
+        node.func = operator_function("call", node)
+        return node
+
+    def frame_function(self, node: ast.Call) -> str:
+        """The name of the builtin if it reads the caller's frame."""
+        func = node.func
+        if not isinstance(func, ast.Name) or self.context.place(func) is not Place.GLOBAL:
+            return ""
+        no_arguments = not node.args and not node.keywords
+        if func.id == "super":
+            return "super" if no_arguments else ""
+        needs_frame = func.id in FRAME_FUNCTIONS and (no_arguments or func.id not in LISTS_LOCALS)
+        return func.id if needs_frame else ""
+
+    def call_in_frame(self, node: ast.Call, builtin: str) -> ast.expr:
+        node.func = operator("frame_function", node.func, locate_start(node.func, node.func))
+        return operator("user_names", node, node) if builtin in LISTS_LOCALS else node

@@ -1,0 +1,88 @@
+"""Truth: tests of statements and comprehensions, `and`, `or`, `not`, chained comparisons, `a if c else b`, `assert`.
+
+Flows in:  expressions whose truth Python would ask for.
+Flows out: `ag.condition(test)` for tests; `ag.and_(a, lambda: b)` and the like, which keep Python's laziness.
+           Where a lambda would change the meaning (`:=` or `yield` inside, the body of a class) the expression stays
+           and the value's own `__bool__` answers.
+"""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from tracejit.autograph.rewriting import Rewriter, constant, locate, operator, statement, thunk
+
+_COMPARISONS: dict[type, str] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+    ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}
+_KEEPS_ITS_SCOPE = (ast.NamedExpr, ast.Yield, ast.YieldFrom)
+
+
+class ConditionRewriter(Rewriter):
+    """Contract: afterwards no test of the user's asks for truth except through the namespace, as far as said above."""
+
+    def test(self, node: ast.expr) -> ast.expr:
+        return operator("condition", node, self.visit(node))
+
+    def visit_If(self, node: Any) -> Any:
+        node.test = self.test(node.test)
+        node.body = self.statements(node.body)
+        node.orelse = self.statements(node.orelse) if node.orelse else []
+        return node
+
+    visit_While = visit_If
+
+    def visit_comprehension(self, node: ast.comprehension) -> ast.comprehension:
+        node.iter = self.visit(node.iter)
+        node.ifs = [self.test(c) for c in node.ifs]
+        return node
+
+    def guarded(self, node: ast.match_case) -> ast.match_case:
+        """The case with its guard, which was visited before, as a test."""
+        node.guard = operator("condition", node.guard, node.guard) if node.guard is not None else None
+        return node
+
+    def may_wait(self, *nodes: ast.expr) -> bool:
+        """Whether the expressions may be evaluated in a lambda."""
+        return not self.context.in_class and not any(
+            isinstance(inner, _KEEPS_ITS_SCOPE) for node in nodes for inner in ast.walk(node))
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
+        lazy = self.may_wait(*node.values[1:])
+        values = [self.visit(v) for v in node.values]
+        if not lazy:
+            node.values = values
+            return node
+        name = "and_" if isinstance(node.op, ast.And) else "or_"
+        return operator(name, node, values[0], *map(thunk, values[1:]))
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
+        node.operand = self.visit(node.operand)
+        return operator("not_", node, node.operand) if isinstance(node.op, ast.Not) else node
+
+    def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
+        lazy = self.may_wait(node.body, node.orelse)
+        body, orelse = self.visit(node.body), self.visit(node.orelse)
+        if lazy:
+            return operator("if_expression", node, self.visit(node.test), thunk(body), thunk(orelse))
+        node.test, node.body, node.orelse = self.test(node.test), body, orelse
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> ast.expr:
+        """`a < b < c` is `ag.compare(("<", "<"), a, b, lambda: c)`; a single comparison is an operator of its own."""
+        lazy = len(node.ops) > 1 and self.may_wait(*node.comparators[1:])
+        node.left = self.visit(node.left)
+        node.comparators = [self.visit(c) for c in node.comparators]
+        if not lazy:
+            return node
+        signs: list[ast.expr] = [constant(_COMPARISONS[type(op)], node) for op in node.ops]
+        operators = locate(ast.Tuple(signs, ast.Load()), node)
+        return operator("compare", node, operators, node.left, node.comparators[0],
+                        *map(thunk, node.comparators[1:]))
+
+    def visit_Assert(self, node: ast.Assert) -> ast.stmt:
+        if node.msg is not None and not self.may_wait(node.msg):
+            node.test, node.msg = self.test(node.test), self.visit(node.msg)
+            return node
+        message = [] if node.msg is None else [thunk(self.visit(node.msg))]
+        return statement(operator("assert_", node, self.visit(node.test), *message), node)

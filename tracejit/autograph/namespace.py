@@ -1,0 +1,110 @@
+"""What converted code calls: the protocol that plain Python and tracing implement.
+
+Flows in:  converted code, which reaches its namespace through a closure cell of its own.
+Flows out: `Namespace` (the operators) and `Scope` (where a converted function's outer names live).
+
+Operators may ask for the user's line with `frames.span_of_frame(sys._getframe())`; it costs nothing when not asked.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CellType, FunctionType
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scope:
+    """The globals and closure cells of one live function. Functions inside it share its scope.
+
+    function: the user's own, unconverted.  cells: its closure, by name.
+    """
+
+    function: FunctionType
+    cells: dict[str, CellType]
+
+    @property
+    def globals(self) -> dict[str, Any]:
+        return self.function.__globals__
+
+    @property
+    def builtins(self) -> dict[str, Any]:
+        """The builtins that this function sees."""
+        found: dict[str, Any] = getattr(self.function, "__builtins__")    # noqa: B009
+        return found
+
+
+class Namespace(Protocol):
+    """The operators of converted code, each with Python's own meaning for Python values.
+
+    Thunks (`Callable[[], Any]`) keep laziness: Python calls them only where it would evaluate the expression.
+    """
+
+    def slice(self, start: Any, stop: Any, step: Any = None, /) -> Any:
+        """`start:stop:step` inside an index."""
+
+    def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """`fn(*args, **kwargs)`. User code that is called this way is converted; library code is called as it is."""
+
+    def frame_function(self, fn: Any, /) -> Any:
+        """`fn`, one of eval, exec, globals, locals, vars, dir, which the converted code calls itself right after."""
+
+    def user_names(self, names: Any, /) -> Any:
+        """The result of `locals()`, `vars()` or `dir()` without the names that conversion added."""
+
+    def load_global(self, scope: Scope, name: str, /) -> Any:
+        """The global or builtin `name`. Raises NameError."""
+
+    def store_global(self, scope: Scope, name: str, value: Any, /) -> Any:
+        """`name = value` under `global name`. Returns `value`."""
+
+    def delete_global(self, scope: Scope, name: str, /) -> None:
+        """`del name` under `global name`."""
+
+    def load_free(self, scope: Scope, name: str, /) -> Any:
+        """The content of the closure cell `name`. Raises NameError when it is empty."""
+
+    def store_free(self, scope: Scope, name: str, value: Any, /) -> Any:
+        """`name = value` under `nonlocal name`. Returns `value`."""
+
+    def delete_free(self, scope: Scope, name: str, /) -> None:
+        """`del name` under `nonlocal name`."""
+
+    def load_attribute(self, obj: Any, name: str, /) -> Any:
+        """`obj.name`; also the function part of `obj.name(...)`."""
+
+    def store_attribute(self, value: Any, obj: Any, name: str, /) -> None:
+        """`obj.name = value`. Python evaluates the value first, hence the order."""
+
+    def delete_attribute(self, obj: Any, name: str, /) -> None:
+        """`del obj.name`."""
+
+    def load_item(self, obj: Any, index: Any, /) -> Any:
+        """`obj[index]`."""
+
+    def store_item(self, value: Any, obj: Any, index: Any, /) -> None:
+        """`obj[index] = value`. Python evaluates the value first, hence the order."""
+
+    def delete_item(self, obj: Any, index: Any, /) -> None:
+        """`del obj[index]`."""
+
+    def condition(self, value: Any, /) -> bool:
+        """The truth of a test of `if`, `while`, a comprehension, a case guard, or an expression that kept its form."""
+
+    def not_(self, value: Any, /) -> Any:
+        """`not value`."""
+
+    def and_(self, first: Any, /, *rest: Callable[[], Any]) -> Any:
+        """`first and rest[0]() and ...`."""
+
+    def or_(self, first: Any, /, *rest: Callable[[], Any]) -> Any:
+        """`first or rest[0]() or ...`."""
+
+    def compare(self, signs: tuple[str, ...], left: Any, right: Any, /, *rest: Callable[[], Any]) -> Any:
+        """`left signs[0] right signs[1] rest[0]() ...`, at least two signs."""
+
+    def if_expression(self, test: Any, body: Callable[[], Any], orelse: Callable[[], Any], /) -> Any:
+        """`body() if test else orelse()`."""
+
+    def assert_(self, test: Any, message: Callable[[], Any] | None = None, /) -> None:
+        """`assert test, message()`."""

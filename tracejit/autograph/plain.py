@@ -1,0 +1,168 @@
+"""The namespace of plain Python: converted functions run on NumPy with the results of the original.
+
+Flows in:  the operators' operands.
+Flows out: what Python itself would do; functions that are called are converted as well. Base class of other namespaces.
+"""
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from tracejit.autograph import load, policy
+from tracejit.autograph.namespace import Scope
+from tracejit.base.errors import SourceUnavailableError
+
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+    "==": operator.eq, "!=": operator.ne, "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
+    "is": operator.is_, "is not": operator.is_not,
+    "in": lambda left, right: left in right, "not in": lambda left, right: left not in right}
+
+
+class PlainNamespace:
+    """Implements `Namespace`. packages: installed packages whose code counts as the user's."""
+
+    slice = slice
+
+    def __init__(self, packages: frozenset[str] = policy.NO_PACKAGES) -> None:
+        self.packages = packages
+
+    def converted(self, function: FunctionType) -> Callable[..., Any]:
+        """`function` with this namespace; as it is if its source can't be read."""
+        try:
+            return load.convert_function(function, self)
+        except SourceUnavailableError:
+            return function
+
+    def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        callee = policy.resolve(fn, self.packages)
+        if callee is not None:
+            return self.converted(callee.function)(*callee.args, *args, **{**callee.kwargs, **kwargs})
+        if fn.__class__ is type and (init := policy.constructor(fn, self.packages)) is not None:
+            return self.construct(fn, init, args, kwargs)
+        if _is_higher_order(fn):
+            args = tuple(map(self.convert_argument, args))
+            kwargs = {name: self.convert_argument(value) for name, value in kwargs.items()}
+        return fn(*args, **kwargs)
+
+    def construct(self, cls: type, init: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """`cls(*args, **kwargs)` with a converted `__init__`."""
+        made: Any = object.__new__(cls)
+        self.converted(init)(made, *args, **kwargs)
+        return made
+
+    def convert_argument(self, value: Any) -> Any:
+        """A function that a builtin like `map` will call."""
+        callee = policy.resolve(value, self.packages) if callable(value) else None
+        if callee is None:
+            return value
+        function = self.converted(callee.function)
+        if not callee.args and not callee.kwargs:
+            return function
+        return lambda *args, **kwargs: function(*callee.args, *args, **{**callee.kwargs, **kwargs})
+
+    def frame_function(self, fn: Any, /) -> Any:
+        return fn
+
+    def user_names(self, names: Any, /) -> Any:
+        kept = [name for name in names if "!" not in name]
+        return {name: names[name] for name in kept} if isinstance(names, dict) else kept
+
+    def load_global(self, scope: Scope, name: str, /) -> Any:
+        try:
+            return scope.globals[name]
+        except KeyError:
+            if name in scope.builtins:
+                return scope.builtins[name]
+            raise NameError(f"name {name!r} is not defined", name=name) from None
+
+    def store_global(self, scope: Scope, name: str, value: Any, /) -> Any:
+        scope.globals[name] = value
+        return value
+
+    def delete_global(self, scope: Scope, name: str, /) -> None:
+        if name not in scope.globals:
+            raise NameError(f"name {name!r} is not defined", name=name)
+        del scope.globals[name]
+
+    def load_free(self, scope: Scope, name: str, /) -> Any:
+        try:
+            return scope.cells[name].cell_contents
+        except ValueError:
+            raise NameError(f"cannot access free variable {name!r} where it is not associated with a value in "
+                            "enclosing scope", name=name) from None
+
+    def store_free(self, scope: Scope, name: str, value: Any, /) -> Any:
+        scope.cells[name].cell_contents = value
+        return value
+
+    def delete_free(self, scope: Scope, name: str, /) -> None:
+        self.load_free(scope, name)
+        del scope.cells[name].cell_contents
+
+    def load_attribute(self, obj: Any, name: str, /) -> Any:
+        getter = policy.property_getter(obj, name, self.packages)
+        return getattr(obj, name) if getter is None else self.converted(getter)(obj)
+
+    def store_attribute(self, value: Any, obj: Any, name: str, /) -> None:
+        setter = policy.property_setter(obj, name, self.packages)
+        if setter is None:
+            setattr(obj, name, value)
+        else:
+            self.converted(setter)(obj, value)
+
+    def delete_attribute(self, obj: Any, name: str, /) -> None:
+        delattr(obj, name)
+
+    def load_item(self, obj: Any, index: Any, /) -> Any:
+        return obj[index]
+
+    def store_item(self, value: Any, obj: Any, index: Any, /) -> None:
+        obj[index] = value
+
+    def delete_item(self, obj: Any, index: Any, /) -> None:
+        del obj[index]
+
+    def condition(self, value: Any, /) -> bool:
+        return bool(value)
+
+    def not_(self, value: Any, /) -> Any:
+        return not self.condition(value)
+
+    def and_(self, first: Any, /, *rest: Callable[[], Any]) -> Any:
+        for following in rest:
+            if not self.condition(first):
+                return first
+            first = following()
+        return first
+
+    def or_(self, first: Any, /, *rest: Callable[[], Any]) -> Any:
+        for following in rest:
+            if self.condition(first):
+                return first
+            first = following()
+        return first
+
+    def compare(self, signs: tuple[str, ...], left: Any, right: Any, /, *rest: Callable[[], Any]) -> Any:
+        result = COMPARISONS[signs[0]](left, right)
+        for sign, following in zip(signs[1:], rest, strict=True):
+            if not self.condition(result):
+                return result
+            left, right = right, following()
+            result = COMPARISONS[sign](left, right)
+        return result
+
+    def if_expression(self, test: Any, body: Callable[[], Any], orelse: Callable[[], Any], /) -> Any:
+        return body() if self.condition(test) else orelse()
+
+    def assert_(self, test: Any, message: Callable[[], Any] | None = None, /) -> None:
+        if not self.condition(test):
+            raise AssertionError(*(() if message is None else (message(),)))
+
+
+def _is_higher_order(fn: Any) -> bool:
+    try:
+        return fn in policy.HIGHER_ORDER
+    except TypeError:
+        return False

@@ -1,0 +1,153 @@
+"""The walk that every family of rewriting shares, and the nodes that they build.
+
+Flows in:  a tree whose names are resolved (`Context`).
+Flows out: `Rewriter`: one walk, handlers `visit_<Node>` from the families; every new node sits where the user's node
+           sat, so that the frame of converted code names the user's own line and columns.
+"""
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+from tracejit.autograph.scopes import Place, Resolution
+from tracejit.base.errors import UnsupportedError
+from tracejit.base.spans import SourceSpan
+
+# No identifier has an exclamation mark, so these names can't collide with the user's.
+NAMESPACE = "ag!"
+SCOPE = "scope!"
+
+Handler = Callable[[Any], Any]
+Located = ast.expr | ast.stmt
+
+_NEVER_HOLDS_CODE = frozenset({"ctx", "op", "ops", "annotation", "returns", "type_comment", "type_params", "pattern"})
+_FIELDS: dict[type, tuple[str, ...]] = {    # written here, at import
+    cls: tuple(f for f in cls._fields if f not in _NEVER_HOLDS_CODE)
+    for cls in vars(ast).values() if isinstance(cls, type) and issubclass(cls, ast.AST)
+} | dict.fromkeys((ast.Name, ast.Constant, ast.Pass, ast.Break, ast.Continue, ast.Global, ast.Nonlocal, ast.alias), ())
+
+
+@dataclass(slots=True)
+class Context:
+    """What all rewriting of one function shares. in_class: the walk is directly in the body of a class."""
+
+    file: str
+    names: Resolution
+    in_class: bool = False
+    temporaries: int = field(default=0)
+
+    def fresh(self, stem: str) -> str:
+        """A new local name that no user can write."""
+        self.temporaries += 1
+        return f"{stem}!{self.temporaries}"
+
+    def place(self, node: ast.AST) -> Place:
+        return self.names.places.get(node, Place.LOCAL)
+
+    def is_local_name(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and self.place(node) is Place.LOCAL
+
+    def span(self, node: Any) -> SourceSpan:
+        """Columns of `node` are in bytes; they differ from characters only on lines that are not ASCII."""
+        return SourceSpan(self.file, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+
+    def refuse(self, node: Any, message: str, why: str, fix: str) -> NoReturn:
+        raise UnsupportedError(message, span=self.span(node), why=why, fix=fix)
+
+
+class Rewriter:
+    """Walks a tree once and replaces nodes in place. A statement's handler may return a list of statements."""
+
+    def __init__(self, context: Context) -> None:
+        self.context = context
+        self._handlers: dict[type, Handler] = {
+            getattr(ast, name[6:]): getattr(self, name) for name in dir(self)
+            if name.startswith("visit_") and hasattr(ast, name[6:])}
+
+    def visit(self, node: Any) -> Any:
+        handler = self._handlers.get(node.__class__)
+        return self.children(node) if handler is None else handler(node)
+
+    def children(self, node: Any) -> Any:
+        """Visits what is below `node`."""
+        for name in _FIELDS[node.__class__]:
+            value = getattr(node, name, None)
+            if value.__class__ is list:
+                if value and isinstance(value[0], ast.stmt):
+                    setattr(node, name, self.statements(value))
+                else:
+                    value[:] = [self.visit(v) if isinstance(v, ast.AST) else v for v in value]
+            elif isinstance(value, ast.AST):
+                setattr(node, name, self.visit(value))
+        return node
+
+    def statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        """Visits a block. A block that loses all its statements becomes `pass`."""
+        result: list[ast.stmt] = []
+        for statement in body:
+            made = self.visit(statement)
+            if made.__class__ is list:
+                result += made
+            else:
+                result.append(made)
+        return result or [locate(ast.Pass(), body[0])]
+
+
+def locate(new: Any, old: Any) -> Any:
+    """Gives a new node the place of the user's node."""
+    new.lineno, new.col_offset = old.lineno, old.col_offset
+    new.end_lineno, new.end_col_offset = old.end_lineno, old.end_col_offset
+    return new
+
+
+def locate_start(new: Any, old: Any) -> Any:
+    """As `locate`, on the first line alone. CPython moves a call to the line where the callee's name ends."""
+    new.lineno = new.end_lineno = old.lineno
+    new.col_offset = new.end_col_offset = old.col_offset
+    return new
+
+
+def load(name: str, at: Any) -> ast.Name:
+    made: ast.Name = locate_start(ast.Name(name, ast.Load()), at)
+    return made
+
+
+def store(name: str, at: Any) -> ast.Name:
+    made: ast.Name = locate(ast.Name(name, ast.Store()), at)
+    return made
+
+
+def constant(value: Any, at: Any) -> ast.Constant:
+    made: ast.Constant = locate_start(ast.Constant(value), at)
+    return made
+
+
+def operator_function(name: str, at: Any) -> ast.expr:
+    """The expression `ag.<name>`."""
+    made: ast.expr = locate_start(ast.Attribute(load(NAMESPACE, at), name, ast.Load()), at)
+    return made
+
+
+def operator(name: str, at: Any, *args: ast.expr) -> ast.Call:
+    """The expression `ag.<name>(*args)`."""
+    made: ast.Call = locate(ast.Call(operator_function(name, at), list(args), []), at)
+    return made
+
+
+def thunk(body: ast.expr) -> ast.expr:
+    """The expression `lambda: body`."""
+    no_arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
+    made: ast.expr = locate(ast.Lambda(no_arguments, body), body)
+    return made
+
+
+def assign(target: ast.expr, value: ast.expr, at: Any) -> ast.stmt:
+    made: ast.stmt = locate(ast.Assign([target], value), at)
+    return made
+
+
+def statement(value: ast.expr, at: Any) -> ast.stmt:
+    made: ast.stmt = locate(ast.Expr(value), at)
+    return made

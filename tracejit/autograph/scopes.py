@@ -1,0 +1,205 @@
+"""Where each name of a function lives, by Python's scoping rules.
+
+Flows in:  the tree of one function and the names of its closure cells.
+Flows out: `Resolution`: which names (and statements that bind names) reach outside the function.
+"""
+from __future__ import annotations
+
+import ast
+import enum
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+class Place(enum.Enum):
+    """LOCAL: bound in the function or in a function that encloses the name and is converted with it."""
+
+    LOCAL = "local"
+    FREE = "free"
+    GLOBAL = "global"
+
+
+@dataclass(slots=True)
+class Resolution:
+    """places: nodes whose name is not local; absent means local.
+
+    outer_bindings: for statements that bind names otherwise than by a `Name` node (def, class, import, except,
+    match case), the names which `global` or `nonlocal` sends outside.  outer_declared: the same for declarations.
+    """
+
+    places: dict[ast.AST, Place] = field(default_factory=dict)
+    outer_bindings: dict[ast.AST, list[tuple[str, Place]]] = field(default_factory=dict)
+    class_bindings: list[Any] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class _Scope:
+    parent: _Scope | None
+    is_class: bool = False
+    is_comprehension: bool = False
+    bound: set[str] = field(default_factory=set)
+    globals: set[str] = field(default_factory=set)
+    nonlocals: set[str] = field(default_factory=set)
+    resolved: dict[str, Place] = field(default_factory=dict)
+
+
+def resolve_names(root: ast.FunctionDef, free: Iterable[str]) -> Resolution:
+    """Places of all names in the body of `root`; `free` are the names of its closure cells."""
+    collector = _Collector()
+    collector.function(root, _Scope(None))
+    result, cells = Resolution(), frozenset(free)
+    for node, name, scope in collector.uses:
+        if (place := _resolve(scope, name, cells)) is not Place.LOCAL:
+            result.places[node] = place
+    for node, names, scope in collector.bindings:
+        outer: list[tuple[str, Place]] = [(n, p) for n in names if (p := _resolve(scope, n, cells)) is not Place.LOCAL]
+        if outer:
+            result.outer_bindings[node] = outer
+    result.class_bindings = collector.class_declarations
+    return result
+
+
+def _resolve(scope: _Scope, name: str, cells: frozenset[str]) -> Place:
+    place = scope.resolved.get(name)
+    if place is None:
+        place = scope.resolved[name] = _look_up(scope, name, cells)
+    return place
+
+
+def _look_up(scope: _Scope, name: str, cells: frozenset[str]) -> Place:
+    if name in scope.globals:
+        return Place.GLOBAL
+    if name in scope.bound and name not in scope.nonlocals:
+        return Place.LOCAL
+    parent = scope.parent
+    while parent is not None and parent.is_class:
+        parent = parent.parent
+    if parent is not None:
+        return _resolve(parent, name, cells)
+    return Place.FREE if name in cells else Place.GLOBAL
+
+
+class _Collector:
+    """One walk: which scope each name is used in, and what each scope binds."""
+
+    def __init__(self) -> None:
+        self.uses: list[tuple[ast.AST, str, _Scope]] = []
+        self.bindings: list[tuple[ast.AST, list[str], _Scope]] = []
+        self.class_declarations: list[Any] = []
+        self.handlers: dict[type, Callable[[Any, _Scope], None]] = {
+            ast.Name: self.name, ast.FunctionDef: self.inner_function, ast.AsyncFunctionDef: self.inner_function,
+            ast.Lambda: self.inner_lambda, ast.ClassDef: self.class_body, ast.Global: self.declared_global,
+            ast.Nonlocal: self.declared_nonlocal, ast.NamedExpr: self.named, ast.Import: self.imported,
+            ast.ImportFrom: self.imported, ast.ExceptHandler: self.handler, ast.match_case: self.case,
+            ast.ListComp: self.comprehension, ast.SetComp: self.comprehension, ast.DictComp: self.comprehension,
+            ast.GeneratorExp: self.comprehension, ast.Constant: self.nothing}
+
+    def walk(self, node: Any, scope: _Scope) -> None:
+        handler = self.handlers.get(node.__class__)
+        if handler is not None:
+            handler(node, scope)
+        else:
+            self.children(node, scope)
+
+    def children(self, node: Any, scope: _Scope) -> None:
+        for name in node._fields:
+            value = getattr(node, name, None)
+            if value.__class__ is list:
+                self.each(value, scope)
+            elif isinstance(value, ast.AST) and name != "annotation" and name != "ctx":
+                self.walk(value, scope)
+
+    def each(self, nodes: Iterable[Any], scope: _Scope) -> None:
+        for node in nodes:
+            if isinstance(node, ast.AST):
+                self.walk(node, scope)
+
+    def nothing(self, node: ast.AST, scope: _Scope) -> None:
+        """Constants hold no names."""
+
+    def name(self, node: ast.Name, scope: _Scope) -> None:
+        self.uses.append((node, node.id, scope))
+        if node.ctx.__class__ is not ast.Load:
+            scope.bound.add(node.id)
+
+    def named(self, node: ast.NamedExpr, scope: _Scope) -> None:
+        """`:=` in a comprehension binds in the function around it."""
+        home = scope
+        while home.is_comprehension and home.parent is not None:
+            home = home.parent
+        self.name(node.target, home)
+        self.walk(node.value, scope)
+
+    def bind(self, node: ast.AST, names: list[str], scope: _Scope) -> None:
+        scope.bound.update(names)
+        self.bindings.append((node, names, scope))
+
+    def inner_function(self, node: Any, scope: _Scope) -> None:
+        self.bind(node, [node.name], scope)
+        self.each([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults], scope)
+        self.function(node, _Scope(scope))
+
+    def inner_lambda(self, node: ast.Lambda, scope: _Scope) -> None:
+        self.each([*node.args.defaults, *node.args.kw_defaults], scope)
+        inner = _Scope(scope, bound=argument_names(node.args))
+        self.walk(node.body, inner)
+
+    def function(self, node: Any, inner: _Scope) -> None:
+        inner.bound |= argument_names(node.args)
+        inner.bound |= {p.name for p in getattr(node, "type_params", ())}
+        self.each(node.body, inner)
+
+    def class_body(self, node: ast.ClassDef, scope: _Scope) -> None:
+        self.bind(node, [node.name], scope)
+        self.each([*node.decorator_list, *node.bases, *node.keywords], scope)
+        self.each(node.body, _Scope(scope, is_class=True))
+
+    def comprehension(self, node: Any, scope: _Scope) -> None:
+        """The first iterable belongs to the scope around."""
+        self.walk(node.generators[0].iter, scope)
+        inner = _Scope(scope, is_comprehension=True)
+        for i, generator in enumerate(node.generators):
+            self.walk(generator.target, inner)
+            if i:
+                self.walk(generator.iter, inner)
+            self.each(generator.ifs, inner)
+        self.each([node.key, node.value] if isinstance(node, ast.DictComp) else [node.elt], inner)
+
+    def declared_global(self, node: ast.Global, scope: _Scope) -> None:
+        scope.globals.update(node.names)
+        self.declared(node, scope)
+
+    def declared_nonlocal(self, node: ast.Nonlocal, scope: _Scope) -> None:
+        scope.nonlocals.update(node.names)
+        self.declared(node, scope)
+
+    def declared(self, node: Any, scope: _Scope) -> None:
+        self.bindings.append((node, list(node.names), scope))
+        if scope.is_class:
+            self.class_declarations.append(node)
+
+    def imported(self, node: Any, scope: _Scope) -> None:
+        self.bind(node, [alias.asname or alias.name.split(".")[0] for alias in node.names], scope)
+
+    def handler(self, node: ast.ExceptHandler, scope: _Scope) -> None:
+        if node.name:
+            self.bind(node, [node.name], scope)
+        self.each([node.type, *node.body], scope)
+
+    def case(self, node: ast.match_case, scope: _Scope) -> None:
+        self.bind(node, captured_names(node.pattern), scope)
+        self.each([node.pattern, node.guard, *node.body], scope)
+
+
+def argument_names(args: ast.arguments) -> set[str]:
+    """Names of all parameters, `*args` and `**kwargs` included."""
+    stars = [a for a in (args.vararg, args.kwarg) if a is not None]
+    return {a.arg for a in (*args.posonlyargs, *args.args, *args.kwonlyargs, *stars)}
+
+
+def captured_names(pattern: ast.pattern) -> list[str]:
+    """Names that a pattern of `match` binds."""
+    fields = {ast.MatchAs: "name", ast.MatchStar: "name", ast.MatchMapping: "rest"}
+    found = [getattr(n, fields[type(n)]) for n in ast.walk(pattern) if type(n) in fields]
+    return [name for name in found if name]
