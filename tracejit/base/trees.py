@@ -148,7 +148,7 @@ def _leaves_like(structure: TreeDef, tree: Any) -> list[Any]:
 
 def _build_dataclass(cls: type, names: Sequence[str], children: Sequence[Any]) -> Any:
     """Sets fields without running __init__, so that fields with init=False and frozen classes work."""
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     for name, child in zip(names, children, strict=True):
         object.__setattr__(made, name, child)
     return made

@@ -46,7 +46,7 @@ def read_attribute(node: ast.expr) -> Any:
         case ast.Tuple(elts=items):
             return tuple(map(read_attribute, items))
         case ast.Subscript(value=ast.Name()):
-            return ArrayType.parse(ast.unparse(node))
+            return ArrayType.parse(ast.unparse(node).replace("[()]", "[]"))
         case ast.Name(id="inf" | "nan" as name):
             return float(name)
         case ast.Name(id=name) if name in DTYPES:

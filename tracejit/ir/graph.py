@@ -45,14 +45,18 @@ class Value:
 
 
 class Node:
-    """One applied op. Attributes hold plain data and regions; `span` is the user's expression."""
+    """One applied op. Attributes hold plain data and regions; `span` is the user's expression.
 
-    __slots__ = ("attributes", "op", "operands", "results", "span")
+    has_effect: the op, or a node of a region, keeps its place in program order and is never merged or dropped.
+    """
+
+    __slots__ = ("attributes", "has_effect", "op", "operands", "results", "span")
 
     def __init__(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any],
                  types: Sequence[ArrayType], span: SourceSpan | None):
         self.op, self.operands, self.attributes, self.span = op, operands, attributes, span
         self.results = tuple(Value(t, self, i) for i, t in enumerate(types))
+        self.has_effect = op.has_effect or (op.kind == "control" and regions_have_effect(attributes))
 
     @property
     def result(self) -> Value:
@@ -70,6 +74,15 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<{self.op.name} {', '.join(map(str, (v.type for v in self.results)))}>"
+
+
+def regions_have_effect(attributes: dict[str, Any]) -> bool:
+    """Whether a region in `attributes` holds a node with an effect."""
+    for value in attributes.values():
+        for region in value if isinstance(value, tuple) else (value,):
+            if isinstance(region, Graph) and any(node.has_effect for node in region.nodes):
+                return True
+    return False
 
 
 class Graph:
@@ -98,7 +111,7 @@ class Graph:
         """Applies `op`; an equal node that is already here is used again. Raises TypeRuleError with `span`."""
         op = OPS[op] if isinstance(op, str) else op
         attributes = attributes or {}
-        if op.has_effect:
+        if op.has_effect or (op.kind == "control" and regions_have_effect(attributes)):
             return self._append(op, tuple(operands), attributes, span).results
         key = (op.name, tuple(map(id, operands)), attributes_key(attributes))
         if (node := self._interned.get(key)) is None:

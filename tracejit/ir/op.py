@@ -5,7 +5,7 @@ Flows out: `OPS`, which printer, parser, evaluator, transforms and lowering look
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,8 @@ class Op:
     numpy(*arrays, **attributes) -> array, or a tuple for several results: the meaning. Regions arrive as callables;
         sizes arrive as ints; each array has exactly the dtype of its type.
     lower: what the kind asks for; see `tracejit/ops/declare.py`.
-    cases: operand types and attributes that the generated tests start from.
+    cases(full=False) -> operand types and attributes that the generated tests start from; made when asked for,
+        so that importing the table stays quick.
     domain: where test inputs of float operands are drawn from, one pair for all or one per operand.
     has_effect: keeps its place in program order, is never merged, moved or dropped.
     cost: rough work per element in units of one addition; engines inline what is cheap.
@@ -37,7 +38,7 @@ class Op:
     type_rule: Callable[..., Sequence[ArrayType]]
     numpy: Callable[..., Any]
     lower: Any = None
-    cases: Sequence[Case] = ()
+    cases: Callable[..., Iterable[Case]] = lambda full=False: ()
     domain: Any = (-3.0, 3.0)
     has_effect: bool = False
     cost: int = 1

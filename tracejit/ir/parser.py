@@ -16,12 +16,14 @@ from tracejit.ir.op import OPS
 from tracejit.ir.verifier import verify
 
 _TYPED = re.compile(r"(%\d+): (\w+\[[^\]]*\])")
+# What is not Python: comments, value names, scalar types. Strings are matched first, so that they stay as they are.
+_FOREIGN = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*"|\#.*|%\d+|\w+\[\]""")
 _REGION = re.compile(r"(\w+?)(\d*) = (graph\(.*)")
 
 
 def parse_graph(text: str) -> Graph:
     """`parse_graph(str(g)) == g`. Comments after `#` are skipped. Raises ValueError for anything unreadable."""
-    lines = [s for line in text.splitlines() if (s := line.split("#")[0].strip())]
+    lines = [s for line in text.splitlines() if (s := _FOREIGN.sub(_without_comment, line).strip())]
     reader = _Reader(lines)
     graph = reader.graph(reader.take())
     if reader.at != len(lines):
@@ -61,10 +63,10 @@ class _Reader:
         if name not in OPS:
             raise ValueError(f"unknown op {name!r} in {line!r}")
         try:
-            call = ast.parse(f"op({arguments.replace('%', '_')}", mode="eval").body
+            call = ast.parse(f"op({_FOREIGN.sub(_as_python, arguments)}", mode="eval").body
             assert isinstance(call, ast.Call)
             attributes: dict[str, Any] = {k.arg or "": read_attribute(k.value) for k in call.keywords}
-            operands = [_lookup(env, ast.unparse(a).replace("_", "%"), line) for a in call.args]
+            operands = [_lookup(env, f"%{ast.unparse(a)[1:]}", line) for a in call.args]
         except (SyntaxError, AssertionError) as e:
             raise ValueError(f"can't read {line!r}: {e}") from None
         self.regions(attributes)
@@ -77,6 +79,16 @@ class _Reader:
             key, number, header = match.groups()
             region = self.graph(header)
             attributes[key] = (*attributes.get(key, ()), region) if number else region
+
+
+def _without_comment(match: re.Match[str]) -> str:
+    return "" if match[0].startswith("#") else match[0]
+
+
+def _as_python(match: re.Match[str]) -> str:
+    """`%3` as `_3`, `f32[]` as `f32[()]`."""
+    text = match[0]
+    return f"_{text[1:]}" if text.startswith("%") else f"{text[:-2]}[()]" if text.endswith("[]") else text
 
 
 def _lookup(env: dict[str, Value], name: str, line: str) -> Value:

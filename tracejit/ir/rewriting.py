@@ -15,7 +15,7 @@ Replacement = Callable[[Graph, Node, list[Value]], Sequence[Value] | None]
 
 def live_nodes(graph: Graph) -> set[Node]:
     """Nodes that outputs or effects need."""
-    live = {n for n in graph.nodes if n.op.has_effect}
+    live = {n for n in graph.nodes if n.has_effect}
     live.update(v.node for v in graph.outputs if v.node is not None)
     for node in reversed(graph.nodes):
         if node in live:

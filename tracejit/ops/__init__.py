@@ -1,0 +1,37 @@
+"""What every op is, one statement each: type rule, meaning in NumPy, lowering facts.
+
+Reading order:
+    declare       the vocabulary: the kinds of op, and what `Op.lower` holds for each
+    scalars       the builder that scalar code is written against
+    references    meanings that NumPy has no function for
+    arithmetic    add, divide, compare, select, convert, ...
+    elementary    exponential, sine, power, erf, ...
+    bitwise       and, or, shifts, gcd, ...
+    complexes     complex formulas of elementary functions
+    reductions    reduce_sum, reduce_argmax, ...
+    cumulative    cumulative_sum, ...
+    views         reshape, transpose, slice, pad, concatenate, ...
+    indexing      gather, scatter, dynamic_slice, dynamic_update_slice
+    contractions  dot_general
+    library       sort, compact_indices, searchsorted
+    control       while, for, case, fusion
+    effects       bind_dim, assert, print, host_call
+    sources       constant, iota, dimension
+"""
+from tracejit.ops import (
+    arithmetic,
+    bitwise,
+    contractions,
+    control,
+    cumulative,
+    effects,
+    elementary,
+    indexing,
+    library,
+    reductions,
+    sources,
+    views,
+)
+
+__all__ = ["arithmetic", "bitwise", "contractions", "control", "cumulative", "effects", "elementary",
+           "indexing", "library", "reductions", "sources", "views"]

@@ -1,0 +1,157 @@
+"""Arithmetic, comparison, selection and conversion, element by element.
+
+Flows in:  the vocabulary of `declare`.
+Flows out: ops of kind `pointwise`.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracejit.base.dtypes import BOOL, F32, F64, I32, DType
+from tracejit.ops.complexes import complex_power, complex_sign, modulus
+from tracejit.ops.declare import ANY, BOOLEAN, COMPLEX, FLOAT, INEXACT, NUMBER, REAL, pointwise
+from tracejit.ops.scalars import is_nan, less, like, maximum, minimum
+
+Array = NDArray[Any]
+SINGLE_OR_DOUBLE = frozenset({F32, F64})
+
+
+def _abs(b: Any, x: Any) -> Any:
+    if x.dtype.is_complex:
+        return modulus(b, x)
+    if x.dtype.is_float:
+        return b.call("abs", x)
+    return b.select(b.compare("LT", x, like(b, 0, x)), b.negate(x), x) if x.dtype.is_signed else x
+
+
+def _sign(b: Any, x: Any) -> Any:
+    """-1, 0 or 1 (never -0.0); NaN of NaN; x / |x| for complex numbers."""
+    if x.dtype.is_complex:
+        return complex_sign(b, x)
+    zero, one = like(b, 0, x), like(b, 1, x)
+    if not x.dtype.is_signed:
+        return b.select(b.compare("NE", x, zero), one, zero)
+    positive, negative = b.compare("GT", x, zero), b.compare("LT", x, zero)
+    neither = b.select(b.compare("EQ", x, zero), zero, x)
+    return b.select(positive, one, b.select(negative, like(b, -1, x), neither))
+
+
+def _power(b: Any, x: Any, y: Any) -> Any:
+    if x.dtype.is_complex:
+        return complex_power(b, x, y)
+    return b.call("pow" if x.dtype.is_float else "power", x, y)
+
+
+def _fmod(b: Any, x: Any, y: Any) -> Any:
+    """C's remainder, with the sign of x; from Python's, which has the sign of y, for integers."""
+    if x.dtype.is_float:
+        return b.call("fmod", x, y)
+    r = b.call("remainder", x, y)
+    if not x.dtype.is_signed:
+        return r
+    zero = like(b, 0, x)
+    signs_differ = b.compare("LT", b.xor(x, y), zero)
+    return b.select(b.and_(signs_differ, b.compare("NE", r, zero)), b.subtract(r, y), r)
+
+
+def _compare(b: Any, x: Any, y: Any, direction: str) -> Any:
+    if not x.dtype.is_complex or direction in ("EQ", "NE"):
+        return b.compare(direction, x, y)
+    x, y = (y, x) if direction[0] == "G" else (x, y)
+    return less(b, x, y, or_equal=direction[1] == "E")
+
+
+def _convert(x: Array, dtype: DType) -> Array:
+    """Complex to real drops the imaginary part, as NumPy does with a warning."""
+    x = np.asarray(x)
+    if x.dtype.kind == "c" and not dtype.is_complex:
+        return x != 0 if dtype is BOOL else x.real.astype(dtype.numpy)
+    return x.astype(dtype.numpy)
+
+
+def _complex(re: Array, im: Array) -> Array:
+    """Both parts as they are: re + 1j * im would turn an infinite im into NaN."""
+    out = np.empty(np.shape(re), np.result_type(re, np.complex64))
+    out.real, out.imag = re, im
+    return out
+
+
+negate = pointwise("negate", dtypes=[NUMBER], numpy=np.negative, scalar=lambda b, x: b.negate(x))
+abs_ = pointwise("abs", dtypes=[NUMBER], numpy=np.abs, scalar=_abs, result=lambda x: x.real, ulps=2.0)
+sign = pointwise("sign", dtypes=[NUMBER], numpy=np.sign, scalar=_sign, cost=2)
+floor = pointwise("floor", dtypes=[FLOAT], numpy=np.floor, scalar=lambda b, x: b.call("floor", x))
+ceil = pointwise("ceil", dtypes=[FLOAT], numpy=np.ceil, scalar=lambda b, x: b.call("ceil", x))
+trunc = pointwise("trunc", dtypes=[FLOAT], numpy=np.trunc, scalar=lambda b, x: b.call("trunc", x))
+round_nearest_even = pointwise(
+    "round_nearest_even", dtypes=[INEXACT], numpy=np.rint,
+    scalar=lambda b, x: (b.complex(b.call("rint", b.real(x)), b.call("rint", b.imag(x))) if x.dtype.is_complex
+                         else b.call("rint", x)))
+
+add = pointwise("add", dtypes=[NUMBER, NUMBER], numpy=np.add, scalar=lambda b, x, y: b.add(x, y))
+subtract = pointwise("subtract", dtypes=[NUMBER, NUMBER], numpy=np.subtract, scalar=lambda b, x, y: b.subtract(x, y))
+multiply = pointwise("multiply", dtypes=[NUMBER, NUMBER], numpy=np.multiply, scalar=lambda b, x, y: b.multiply(x, y))
+divide = pointwise("divide", dtypes=[INEXACT, INEXACT], numpy=np.divide, scalar=lambda b, x, y: b.divide(x, y),
+                   cost=5)
+# Integers: x // 0 = 0 and x % 0 = 0, and the least integer // -1 is itself, as NumPy has it.
+floor_divide = pointwise("floor_divide", dtypes=[REAL, REAL], numpy=np.floor_divide,
+                         scalar=lambda b, x, y: b.call("floor_divide", x, y), cost=15)
+remainder = pointwise("remainder", dtypes=[REAL, REAL], numpy=np.remainder,
+                      scalar=lambda b, x, y: b.call("remainder", x, y), cost=15)
+fmod = pointwise("fmod", dtypes=[REAL, REAL], numpy=np.fmod, scalar=_fmod, cost=15)
+# Integers to negative powers: NumPy raises ValueError, and so do front ends; compiled code gives 0, or +-1 for x = +-1.
+power = pointwise("power", dtypes=[NUMBER, NUMBER], numpy=np.power, scalar=_power, domain=((0.25, 3.0), (0.0, 3.0)),
+                  exact=False, cost=40)
+maximum_ = pointwise("maximum", dtypes=[ANY, ANY], numpy=np.maximum, scalar=maximum)
+minimum_ = pointwise("minimum", dtypes=[ANY, ANY], numpy=np.minimum, scalar=minimum)
+
+copysign = pointwise("copysign", dtypes=[FLOAT, FLOAT], numpy=np.copysign,
+                     scalar=lambda b, x, y: b.call("copysign", x, y))
+next_after = pointwise("next_after", dtypes=[SINGLE_OR_DOUBLE, SINGLE_OR_DOUBLE], numpy=np.nextafter,
+                       scalar=lambda b, x, y: b.call("nextafter", x, y), cost=6)
+ldexp = pointwise("ldexp", dtypes=[FLOAT, frozenset({I32})], numpy=np.ldexp, result=lambda x, n: x,
+                  scalar=lambda b, x, n: b.call("ldexp", x, n), cost=4)
+
+DIRECTIONS = {"EQ": np.equal, "NE": np.not_equal, "LT": np.less, "LE": np.less_equal, "GT": np.greater,
+              "GE": np.greater_equal}
+compare = pointwise("compare", dtypes=[ANY, ANY], attributes=[{"direction": d} for d in DIRECTIONS],
+                    numpy=lambda x, y, direction: DIRECTIONS[direction](x, y),
+                    result=lambda x, y, direction: BOOL, scalar=_compare)
+select = pointwise("select", dtypes=[BOOLEAN, ANY, ANY], numpy=lambda pred, x, y: np.where(pred, x, y),
+                   scalar=lambda b, pred, x, y: b.select(pred, x, y))
+
+is_nan_ = pointwise("is_nan", dtypes=[INEXACT], numpy=np.isnan, result=lambda x: BOOL, scalar=is_nan)
+is_inf = pointwise("is_inf", dtypes=[INEXACT], numpy=np.isinf, result=lambda x: BOOL,
+                   scalar=lambda b, x: _any_part(b, x, _is_infinite))
+is_finite = pointwise("is_finite", dtypes=[INEXACT], numpy=np.isfinite, result=lambda x: BOOL,
+                      scalar=lambda b, x: b.not_(_any_part(b, x, _is_not_finite)))
+signbit = pointwise("signbit", dtypes=[FLOAT], numpy=np.signbit, result=lambda x: BOOL,
+                    scalar=lambda b, x: b.compare("LT", b.call("copysign", like(b, 1, x), x), like(b, 0, x)))
+
+
+def _any_part(b: Any, x: Any, claim: Any) -> Any:
+    """`claim` of a real number; of either part of a complex number."""
+    return b.or_(claim(b, b.real(x)), claim(b, b.imag(x))) if x.dtype.is_complex else claim(b, x)
+
+
+def _is_infinite(b: Any, x: Any) -> Any:
+    return b.compare("EQ", b.call("abs", x), like(b, float("inf"), x))
+
+
+def _is_not_finite(b: Any, x: Any) -> Any:
+    return b.not_(b.compare("LT", b.call("abs", x), like(b, float("inf"), x)))
+
+
+CONVERT_TO: tuple[dict[str, DType], ...] = tuple({"dtype": d} for d in sorted(ANY, key=lambda d: d.name))
+convert = pointwise("convert", dtypes=[ANY], attributes=CONVERT_TO, numpy=_convert, result=lambda x, dtype: dtype,
+                    scalar=lambda b, x, dtype: b.convert(x, dtype.compute), domain=(0.0, 60.0))
+
+complex_ = pointwise("complex", dtypes=[SINGLE_OR_DOUBLE, SINGLE_OR_DOUBLE],
+                     numpy=_complex, result=lambda re, im: DType.parse(f"c{2 * re.bits}"),
+                     scalar=lambda b, re, im: b.complex(re, im))
+real = pointwise("real", dtypes=[COMPLEX], numpy=np.real, result=lambda x: x.real, scalar=lambda b, x: b.real(x))
+imag = pointwise("imag", dtypes=[COMPLEX], numpy=np.imag, result=lambda x: x.real, scalar=lambda b, x: b.imag(x))
+conjugate = pointwise("conjugate", dtypes=[COMPLEX], numpy=np.conjugate,
+                      scalar=lambda b, x: b.complex(b.real(x), b.negate(b.imag(x))))

@@ -1,0 +1,74 @@
+"""Ops that act on the world or bind a run-time size; they keep their place in program order.
+
+Flows in:  the vocabulary of `declare`; Python functions for `host_call`.
+Flows out: ops of kind `effect`, and `host_function`, which names a Python function for `host_call`.
+"""
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracejit.base.dtypes import BOOL, I64
+from tracejit.base.errors import TypeRuleError
+from tracejit.base.types import ArrayType
+from tracejit.ops.declare import declare, refuse
+
+Array = NDArray[Any]
+HOST_FUNCTIONS: dict[str, Callable[..., Any]] = {}    # written by host_function while user code is traced
+
+
+def host_function(name: str, function: Callable[..., Any]) -> None:
+    """Makes `function` what `host_call(..., name=name)` runs. A later one of the same name replaces it."""
+    HOST_FUNCTIONS[name] = function
+
+
+def _bind_dim_type(n: ArrayType, *, dim: str) -> list[ArrayType]:
+    if n != ArrayType(I64):
+        refuse(TypeRuleError, "bind_dim", [n], "a size is an i64[]", "convert it to int64")
+    return [n]
+
+
+bind_dim = declare("effect", "bind_dim", type_rule=_bind_dim_type, numpy=lambda n, dim: n, has_effect=True)
+
+
+def _assert_type(*types: ArrayType, exception: str, message: str) -> list[ArrayType]:
+    if not types or any(t.shape != () for t in types) or types[0].dtype is not BOOL:
+        refuse(TypeRuleError, "assert", types, "it takes a bool[] and scalars for the message", "reduce arrays first")
+    return []
+
+
+def _assert(pred: Array, *values: Array, exception: str, message: str) -> tuple[()]:
+    if not pred:
+        raise getattr(builtins, exception)(_formatted(message, values))
+    return ()
+
+
+def _formatted(text: str, values: tuple[Array, ...]) -> str:
+    """Arrays as NumPy prints them, scalars as Python prints them."""
+    return text.format(*(v.item() if np.ndim(v) == 0 else v for v in map(np.asarray, values)))
+
+
+# exception: the name of a builtin exception.
+assert_ = declare("effect", "assert", type_rule=_assert_type, numpy=_assert, has_effect=True)
+
+
+def _print(*values: Array, text: str, end: str) -> tuple[()]:
+    print(_formatted(text, values), end=end)
+    return ()
+
+
+print_ = declare("effect", "print", type_rule=lambda *types, text, end: [], numpy=_print, has_effect=True)
+
+
+def _host_call(*operands: Array, name: str, types: tuple[ArrayType, ...]) -> tuple[Array, ...]:
+    results = HOST_FUNCTIONS[name](*operands)
+    results = results if isinstance(results, (tuple, list)) else (results,) if types else ()
+    return tuple(np.asarray(r, t.dtype.numpy) for r, t in zip(results, types, strict=True))
+
+
+host_call = declare("effect", "host_call", type_rule=lambda *operands, name, types: list(types), numpy=_host_call,
+                    has_effect=True)

@@ -1,0 +1,223 @@
+"""Reading and writing elements whose place is data.
+
+Flows in:  the vocabulary of `declare`.
+Flows out: ops of kind `gather` and `scatter`. Index operands are i32 or i64 arrays.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracejit.base.dims import Size
+from tracejit.base.dtypes import F64, I32, I64
+from tracejit.base.errors import DtypeError, ShapeError, TypeRuleError
+from tracejit.base.types import ArrayType
+from tracejit.ir.op import Case
+from tracejit.ops.declare import (
+    ANY,
+    BITS,
+    NUMBER,
+    GatherRule,
+    Index,
+    ScatterRule,
+    declare,
+    refuse,
+    require_axes,
+)
+from tracejit.ops.scalars import maximum, minimum
+
+Array = NDArray[Any]
+Shape = tuple[Size, ...]
+Axes = tuple[int, ...]
+
+
+def _index_shape(op: str, types: Sequence[ArrayType], indices: Sequence[ArrayType], axes: Axes) -> Shape:
+    """The one shape of all indices."""
+    require_axes(op, types[0], axes)
+    if not indices or len(indices) != len(axes):
+        refuse(TypeRuleError, op, types, f"axes={axes} need {len(axes)} index operands, at least one",
+               "give one index array per indexed axis")
+    for t in indices:
+        if t.dtype is not I64 and t.dtype is not I32:
+            refuse(DtypeError, op, types, f"indices are {t.dtype}", "convert them to int64")
+        if t.shape != indices[0].shape:
+            refuse(ShapeError, op, types, "indices must have one shape", "broadcast them first")
+    return indices[0].shape
+
+
+def _others(shape: Shape, axes: Axes) -> Shape:
+    return tuple(n for i, n in enumerate(shape) if i not in axes)
+
+
+def _scatter_index(front: Sequence[Any], rest: Sequence[Any], axes: Axes) -> Index:
+    """`front` at `axes`, `rest` at the other axes in order."""
+    at, others = dict(zip(axes, front)), iter(rest)
+    return tuple(at[a] if a in at else next(others) for a in range(len(front) + len(rest)))
+
+
+def _typed(cases: Callable[[], Iterator[tuple[str, dict[str, Any]]]]) -> Callable[..., Iterator[Case]]:
+    """Cases in f64 from text with `T` for the element type; then the first case in every dtype."""
+    def drawn(full: bool = False) -> Iterator[Case]:
+        dtypes = sorted(ANY, key=lambda d: (d is not F64, d.name))
+        for n, (text, attributes) in enumerate(cases()):
+            for dtype in dtypes if full or n == 0 else dtypes[:1]:
+                yield tuple(ArrayType.parse(t.replace("T", dtype.name)) for t in text.split()), attributes
+
+    return drawn
+
+
+# ---- gather ----------------------------------------------------------------------------------------------------
+
+
+def _gather_type(x: ArrayType, *indices: ArrayType, axes: Axes) -> list[ArrayType]:
+    shape = _index_shape("gather", [x, *indices], indices, axes)
+    return [ArrayType(x.dtype, shape + _others(x.shape, axes))]
+
+
+def _gather(x: Array, *indices: Array, axes: Axes) -> Array:
+    front = np.moveaxis(x, axes, range(len(axes)))
+    at = tuple(np.clip(i, 0, max(n - 1, 0)) for i, n in zip(indices, front.shape))
+    return np.asarray(front[at])
+
+
+def _gather_index(index: Index, read: Callable[[int, Index], Any], source: Shape, *, axes: Axes) -> Index:
+    rank = len(index) - (len(source) - len(axes))
+    at, rest = index[:rank], index[rank:]
+    return _scatter_index([read(k, at) for k in range(len(axes))], rest, axes)
+
+
+gather = declare("gather", "gather", type_rule=_gather_type, numpy=_gather, cost=3, domain=(-2, 6),
+                 lower=GatherRule(_gather_index, lambda source, axes: tuple(source[a] - 1 for a in axes)),
+                 cases=_typed(lambda: iter([
+                     ("T[4,3] i64[2]", {"axes": (0,)}), ("T[4,3] i64[2,2]", {"axes": (1,)}),
+                     ("T[4,3] i64[5] i64[5]", {"axes": (0, 1)}), ("T[2,4,3] i32[2] i32[2]", {"axes": (0, 2)}),
+                     ("T[4] i64[]", {"axes": (0,)}), ("T[4,3] i64[0]", {"axes": (0,)}),
+                     ("T[4,0] i64[2]", {"axes": (0,)})])))
+
+
+def _require_starts(op: str, types: Sequence[ArrayType], starts: Sequence[ArrayType]) -> None:
+    if len(starts) != types[0].rank or any(s.shape != () or s.dtype not in (I32, I64) for s in starts):
+        refuse(TypeRuleError, op, types, f"it needs {types[0].rank} starts of type i64[]", "give one start per axis")
+
+
+def _require_fit(op: str, types: Sequence[ArrayType], sizes: Shape) -> None:
+    if len(sizes) != types[0].rank or any(isinstance(s, int) and isinstance(n, int) and not 0 <= s <= n
+                                          for s, n in zip(sizes, types[0].shape)):
+        refuse(ShapeError, op, types, f"sizes {sizes} do not fit into {types[0]}", "take at most the whole axis")
+
+
+def _dynamic_slice_type(x: ArrayType, *starts: ArrayType, sizes: Shape) -> list[ArrayType]:
+    _require_starts("dynamic_slice", [x, *starts], starts)
+    _require_fit("dynamic_slice", [x, *starts], sizes)
+    return [ArrayType(x.dtype, sizes)]
+
+
+def _window(shape: Sequence[int], starts: Sequence[Array], sizes: Sequence[int]) -> tuple[slice, ...]:
+    begins = [min(max(int(s), 0), n - size) for s, n, size in zip(starts, shape, sizes)]
+    return tuple(slice(a, a + size) for a, size in zip(begins, sizes))
+
+
+def _room(source: Shape, sizes: Shape) -> Shape:
+    """The greatest start at which a window of `sizes` fits."""
+    return tuple(n - size for n, size in zip(source, sizes))
+
+
+dynamic_slice = declare(
+    "gather", "dynamic_slice", type_rule=_dynamic_slice_type, cost=1, domain=(-2, 6),
+    numpy=lambda x, *starts, sizes: x[_window(x.shape, starts, sizes)],
+    lower=GatherRule(lambda index, read, source, sizes: tuple(i + read(a, ()) for a, i in enumerate(index)),
+                     lambda source, sizes: _room(source, sizes)),
+    cases=_typed(lambda: iter([("T[4,3] i64[] i64[]", {"sizes": (2, 2)}), ("T[4] i64[]", {"sizes": (4,)}),
+                               ("T[4] i32[]", {"sizes": (0,)}), ("T[]", {"sizes": ()})])))
+
+
+# ---- scatter ---------------------------------------------------------------------------------------------------
+
+UFUNCS: dict[str, Any] = {"add": np.add, "multiply": np.multiply, "minimum": np.minimum, "maximum": np.maximum,
+                          "and": np.bitwise_and, "or": np.bitwise_or}
+COMBINES: dict[str, Callable[[Any, Any, Any], Any]] = {
+    "set": lambda b, old, new: new, "add": lambda b, old, new: b.add(old, new),
+    "multiply": lambda b, old, new: b.multiply(old, new), "minimum": minimum, "maximum": maximum,
+    "and": lambda b, old, new: b.and_(old, new), "or": lambda b, old, new: b.or_(old, new)}
+COMBINED = {"set": ANY, "add": NUMBER, "multiply": NUMBER, "minimum": ANY, "maximum": ANY, "and": BITS, "or": BITS}
+
+
+def _scatter_type(x: ArrayType, updates: ArrayType, *indices: ArrayType, axes: Axes, combine: str) -> list[ArrayType]:
+    types = [x, updates, *indices]
+    shape = _index_shape("scatter", types, indices, axes)
+    if combine not in COMBINED or x.dtype not in COMBINED[combine]:
+        refuse(DtypeError, "scatter", types, f"combine={combine!r} has no meaning for {x.dtype}",
+               f"use one of {', '.join(COMBINED)} that fits the dtype")
+    if updates.dtype is not x.dtype:
+        refuse(DtypeError, "scatter", types, f"updates are {updates.dtype}, not {x.dtype}", "convert them first")
+    if updates.shape != shape + _others(x.shape, axes):
+        expected = ArrayType(x.dtype, shape + _others(x.shape, axes))
+        refuse(ShapeError, "scatter", types, f"updates must be {expected}", "broadcast or reshape the updates")
+    return [x]
+
+
+def _scatter(x: Array, updates: Array, *indices: Array, axes: Axes, combine: str) -> Array:
+    """Duplicates in program order: the last one wins for `set`."""
+    out = np.array(x)
+    front = np.moveaxis(out, axes, range(len(axes)))
+    rest = front.shape[len(axes):]
+    flat = [np.reshape(i, -1) for i in indices]
+    inside = np.logical_and.reduce([(i >= 0) & (i < n) for i, n in zip(flat, front.shape)])
+    at = tuple(i[inside] for i in flat)
+    values = np.reshape(updates, (len(inside), *rest))[inside]
+    if combine == "set":
+        front[at] = values
+    else:
+        UFUNCS[combine].at(front, at, values)
+    return out
+
+
+def _scatter_target(index: Index, read: Callable[[int, Index], Any], target: Shape, updates: Shape, *, axes: Axes,
+                    combine: str) -> Index:
+    rank = len(index) - (len(target) - len(axes))
+    at, rest = index[:rank], index[rank:]
+    return _scatter_index([read(k, at) for k in range(len(axes))], rest, axes)
+
+
+def _scatter_cases() -> Iterator[tuple[str, dict[str, Any]]]:
+    yield "T[4,3] T[2,3] i64[2]", {"axes": (0,), "combine": "set"}
+    for combine in ("set", "add", "multiply", "minimum", "maximum"):
+        yield "T[4] T[6] i64[6]", {"axes": (0,), "combine": combine}
+    yield "T[4,3] T[5] i64[5] i64[5]", {"axes": (0, 1), "combine": "add"}
+    yield "T[4,3] T[2,2,4] i32[2,2]", {"axes": (1,), "combine": "set"}
+    yield "T[4] T[] i64[]", {"axes": (0,), "combine": "add"}
+    yield "T[4] T[0] i64[0]", {"axes": (0,), "combine": "add"}
+
+
+scatter = declare("scatter", "scatter", type_rule=_scatter_type, numpy=_scatter, cost=6, domain=(-2, 6),
+                  lower=ScatterRule(_scatter_target, lambda target, updates, axes, combine: None,
+                                    lambda b, old, new, axes, combine: COMBINES[combine](b, old, new)),
+                  cases=_typed(_scatter_cases))
+
+
+def _dynamic_update_slice_type(x: ArrayType, update: ArrayType, *starts: ArrayType) -> list[ArrayType]:
+    types = [x, update, *starts]
+    _require_starts("dynamic_update_slice", types, starts)
+    if update.dtype is not x.dtype:
+        refuse(DtypeError, "dynamic_update_slice", types, f"the update is {update.dtype}, not {x.dtype}",
+               "convert it first")
+    _require_fit("dynamic_update_slice", types, update.shape)
+    return [x]
+
+
+def _dynamic_update_slice(x: Array, update: Array, *starts: Array) -> Array:
+    out = np.array(x)
+    out[_window(out.shape, starts, np.shape(update))] = update
+    return out
+
+
+dynamic_update_slice = declare(
+    "scatter", "dynamic_update_slice", type_rule=_dynamic_update_slice_type, numpy=_dynamic_update_slice, cost=1,
+    domain=(-2, 6),
+    lower=ScatterRule(lambda index, read, target, updates: tuple(i + read(a, ()) for a, i in enumerate(index)),
+                      lambda target, updates: _room(target, updates), lambda b, old, new: new),
+    cases=_typed(lambda: iter([("T[4,3] T[2,2] i64[] i64[]", {}), ("T[4] T[4] i64[]", {}), ("T[4] T[0] i32[]", {}),
+                               ("T[] T[]", {})])))

@@ -1,0 +1,74 @@
+"""Ops that are one routine of the run-time library each.
+
+Flows in:  the vocabulary of `declare`.
+Flows out: ops of kind `library`.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracejit.base.dims import Size
+from tracejit.base.dtypes import BOOL, I64
+from tracejit.base.errors import DtypeError, ShapeError, TypeRuleError
+from tracejit.base.types import ArrayType
+from tracejit.ops.declare import declare, refuse, require_arity, require_axis
+
+Array = NDArray[Any]
+
+
+def _sort_type(*xs: ArrayType, axis: int, num_keys: int, descending: bool) -> list[ArrayType]:
+    if not 1 <= num_keys <= len(xs):
+        refuse(TypeRuleError, "sort", xs, f"num_keys={num_keys} must be 1 to the number of operands", "name a key")
+    require_axis("sort", xs[0], axis)
+    if any(x.shape != xs[0].shape for x in xs):
+        refuse(ShapeError, "sort", xs, "operands must have one shape", "broadcast them first")
+    return list(xs)
+
+
+def _sort(*xs: Array, axis: int, num_keys: int, descending: bool) -> tuple[Array, ...]:
+    """Stable, by the first `num_keys` operands, NaN last; descending is the stable reverse of that order."""
+    turned = [np.flip(x, axis) if descending else x for x in xs]
+    order = np.lexsort(turned[num_keys - 1::-1], axis=axis)
+    found = [np.take_along_axis(x, order, axis) for x in turned]
+    return tuple(np.flip(x, axis) if descending else x for x in found)
+
+
+sort = declare("library", "sort", type_rule=_sort_type, numpy=_sort, cost=40, cases=[
+    *((f"{t}[3,4]", {"axis": 1, "num_keys": 1, "descending": d})
+      for t in ("f64", "f32", "f16", "bf16", "i8", "i32", "i64", "u8", "u64", "bool", "c128") for d in (False, True)),
+    ("f64[5]", {"axis": 0, "num_keys": 1, "descending": False}),
+    ("f64[3,4] i64[3,4]", {"axis": 0, "num_keys": 1, "descending": False}),
+    ("i8[9] f32[9] i64[9]", {"axis": 0, "num_keys": 2, "descending": True}),
+    ("f64[0,2]", {"axis": 0, "num_keys": 1, "descending": False}),
+    ("f64[2,1]", {"axis": 1, "num_keys": 1, "descending": True})])
+
+
+def _compact_type(mask: ArrayType, *, size: Size) -> list[ArrayType]:
+    if mask.dtype is not BOOL or mask.rank != 1:
+        refuse(TypeRuleError, "compact_indices", [mask], "the mask must be bool[n]", "ravel the mask first")
+    return [ArrayType(I64, (size,))]
+
+
+# `size` must be the number of True elements; front ends bind it by bind_dim(count) just before.
+compact_indices = declare("library", "compact_indices", type_rule=_compact_type, cost=3,
+                          numpy=lambda mask, size: np.flatnonzero(mask)[:size].astype(np.int64))
+
+
+def _searchsorted_type(x: ArrayType, v: ArrayType, *, side: str) -> list[ArrayType]:
+    require_arity("searchsorted", [x, v], 2)
+    if x.rank != 1 or v.rank != 1:
+        refuse(ShapeError, "searchsorted", [x, v], "both operands must have one axis", "ravel the second")
+    if x.dtype is not v.dtype:
+        refuse(DtypeError, "searchsorted", [x, v], "operands must have one dtype", "convert one first")
+    if side not in ("left", "right"):
+        refuse(TypeRuleError, "searchsorted", [x, v], f"side={side!r} is neither 'left' nor 'right'", "say which")
+    return [ArrayType(I64, v.shape)]
+
+
+searchsorted = declare("library", "searchsorted", type_rule=_searchsorted_type, cost=30,
+                       numpy=lambda x, v, side: np.searchsorted(x, v, side).astype(np.int64),
+                       cases=[(f"{t}[7] {t}[4]", {"side": side}) for side in ("left", "right")
+                              for t in ("f64", "f32", "i32", "i64", "u8")] + [("f64[0] f64[3]", {"side": "left"})])
