@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import ast
 
-from tracejit.autograph.rewriting import Rewriter, constant, locate, operator
+from tracejit.autograph.rewriting import Rewriter, constant, locate, locate_attribute, operator
 
 
 class AttributeRewriter(Rewriter):
     """Contract: afterwards no attribute or item is loaded but through the namespace."""
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
-        return operator("load_attribute", node, self.visit(node.value), constant(node.attr, node))
+        place = locate_attribute(ast.Pass(), node)
+        return operator("load_attribute", place, self.visit(node.value), constant(node.attr, place))
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.expr:
         return operator("load_item", node, self.visit(node.value), self.index(node.slice))

@@ -27,7 +27,10 @@ class CallRewriter(Rewriter):
             return node
         if builtin:
             return self.call_in_frame(node, builtin)
-        node.args.insert(0, self.visit(node.func))
+        function = self.visit(node.func)
+        if isinstance(node.func, ast.Attribute) and node.func.lineno != node.func.end_lineno:
+            node.lineno, node.col_offset = function.lineno, function.col_offset
+        node.args.insert(0, function)
         node.func = operator_function("call", node)
         return node
 

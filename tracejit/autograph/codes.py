@@ -44,6 +44,15 @@ def inner_codes(code: CodeType) -> list[CodeType]:
     return found
 
 
+# The parameter that marks a lambda which conversion made; it runs as a part of the function around it.
+THUNK = "thunk!"
+
+
+def is_thunk(code: CodeType) -> bool:
+    """Whether `code` is a piece of the user's function that conversion put into a function of its own."""
+    return THUNK in code.co_varnames
+
+
 def same_code(read: CodeType, live: CodeType) -> bool:
     """Whether both do the same. Test runners rewrite `assert` in the modules they load: then parameters must do."""
     header = ("co_name", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount")

@@ -64,7 +64,7 @@ class ConditionRewriter(Rewriter):
         lazy = self.may_wait(node.body, node.orelse)
         body, orelse = self.visit(node.body), self.visit(node.orelse)
         if lazy:
-            return operator("if_expression", node, self.visit(node.test), thunk(body), thunk(orelse))
+            return operator("if_expression", node.test, self.visit(node.test), thunk(body), thunk(orelse))
         node.test, node.body, node.orelse = self.test(node.test), body, orelse
         return node
 
@@ -85,4 +85,4 @@ class ConditionRewriter(Rewriter):
             node.test, node.msg = self.test(node.test), self.visit(node.msg)
             return node
         message = [] if node.msg is None else [thunk(self.visit(node.msg))]
-        return statement(operator("assert_", node, self.visit(node.test), *message), node)
+        return statement(operator("assert_", node.test, self.visit(node.test), *message), node)

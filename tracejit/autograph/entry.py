@@ -10,6 +10,7 @@ import functools
 from types import FunctionType, MethodType
 from typing import Any
 
+from tracejit.autograph.codes import THUNK
 from tracejit.autograph.convert import convert_tree
 from tracejit.autograph.load import convert_function
 from tracejit.autograph.namespace import Namespace
@@ -80,3 +81,5 @@ def _spell(tree: ast.AST, names: dict[str, str]) -> None:
             node.id = names[node.id]
         elif isinstance(node, ast.FunctionDef) and node.name == "<lambda>":
             node.name = "lambda_"
+        elif isinstance(node, ast.Lambda) and node.args.vararg is not None and node.args.vararg.arg == THUNK:
+            node.args.vararg = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType, TracebackType
 from typing import TypeVar
 
-from tracejit.autograph.codes import CodeMap
+from tracejit.autograph.codes import CodeMap, is_thunk
 from tracejit.autograph.policy import is_internal_file, is_user_file
 from tracejit.autograph.rewriting import NAMESPACE
 from tracejit.base.spans import SourceSpan
@@ -91,10 +91,13 @@ def fold_traceback(error: E) -> E:
 
 
 def _folded(traceback: TracebackType | None) -> TracebackType | None:
-    """Keeps everything if nothing but our own frames would be left out."""
-    kept = []
+    """The user's frames, each once: of a function and a piece of it, the piece knows the place better."""
+    kept: list[TracebackType] = []
     while traceback is not None:
-        if not is_internal_file(traceback.tb_frame.f_code.co_filename):
+        code = traceback.tb_frame.f_code
+        if kept and is_thunk(code):
+            kept.pop()
+        if not is_internal_file(code.co_filename):
             kept.append(traceback)
         traceback = traceback.tb_next
     result = None

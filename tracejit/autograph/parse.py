@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from types import CodeType, FunctionType
 from typing import Any
 
-from tracejit.autograph.codes import inner_codes, same_code
+from tracejit.autograph.codes import inner_codes, is_thunk, same_code
 from tracejit.autograph.mangling import mangle_names
 from tracejit.base.errors import SourceUnavailableError, UnsupportedError
 from tracejit.base.spans import SourceSpan
@@ -160,18 +160,27 @@ def _class_around(code: CodeType) -> str:
 
 def compile_function(node: ast.FunctionDef, cells: Iterable[str], like: CodeType) -> CodeType:
     """The code of `node` where the names `cells` are closure cells, with the file, flags and name of `like`."""
+    inner = copy.copy(node)
+    inner.name = "function!"    # under its own name a function that calls itself would find a cell, not the global
     args = [ast.arg(name, lineno=node.lineno, col_offset=0) for name in cells]
     parameters = ast.arguments(posonlyargs=[], args=args, kwonlyargs=[], kw_defaults=[], defaults=[])
-    factory = ast.FunctionDef(name="factory!", args=parameters, body=[node], decorator_list=[], returns=None,
-                              lineno=node.lineno, col_offset=0)
-    module = ast.Module([factory], [])
-    compiled = compile(module, like.co_filename, "exec", flags=like.co_flags & _FUTURE_FLAGS, dont_inherit=True)
-    outer = next(c for c in compiled.co_consts if isinstance(c, CodeType))
-    inner = next(c for c in outer.co_consts if isinstance(c, CodeType) and c.co_name == node.name)
-    return _with_qualname(inner, inner.co_qualname, like.co_qualname)
+    outer = ast.FunctionDef(name="factory!", args=parameters, body=[inner], decorator_list=[], returns=None,
+                            lineno=node.lineno, col_offset=0)
+    module = ast.Module([outer], [])
+    code = compile(module, like.co_filename, "exec", flags=like.co_flags & _FUTURE_FLAGS, dont_inherit=True)
+    for name in (outer.name, inner.name):
+        code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
+    return _with_qualname(code.replace(co_name=node.name), code.co_qualname, like.co_qualname)
 
 
 def _with_qualname(code: CodeType, prefix: str, qualname: str) -> CodeType:
-    consts = tuple(_with_qualname(c, prefix, qualname) if isinstance(c, CodeType) else c for c in code.co_consts)
-    return code.replace(co_consts=consts, co_qualname=qualname + code.co_qualname.removeprefix(prefix))
-
+    """`code` and all inside it named as in the user's file; a thunk is named as the function around it."""
+    def renamed(constant: Any) -> Any:
+        if isinstance(constant, str):    # the qualified name of a class is a constant of its body
+            return qualname + constant.removeprefix(prefix) if constant.startswith(prefix) else constant
+        if not isinstance(constant, CodeType):
+            return constant
+        inner = _with_qualname(constant, prefix, qualname)
+        return inner.replace(co_name=code.co_name, co_qualname=code.co_qualname) if is_thunk(inner) else inner
+    code = code.replace(co_qualname=qualname + code.co_qualname.removeprefix(prefix))
+    return code.replace(co_consts=tuple(map(renamed, code.co_consts)))

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
+from tracejit.autograph.codes import THUNK
 from tracejit.autograph.scopes import Place, Resolution
 from tracejit.base.errors import UnsupportedError
 from tracejit.base.spans import SourceSpan
@@ -109,6 +110,16 @@ def locate_start(new: Any, old: Any) -> Any:
     return new
 
 
+def locate_attribute(new: Any, old: ast.expr) -> Any:
+    """Where CPython reports an attribute: on several lines, the name after the last dot."""
+    if not isinstance(old, ast.Attribute) or old.lineno == old.end_lineno:
+        return locate(new, old)
+    new.lineno = new.end_lineno = old.end_lineno
+    new.end_col_offset = old.end_col_offset
+    new.col_offset = max(0, (old.end_col_offset or 0) - len(old.attr))
+    return new
+
+
 def load(name: str, at: Any) -> ast.Name:
     made: ast.Name = locate_start(ast.Name(name, ast.Load()), at)
     return made
@@ -137,9 +148,10 @@ def operator(name: str, at: Any, *args: ast.expr) -> ast.Call:
 
 
 def thunk(body: ast.expr) -> ast.expr:
-    """The expression `lambda: body`."""
-    no_arguments = ast.arguments(posonlyargs=[], args=[], kwonlyargs=[], kw_defaults=[], defaults=[])
-    made: ast.expr = locate(ast.Lambda(no_arguments, body), body)
+    """The expression `lambda: body`, marked as ours by the name of a parameter."""
+    mark = ast.arguments(posonlyargs=[], args=[], vararg=locate(ast.arg(THUNK), body), kwonlyargs=[], kw_defaults=[],
+                         defaults=[])
+    made: ast.expr = locate(ast.Lambda(mark, body), body)
     return made
 
 
