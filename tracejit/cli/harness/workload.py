@@ -1,0 +1,110 @@
+"""What is timed: a NumPy function, its inputs by size, and versions for the systems that need their own.
+
+Flows in: the modules of bench/workloads, or FILE.py:FN of the command line.  Flows out: `Workload`.
+"""
+
+import importlib
+import json
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tracejit.cli.arguments import load_function, random_arguments
+
+Builder = Callable[[], Callable[..., Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One size of a workload and what is asked of it: tracejit's time / time of the best peer."""
+
+    label: str
+    size: Any
+    at_most: float
+    strive: float
+    moved: float = 0.0    # bytes that must be read and written; for the fraction of copy bandwidth
+    flops: float = 0.0    # for the fraction of the FMA peak
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """One function on several systems.
+
+    numpy: the plain function; tracejit decorates it, and it is the reference of every result.
+    inputs: (size, generator) -> arguments.
+    peers: system -> builder of its version; a system that is not named gets the NumPy text with its own namespace.
+    skip: systems which can't run it.
+    against: "best" compares with the best peer, a system's name with that system.
+    cold_case: the case whose first call is measured too; empty for none.
+    many_sizes: a case is a tuple of sizes, and the time of one call for each of them is measured, in a fresh process.
+    """
+
+    name: str
+    numpy: Callable[..., Any]
+    inputs: Callable[[Any, np.random.Generator], tuple[Any, ...]]
+    cases: tuple[Case, ...]
+    smoke: Any
+    peers: Mapping[str, Builder] = field(default_factory=dict)
+    skip: frozenset[str] = frozenset()
+    against: str = "best"
+    rtol: float = 1e-9
+    cold_case: str = ""
+    many_sizes: bool = False
+
+    def arguments(self, size: Any) -> tuple[Any, ...]:
+        """The same arguments in every process."""
+        return self.inputs(size, np.random.default_rng(1234))
+
+    def case(self, label: str) -> Case:
+        """The case called `label`; `smoke` is one tiny case."""
+        if label == "smoke":
+            return Case("smoke", self.smoke, at_most=0, strive=0)
+        return next(case for case in self.cases if case.label == label)
+
+
+def load_suite(package: str) -> dict[str, Workload]:
+    """Every workload in the `WORKLOADS` lists of the package's `MODULES`, by name, in order.
+
+    The name of a JSON file stands for the one workload that it describes.
+    """
+    if package.endswith(".json"):
+        workload = workload_of_file(json.loads(Path(package).read_text()))
+        return {workload.name: workload}
+    modules = [importlib.import_module(f"{package}.{name}") for name in importlib.import_module(package).MODULES]
+    return {workload.name: workload for module in modules for workload in module.WORKLOADS}
+
+
+def workload_of_file(spec: dict[str, Any]) -> Workload:
+    """The workload that `tracejit bench FILE.py:FN --args ...` describes."""
+    fn = load_function(spec["file"], spec["function"])
+
+    def inputs(size: Any, r: np.random.Generator) -> tuple[Any, ...]:
+        return random_arguments(spec["args"], r, spec["sizes"])
+
+    return Workload(spec["function"], getattr(fn, "original", fn), inputs, (Case(spec["args"], None, 0, 0),), None,
+                    rtol=spec["rtol"], cold_case=spec["args"])
+
+
+def rebind(fn: Callable[..., Any], **names: Any) -> Callable[..., Any]:
+    """`fn`, and the functions of its module that it calls, with other globals: `rebind(f, np=jax.numpy)`.
+
+    Only names that the module has are replaced; the module itself is left as it is.
+    """
+    if not isinstance(fn, types.FunctionType):
+        return fn
+    scope: dict[str, Any] = dict(fn.__globals__)
+    scope.update({name: value for name, value in names.items() if name in scope})
+    for name, value in fn.__globals__.items():
+        if isinstance(value, types.FunctionType) and value.__module__ == fn.__module__:
+            scope[name] = _with_globals(value, scope)
+    return _with_globals(fn, scope)
+
+
+def _with_globals(fn: types.FunctionType, scope: dict[str, Any]) -> types.FunctionType:
+    copy = types.FunctionType(fn.__code__, scope, fn.__name__, fn.__defaults__, fn.__closure__)
+    copy.__kwdefaults__ = fn.__kwdefaults__
+    return copy
