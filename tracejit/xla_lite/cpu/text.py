@@ -61,6 +61,7 @@ class ModuleText:
     declarations: dict[str, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
+    results: dict[str, tuple[str, ...]] = field(default_factory=dict)  # kinds of results, for who shares functions
 
     def declare(self, name: str, result: str, parameters: str) -> None:
         """Declares the function `@name` once; later calls with the same name do nothing."""

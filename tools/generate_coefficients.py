@@ -1,0 +1,516 @@
+"""Makes tracejit/xla_lite/kernels/elementary/coefficients.py.
+
+    python tools/generate_coefficients.py [NAME ...]
+
+Needs mpmath (gmpy2 makes it several times faster). With names, only those tables are made again.
+
+A polynomial is a weighted minimax fit by discrete Remez exchange on a dense Chebyshev grid in 240-bit
+arithmetic, rounded to the target type. `lead` coefficients are rounded one after the other, lowest first, and
+the rest refitted each time, which absorbs their rounding errors. The error reached is printed as a power of 2.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpmath as m
+from mpmath import mp, mpf
+
+TARGET = pathlib.Path(__file__).parents[1] / "tracejit/xla_lite/kernels/elementary/coefficients.py"
+PRECISION = 240
+Function = Callable[[Any], Any]
+MANTISSA = {"f32": 23, "f64": 52}
+
+mp.prec = PRECISION
+
+
+def rounded(x: Any, kind: str, bits: int | None = None) -> float:
+    """The nearest float of the type (or of `bits` significant bits)."""
+    with mp.workprec(bits or MANTISSA[kind] + 1):
+        return float(+x)
+
+
+def parts(x: Any, kind: str, count: int, bits: int | None = None) -> tuple[float, ...]:
+    """x as a sum of floats; all but the last have at most `bits` significant bits."""
+    out = []
+    for k in range(count):
+        out.append(rounded(x, kind, bits if k < count - 1 else None))
+        x = x - mpf(out[-1])
+    return tuple(out)
+
+
+def evaluate(coefficients: Sequence[Any], x: Any) -> Any:
+    """The polynomial, low to high, at x."""
+    return m.polyval([mpf(c) for c in reversed(coefficients)], x) if coefficients else mpf(0)
+
+
+class Remez:
+    """The grid, the function and the weight of one fit."""
+
+    def __init__(self, function: Function, weight: Function, low: Any, high: Any, degree: int) -> None:
+        low, high = mpf(low), mpf(high)
+        count = 36 * (degree + 2) + 7
+        grid = [(low + high) / 2 + (high - low) / 2 * m.cos(m.pi * mpf(count - i) / count) for i in range(count + 1)]
+        points = [(x, function(x), abs(weight(x))) for x in grid]
+        self.points = [p for p in points if p[2] > mpf(2) ** -200]
+
+    def solve(self, chosen: list[int], degree: int, shift: int, fixed: Sequence[float]) -> tuple[list[Any], Any]:
+        """Coefficients whose weighted error alternates with equal size at the chosen points, and that size."""
+        n = degree + 2
+        a, rhs = m.matrix(n, n), m.matrix(n, 1)
+        for row, i in enumerate(chosen):
+            x, y, w = self.points[i]
+            power = x**shift
+            for k in range(degree + 1):
+                a[row, k] = power
+                power *= x
+            a[row, degree + 1] = mpf((-1) ** row) / w
+            rhs[row] = y - evaluate(fixed, x)
+        solution = m.lu_solve(a, rhs)
+        return [solution[k] for k in range(degree + 1)], abs(solution[degree + 1])
+
+    def errors(self, coefficients: Sequence[Any]) -> list[Any]:
+        """Weighted errors of a polynomial on the grid."""
+        return [(y - evaluate(coefficients, x)) * w for x, y, w in self.points]
+
+    def fit(self, degree: int, fixed: Sequence[float]) -> list[Any]:
+        """The coefficients above the fixed ones, up to `degree` in all."""
+        shift = len(fixed)
+        free = degree - shift
+        n, last = free + 2, len(self.points) - 1
+        chosen = [round((1 - float(m.cos(m.pi * (i + mpf(1) / 2) / n))) / 2 * last) for i in range(n)]
+        coefficients: list[Any] = []
+        for _ in range(40):
+            coefficients, level = self.solve(chosen, free, shift, fixed)
+            errors = self.errors([*fixed, *coefficients])
+            extrema = _alternating_extrema(errors, n)
+            if len(extrema) < n or max(abs(e) for e in errors) < level * mpf("1.02"):
+                break
+            chosen = extrema
+        return coefficients
+
+
+def _alternating_extrema(errors: list[Any], count: int) -> list[int]:
+    """One index per run of equal sign, the smaller end dropped until `count` are left."""
+    extrema: list[int] = []
+    for i, error in enumerate(errors):
+        if extrema and (errors[extrema[-1]] > 0) == (error > 0):
+            if abs(error) > abs(errors[extrema[-1]]):
+                extrema[-1] = i
+        else:
+            extrema.append(i)
+    while len(extrema) > count:
+        extrema.pop(0 if abs(errors[extrema[0]]) < abs(errors[extrema[-1]]) else -1)
+    return extrema
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A polynomial for `function` on [low, high]; degrees: {type: (degree, lead)}."""
+
+    function: Function
+    weight: Function
+    low: Any
+    high: Any
+    degrees: dict[str, tuple[int, int]]
+    fixed: tuple[float, ...] = ()
+
+    def run(self, kind: str) -> tuple[tuple[float, ...], float]:
+        """Coefficients in the type and log2 of the weighted error."""
+        degree, lead = self.degrees[kind]
+        remez = Remez(self.function, self.weight, self.low, self.high, degree)
+        fixed = list(self.fixed)
+        while len(fixed) < lead:
+            fixed.append(rounded(remez.fit(degree, fixed)[0], kind))
+        result = fixed + [rounded(c, kind) for c in remez.fit(degree, fixed)]
+        return tuple(result), float(m.log(max(abs(e) for e in remez.errors(result)), 2))
+
+
+def of_square(g: Function) -> Function:
+    """g(sqrt(z)), near the limit at 0."""
+    return lambda z: g(m.sqrt(z)) if z > 0 else g(mpf(2) ** -90)
+
+
+LN2, SQRT2 = m.log(2), m.sqrt(2)
+HALF_LN2 = LN2 / 2 * mpf("1.001")
+
+
+def exp_fits() -> dict[str, Fit]:
+    """Exponentials."""
+
+    def q(x: Any) -> Any:
+        return (m.expm1(x) - x) / x**2 if x else mpf(1) / 2
+
+    def slope2(x: Any) -> Any:
+        return (2**x - 1) / x if x else LN2
+
+    def weight(x: Any) -> Any:
+        return x * x / m.exp(x)
+
+    def weight2(x: Any) -> Any:
+        return x / 2**x
+
+    small = HALF_LN2 / 16
+    return {
+        "exp": Fit(q, weight, -HALF_LN2, HALF_LN2, {"f32": (4, 1), "f64": (9, 1)}),
+        "exp_sixteenth": Fit(q, weight, -small, small, {"f32": (1, 0), "f64": (4, 0)}),
+        "exp2": Fit(slope2, weight2, -0.501, 0.501, {"f32": (6, 2), "f64": (11, 2)}),
+        "exp2_sixteenth": Fit(slope2, weight2, -0.0314, 0.0314, {"f32": (2, 0), "f64": (5, 0)}),
+        "cosh_minus_one": Fit(
+            of_square(lambda x: (m.cosh(x) - 1) / x**2), lambda z: z, 0, HALF_LN2**2, {"f32": (2, 1), "f64": (4, 1)}
+        ),
+        "sinh_minus_x": Fit(
+            of_square(lambda x: (m.sinh(x) - x) / x**3), lambda z: z, 0, HALF_LN2**2, {"f32": (1, 1), "f64": (4, 1)}
+        ),
+    }
+
+
+def log_fits() -> dict[str, Fit]:
+    """Logarithms, also those of the table-driven form and the parts of pow."""
+    low, high = 1 / SQRT2 - 1, SQRT2 - 1
+    s2 = ((SQRT2 - 1) / (SQRT2 + 1)) ** 2 * mpf("1.0001")
+
+    def cubic(f: Any) -> Any:
+        return (m.log1p(f) - f + f * f / 2) / f**3 if f else mpf(1) / 3
+
+    def base(b: Any) -> Function:
+        return lambda f: (m.log1p(f) / f - 1) / m.log(b) / f if f else -1 / (2 * m.log(b))
+
+    def relative(f: Any) -> Any:
+        return f * f / m.log1p(f) if f else f
+
+    def scaled(b: Any) -> Function:
+        return lambda f: relative(f) * m.log(b)
+
+    small = (mpf("-0.03130"), mpf("0.06251"))
+    wide = {"f32": (3, 0), "f64": (8, 1)}
+    return {
+        "log": Fit(cubic, lambda f: f**3 / m.log1p(f) if f else f, low, high, {"f32": (7, 2)}),
+        "log2": Fit(base(2), relative, low, high, {"f32": (9, 2)}),
+        "log10": Fit(base(10), lambda f: 2 * relative(f), low, high, {"f32": (8, 2)}),
+        "log_sixteenth": Fit(base(m.e), relative, *small, wide),
+        "log2_sixteenth": Fit(base(2), scaled(2), *small, wide),
+        "log10_sixteenth": Fit(base(10), scaled(10), *small, wide),
+        "log2_short": Fit(
+            lambda f: m.log1p(f) / f / LN2 if f else 1 / LN2, lambda f: mpf(1), *small, {"f64": (6, 1)}
+        ),
+        "log_odd": Fit(
+            of_square(lambda s: (2 * m.atanh(s) / s - 2) / s**2), lambda z: z, 0, s2, {"f64": (6, 1)}
+        ),
+        "pow_odd": Fit(
+            of_square(lambda s: (m.atanh(s) / s - 1 - s * s / 3) / s**4),
+            lambda z: z * z,
+            0,
+            s2,
+            {"f32": (2, 1), "f64": (6, 1)},
+        ),
+    }
+
+
+def trigonometric_fits() -> dict[str, Fit]:
+    """Circular functions and their inverses."""
+    quarter = (m.pi / 4 * mpf("1.003")) ** 2
+
+    def arc(z: Any) -> Any:
+        return z / (m.atan(m.sqrt(z)) / m.sqrt(z)) if z else z
+
+    atan = of_square(lambda t: (m.atan(t) / t - 1) / t**2)
+    asin = of_square(lambda x: (m.asin(x) / x - 1) / x**2)
+    return {
+        "sin_quarter": Fit(
+            of_square(lambda r: (m.sin(r) - r) / r**3), lambda z: z, 0, quarter, {"f32": (2, 1), "f64": (5, 1)}
+        ),
+        "cos_quarter": Fit(
+            of_square(lambda r: (m.cos(r) - 1 + r * r / 2) / r**4),
+            lambda z: z * z,
+            0,
+            quarter,
+            {"f32": (2, 1), "f64": (5, 1)},
+        ),
+        "atan": Fit(atan, arc, 0, 1, {"f32": (8, 3)}),
+        "atan_eighth": Fit(atan, lambda z: z, 0, mpf("0.17160"), {"f64": (11, 1)}),
+        "asin": Fit(asin, lambda z: z, 0, mpf("0.2501"), {"f32": (4, 1), "f64": (11, 1)}),
+        "tanh": Fit(
+            of_square(lambda x: (m.tanh(x) / x - 1) / x**2),
+            lambda z: z,
+            0,
+            mpf("0.3026"),
+            {"f32": (4, 1), "f64": (10, 1)},
+        ),
+        "inverse_cube_root": Fit(
+            lambda x: x ** (-mpf(1) / 3), lambda x: x ** (mpf(1) / 3), 1, 2, {"f32": (4, 0), "f64": (5, 0)}
+        ),
+    }
+
+
+def scaled_erfc(u: Any, centre: Any) -> Any:
+    """erfc(x) e^(x^2) (x + K) at x = K (1 + u) / (1 - u)."""
+    if u >= 1:
+        return 1 / m.sqrt(m.pi)
+    x = centre * (1 + u) / (1 - u)
+    if x < 300:
+        return m.exp(x * x) * m.erfc(x) * (x + centre)
+    total, term = mpf(0), mpf(1)
+    for k in range(1, 30):
+        total += term
+        term *= -(2 * k - 1) / (2 * x * x)
+    return total / (x * m.sqrt(m.pi)) * (x + centre)
+
+
+def inverse_erf_ratio(w: Any) -> Any:
+    """erfinv(x) / x where w = -log(1 - x^2)."""
+    if w <= 0:
+        return m.sqrt(m.pi) / 2
+    t = m.exp(-w)
+    x = m.sqrt(1 - t)
+    complement = t / (1 + x)
+    y, target = m.sqrt(w) * mpf("0.9"), m.log(complement)
+    for _ in range(60):  # Newton on the logarithm of erfc
+        e = m.erfc(y)
+        step = (m.log(e) - target) * e * m.sqrt(m.pi) / 2 * m.exp(y * y)
+        y += step
+        if abs(step) < abs(y) * mpf(2) ** -130:
+            break
+    return y / x
+
+
+def error_fits() -> dict[str, Fit]:
+    """Error functions."""
+
+    def per_x(x: Any) -> Any:
+        return m.log(m.erfc(x), 2) / x
+
+    def scaled(centre: int) -> Function:
+        return lambda u: scaled_erfc(u, mpf(centre))
+
+    def inverse(g: Function) -> Function:
+        return lambda v: 1 / g(v)
+
+    def centre32(v: Any) -> Any:
+        return inverse_erf_ratio(v + mpf("2.5"))
+
+    def tail32(s: Any) -> Any:
+        return inverse_erf_ratio((s + 3) ** 2)
+
+    erf = of_square(lambda x: m.erf(x) / x - 1)
+    return {
+        "erf": Fit(erf, lambda z: 1 / m.erf(1), 0, 1, {"f32": (6, 3), "f64": (12, 2)}),
+        "log2_erfc": Fit(per_x, lambda x: m.erfc(x) * x, "0.99", 4, {"f32": (7, 2)}),
+        "log2_erfc_f64": Fit(per_x, lambda x: m.erfc(x) * x, "0.99", 6, {"f64": (18, 1)}),
+        "erfc": Fit(scaled(2), inverse(scaled(2)), "-0.52", "0.69", {"f32": (12, 3)}),
+        "erfc_f64": Fit(scaled(4), inverse(scaled(4)), "-0.73", "0.75", {"f64": (24, 3)}),
+        "erfinv_centre": Fit(centre32, inverse(centre32), "-2.5", "2.5", {"f32": (10, 1)}),
+        "erfinv_tail": Fit(tail32, inverse(tail32), m.sqrt(5) - 3, m.sqrt(17) - 3, {"f32": (9, 1)}),
+    }
+
+
+def constants(kind: str) -> dict[str, tuple[float, ...]]:
+    """Constants in parts. log10_of_2 has room for products with exponents."""
+    mp.prec = 1600
+    spare = 12 if kind == "f32" else 40
+    values = {
+        "ln2": parts(m.log(2), kind, 2),
+        "inverse_ln2": parts(1 / m.log(2), kind, 2),
+        "inverse_log2": parts(1 / m.log(2), kind, 2),
+        "inverse_log10": parts(1 / m.log(10), kind, 2),
+        "log10_of_2": parts(m.log(2) / m.log(10), kind, 2, spare),
+        "two_inverse_ln2": parts(2 / m.log(2), kind, 2),
+        "third": parts(mpf(1) / 3, kind, 2),
+        "pi": parts(m.pi, kind, 3),
+        "half_pi": parts(m.pi / 2, kind, 3),
+        "quarter_pi": parts(m.pi / 4, kind, 2),
+        "two_over_pi": parts(2 / m.pi, kind, 1),
+        "cube_root_2": (rounded(m.cbrt(2), kind), rounded(m.cbrt(4), kind)),
+    }
+    mp.prec = PRECISION
+    return values
+
+
+def exp_tables(kind: str) -> dict[str, tuple[float, ...]]:
+    """2^(j/16) and the relative error of its rounding."""
+    exact = [mpf(2) ** (mpf(j) / 16) for j in range(16)]
+    power = tuple(rounded(x, kind) for x in exact)
+    error = tuple(rounded((x - p) / p, kind) for x, p in zip(exact, power, strict=True))
+    return {"exp2": power, "exp2_error": error}
+
+
+def reciprocal_near(target: float, kind: str, base: Any) -> tuple[float, float]:
+    """A float c near `target` for which -log(c) is almost a float of the type, and that float."""
+    ulp = 2.0 ** -(MANTISSA[kind] + 1)
+    step = max(ulp, 2.0**-27)  # neighbours in f64 would round alike
+    for k in range(10000):
+        c = rounded(mpf(target) + k * step, kind)
+        exact = -m.log(c) / m.log(base)
+        value = rounded(exact, kind)
+        if abs(exact - value) < abs(exact) * ulp / 512:
+            return c, value
+    raise ValueError(target)
+
+
+def log_tables(kind: str) -> dict[str, tuple[float, ...]]:
+    """Reciprocals by the first four bits of the fraction of m in [3/4, 3/2), and their logarithms."""
+    tables: dict[str, tuple[float, ...]] = {}
+    for name, base in (("log", m.e), ("log2", mpf(2)), ("log10", mpf(10))):
+        rows = []
+        for j in range(16):
+            centre = (1 + (j + 0.5) / 16) * (1.0 if j < 8 else 0.5)
+            rows.append((1.0, 0.0) if j in (0, 15) else reciprocal_near(1 / centre, kind, base))
+        tables[f"{name}_reciprocal"] = tuple(row[0] for row in rows)
+        tables[name] = tuple(row[1] for row in rows)
+    return tables
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A function in 16 pieces, two to a binade from `smallest` up; the last one is expanded at `last_node`."""
+
+    function: Function
+    smallest: float
+    degree: int
+    last_node: float
+    kind: str = "f32"
+    nodes: list[float] = field(default_factory=list)
+
+    def edges(self, j: int) -> tuple[float, float]:
+        """The ends of piece j."""
+        octave = self.smallest * 2.0 ** (j // 2)
+        return (octave, 1.5 * octave) if j % 2 == 0 else (1.5 * octave, 2 * octave)
+
+    def piece(self, j: int) -> tuple[float, tuple[float, ...]]:
+        """Node and coefficients."""
+        low, high = self.edges(j)
+        degrees = {self.kind: (self.degree, 1)}
+        if j == 0:
+            ratio = Fit(
+                lambda t: self.function(t) / t if t else m.diff(self.function, 0),
+                lambda t: t / self.function(t) if t else mpf(1),
+                0,
+                high,
+                {self.kind: (self.degree - 1, 1)},
+            )
+            return 0.0, (0.0, *ratio.run(self.kind)[0])
+        node = self.last_node if j == 15 else (low + high) / 2
+        if j == 15:
+            high = min(high, 2 * node - low)
+        fit = Fit(
+            lambda t: self.function(node + t), lambda t: 1 / self.function(node + t), low - node, high - node, degrees
+        )
+        return node, fit.run(self.kind)[0]
+
+    def tables(self, name: str) -> dict[str, tuple[float, ...]]:
+        """One table for the nodes and one for each coefficient, by the index which the bits give."""
+        offset = int(m.log(self.smallest, 2)) * 2 + 2 * (127 if self.kind == "f32" else 1023)
+        rows: list[Any] = [None] * 16
+        for j in range(16):
+            rows[(offset + j) % 16] = self.piece(j)
+        out = {f"{name}_node": tuple(row[0] for row in rows)}
+        for k in range(self.degree + 1):
+            out[f"{name}_{k}"] = tuple(row[1][k] for row in rows)
+        return out
+
+
+PIECES = {
+    "tanh": Pieces(m.tanh, 2.0**-4, 6, 10.0),
+    "erf": Pieces(m.erf, 2.0**-6, 7, 3.9375),
+}
+
+
+def two_over_pi() -> tuple[int, ...]:
+    """Entry o: the 24 bits of 2/pi that begin at fraction bit 8 o."""
+    mp.prec = 1600
+    bits = int(m.floor(2 / m.pi * mpf(2) ** 1440))
+    mp.prec = PRECISION
+    return tuple((bits >> (1440 - 8 * o - 24)) & 0xFFFFFF for o in range(146))
+
+
+def listing(values: Sequence[object], indent: int) -> str:
+    """Values in lines of at most 118 characters."""
+    lines, line = [], " " * indent
+    for value in values:
+        text = f"{value!r}, "
+        if len(line) + len(text) > 118:
+            lines.append(line.rstrip())
+            line = " " * indent
+        line += text
+    return "\n".join([*lines, line.rstrip()])
+
+
+def dictionary(name: str, kind: str, entries: dict[Any, Any]) -> str:
+    """The source of one dictionary of tuples."""
+    rows = [f'    ("{k[0]}", "{k[1]}"): (\n{listing(v, 8)}\n    ),' for k, v in entries.items()]
+    return f"{name}: dict[tuple[str, str], {kind}] = {{\n" + "\n".join(rows) + "\n}\n"
+
+
+HEADER = '''"""Polynomials, constants and tables of the elementary functions. Made by tools/generate_coefficients.py.
+
+Flows in: nothing.
+Flows out: numbers by (name, type): `POLYNOMIALS` low to high, `CONSTANTS` in parts, `TABLES` of 16.
+"""
+'''
+
+
+def write(values: dict[str, dict[Any, Any]]) -> None:
+    """Writes the module."""
+    piecewise = {
+        (name, p.kind): (p.smallest, MANTISSA[p.kind] - 1, p.degree) for name, p in PIECES.items()
+    }
+    rows = [f'    ("{k[0]}", "{k[1]}"): {v!r},' for k, v in piecewise.items()]
+    sections = [
+        HEADER,
+        dictionary("POLYNOMIALS", "tuple[float, ...]", values["POLYNOMIALS"]),
+        dictionary("CONSTANTS", "tuple[float, ...]", values["CONSTANTS"]),
+        dictionary("TABLES", "tuple[float, ...]", values["TABLES"]),
+        "# Where the pieces begin, by how much an index is shifted, degree.\n"
+        "PIECEWISE: dict[tuple[str, str], tuple[float, int, int]] = {\n" + "\n".join(rows) + "\n}\n",
+        "# Entry o: the 24 bits of 2/pi that begin at fraction bit 8 o.\n"
+        f"TWO_OVER_PI: tuple[int, ...] = (\n{listing(two_over_pi(), 4)}\n)\n",
+    ]
+    TARGET.write_text("\n".join(sections))
+
+
+def existing() -> dict[str, dict[Any, Any]]:
+    """What the module holds now."""
+    scope: dict[str, Any] = {}
+    if TARGET.exists():
+        exec(TARGET.read_text(), scope)
+    return {name: dict(scope.get(name, {})) for name in ("POLYNOMIALS", "CONSTANTS", "TABLES")}
+
+
+def make_polynomials(into: dict[Any, Any], wanted: set[str]) -> None:
+    """Runs the fits that are wanted (all, if none is named)."""
+    fits = exp_fits() | log_fits() | trigonometric_fits() | error_fits()
+    for name, fit in fits.items():
+        if wanted and name not in wanted:
+            continue
+        mp.prec = 160 if "erf" in name or "cube" in name else PRECISION  # erfc is slow to evaluate
+        for kind in fit.degrees:
+            coefficients, error = fit.run(kind)
+            into[name.removesuffix("_f64"), kind] = coefficients
+            print(f"{name:18s} {kind} degree {len(coefficients) - 1:2d} error 2^{error:.1f}", flush=True)
+        mp.prec = PRECISION
+
+
+def main(names: Sequence[str]) -> None:
+    """Makes what is named, keeps the rest."""
+    wanted = set(names)
+    values = existing()
+    make_polynomials(values["POLYNOMIALS"], wanted)
+    for kind in ("f32", "f64"):
+        for name, value in constants(kind).items():
+            values["CONSTANTS"][name, kind] = value
+        tables = exp_tables(kind) | log_tables(kind)
+        values["TABLES"].update({(name, kind): value for name, value in tables.items()})
+    for name, pieces in PIECES.items():
+        if not wanted or name in wanted:
+            mp.prec = 120
+            values["TABLES"].update({(key, pieces.kind): v for key, v in pieces.tables(name).items()})
+            mp.prec = PRECISION
+    write(values)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,89 @@
+"""The error function, its complement and its inverse.
+
+Flows in: values of a builder.
+Flows out: results within 2 ULP.
+"""
+
+from __future__ import annotations
+
+from tracejit.xla_lite.kernels.elementary.builder import F32, Builder, Value
+from tracejit.xla_lite.kernels.elementary.common import (
+    INF,
+    NAN,
+    coefficients,
+    multiply_by_power_of_two,
+    pick,
+    reduce_by_ln2_exactly,
+    round_to_multiple,
+)
+from tracejit.xla_lite.kernels.elementary.exponential import exp2_of_fraction
+from tracejit.xla_lite.kernels.elementary.logarithm import log
+from tracejit.xla_lite.kernels.elementary.piecewise import piecewise
+
+
+def erf(b: Builder, x: Value) -> Value:
+    """Error function: by table (wide f32), or polynomial below 1 and 1 - 2^q(x) above, q = log2(erfc)."""
+    a = b.abs(x)
+    if b.wide and b.type is F32:
+        return b.copy_sign(piecewise(b, b.clamp(a, None, 3.999), "erf"), x)
+    square = a * a
+    small = b.fma(a, b.polynomial_split(square, square * square, coefficients(b, "erf")), a)
+    limited = b.clamp(a, None, pick(b, 4.0, 6.0))
+    p = limited * b.polynomial_split(limited, limited * limited, coefficients(b, "log2_erfc"))
+    n, bits = round_to_multiple(b, p, 1.0)
+    complement = b.from_bits(b.bits(exp2_of_fraction(b, p - n)) + (bits << b.type.mantissa))
+    return b.flip_sign(b.select(a >= 1.0, 1.0 - complement, small), b.sign(x))  # NaN takes `small`
+
+
+def _scaled_erfc(b: Builder, a: Value) -> tuple[Value, Value]:
+    """erfc(a) e^(a^2) = g(u) / (a + K), u = (a - K) / (a + K), as high + low."""
+    centre = pick(b, 2.0, 4.0)
+    total, total_error = b.two_sum(a, b.const(centre))
+    q = 1.0 / total
+    q_low = q * (b.fnma(q, total, 1.0) - q * total_error)
+    less = a - centre
+    less_error = a - (less + centre)
+    u, u_low = b.two_product(less, q)
+    u_low = u_low + less * q_low + less_error * q
+    first, *rest = coefficients(b, "erfc")
+    slope = b.polynomial_split(u, u * u, rest)  # near enough the derivative, for the tiny u_low
+    g = b.fma(u, slope, first)
+    g_low = b.fma(u, slope, first - g) + u_low * slope
+    high, high_error = b.two_product(g, q)
+    return high, high_error + b.fma(g, q_low, g_low * q)
+
+
+def _erfc_of_large(b: Builder, a: Value) -> Value:
+    """e^(-a^2) times the scaled function, all as double words."""
+    high, low = _scaled_erfc(b, a)
+    square, square_error = b.two_product(a, a)
+    n, bits, r, tail = reduce_by_ln2_exactly(b, -square)
+    r, tail = b.two_sum(r, tail - square_error)
+    r_square = r * r
+    series = b.polynomial_split(r, r_square, coefficients(b, "exp"))
+    excess = b.fma(r_square, series, b.fma(tail, r, tail))
+    power, power_low = b.fast_two_sum(b.const(1.0), r)
+    power_low = power_low + excess
+    y, y_error = b.two_product(high, power)
+    y = y + (y_error + b.fma(high, power_low, low * power))
+    return multiply_by_power_of_two(b, y, n, bits)
+
+
+def erfc(b: Builder, x: Value) -> Value:
+    """1 - erf(x), without cancellation."""
+    y = _erfc_of_large(b, b.clamp(b.abs(x), None, pick(b, 10.5, 27.5)))
+    y = b.select(x < 0.0, 2.0 - y, y)
+    square = x * x
+    small = 1.0 - b.fma(x, b.polynomial_split(square, square * square, coefficients(b, "erf")), x)
+    return b.select(b.abs(x) > 0.65, y, small)  # NaN takes `small`
+
+
+def erfinv(b: Builder, x: Value) -> Value:
+    """Inverse error function: polynomials in w = -log(1 - x^2) in the centre, in sqrt(w) beyond."""
+    w = -log(b, (1.0 - x) * (x + 1.0))
+    central = w < 5.0
+    s = b.select(central, w - 2.5, b.sqrt(w) - 3.0)
+    centre = b.polynomial(s, coefficients(b, "erfinv_centre"))
+    p = b.select(central, centre, b.polynomial(s, coefficients(b, "erfinv_tail")))
+    a = b.abs(x)
+    return b.select(a < 1.0, p * x, b.select(a.equals(1.0), b.copy_sign(b.const(INF), x), NAN))

@@ -1,0 +1,27 @@
+"""Polynomials by table: 16 pieces, two to a binade, with the coefficients held in registers.
+
+Flows in: |x| of a wide builder.
+Flows out: a function that is odd near zero and smooth elsewhere.
+
+The pieces are told apart by the lowest three bits of the exponent and the first of the significand, which is
+all that `lookup` reads of an index, so that 8 binades are covered. Smaller arguments belong to the first piece.
+"""
+
+from __future__ import annotations
+
+from tracejit.xla_lite.kernels.elementary.builder import Builder, Value
+from tracejit.xla_lite.kernels.elementary.coefficients import PIECEWISE
+from tracejit.xla_lite.kernels.elementary.common import table
+
+
+def piecewise(b: Builder, a: Value, name: str) -> Value:
+    """The function `name` at a >= 0; a must not exceed the last piece. NaN stays."""
+    smallest, shift, degree = PIECEWISE[name, b.type.name]
+    lowest = b.type.to_bits(smallest)
+    bits = b.bits(a)
+    index = b.select(bits > lowest, bits, b.int_const(lowest)).logical_shift_right(shift)
+    t = a - b.lookup(table(b, f"{name}_node"), index)
+    y = b.lookup(table(b, f"{name}_{degree}"), index)
+    for k in reversed(range(degree)):
+        y = b.fma(y, t, b.lookup(table(b, f"{name}_{k}"), index))
+    return y
