@@ -30,6 +30,7 @@ class Op:
     domain: where test inputs of float operands are drawn from, one pair for all or one per operand.
     has_effect: keeps its place in program order, is never merged, moved or dropped.
     cost: rough work per element in units of one addition; engines inline what is cheap.
+    facts: what else tests and engines may ask; `sorted_operands`: numbers of operands that must ascend.
     exact: the compiled result must equal NumPy's bit for bit.  ulps: else, the tolerance.
     """
 

@@ -13,18 +13,10 @@ from numpy.typing import NDArray
 from tracejit.base.dtypes import BOOL, F32, F64, I32, DType
 from tracejit.ops.complexes import complex_power, complex_sign, modulus
 from tracejit.ops.declare import ANY, BOOLEAN, COMPLEX, FLOAT, INEXACT, NUMBER, REAL, pointwise
-from tracejit.ops.scalars import is_nan, less, like, maximum, minimum
+from tracejit.ops.scalars import absolute, is_nan, less, like, maximum, minimum
 
 Array = NDArray[Any]
 SINGLE_OR_DOUBLE = frozenset({F32, F64})
-
-
-def _abs(b: Any, x: Any) -> Any:
-    if x.dtype.is_complex:
-        return modulus(b, x)
-    if x.dtype.is_float:
-        return b.call("abs", x)
-    return b.select(b.compare("LT", x, like(b, 0, x)), b.negate(x), x) if x.dtype.is_signed else x
 
 
 def _sign(b: Any, x: Any) -> Any:
@@ -80,7 +72,8 @@ def _complex(re: Array, im: Array) -> Array:
 
 
 negate = pointwise("negate", dtypes=[NUMBER], numpy=np.negative, scalar=lambda b, x: b.negate(x))
-abs_ = pointwise("abs", dtypes=[NUMBER], numpy=np.abs, scalar=_abs, result=lambda x: x.real, ulps=2.0)
+abs_ = pointwise("abs", dtypes=[NUMBER], numpy=np.abs, result=lambda x: x.real,
+                 scalar=lambda b, x: modulus(b, x) if x.dtype.is_complex else absolute(b, x))
 sign = pointwise("sign", dtypes=[NUMBER], numpy=np.sign, scalar=_sign, cost=2)
 floor = pointwise("floor", dtypes=[FLOAT], numpy=np.floor, scalar=lambda b, x: b.call("floor", x))
 ceil = pointwise("ceil", dtypes=[FLOAT], numpy=np.ceil, scalar=lambda b, x: b.call("ceil", x))

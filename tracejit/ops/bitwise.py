@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tracejit.base.dtypes import F32, F64, DType
 from tracejit.base.errors import DtypeError
 from tracejit.ops.declare import BITS, INTEGER, pointwise
-from tracejit.ops.scalars import like
+from tracejit.ops.scalars import absolute, like
 
 Array = NDArray[Any]
 PLAIN = INTEGER | {F32, F64}    # types whose bits the engines hold as they are in memory
@@ -35,12 +35,9 @@ def _shift(b: Any, x: Any, amount: Any, left: bool) -> Any:
 
 
 def _lcm(b: Any, x: Any, y: Any) -> Any:
-    """|x / gcd * y|; 0 if one is 0."""
-    zero, g = like(b, 0, x), b.call("gcd", x, y)
-    product = b.multiply(b.call("floor_divide", x, g), y)
-    if x.dtype.is_signed:
-        product = b.select(b.compare("LT", product, zero), b.negate(product), product)
-    return product     # x // 0 = 0 covers gcd = 0
+    """|x| / gcd * |y|; 0 if one is 0, since x // 0 = 0."""
+    g = b.call("gcd", x, y)
+    return b.multiply(b.call("floor_divide", absolute(b, x), g), absolute(b, y))
 
 
 def _population_count(x: Array) -> Array:

@@ -63,7 +63,8 @@ def _typed(cases: Callable[[], Iterator[tuple[str, dict[str, Any]]]]) -> Callabl
     def drawn(full: bool = False) -> Iterator[Case]:
         dtypes = sorted(ANY, key=lambda d: (d is not F64, d.name))
         for n, (text, attributes) in enumerate(cases()):
-            for dtype in dtypes if full or n == 0 else dtypes[:1]:
+            accepted = COMBINED.get(attributes.get("combine", "set"), ANY)
+            for dtype in (d for d in (dtypes if full or n == 0 else dtypes[:1]) if d in accepted):
                 yield tuple(ArrayType.parse(t.replace("T", dtype.name)) for t in text.split()), attributes
 
     return drawn

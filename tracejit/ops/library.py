@@ -69,6 +69,7 @@ def _searchsorted_type(x: ArrayType, v: ArrayType, *, side: str) -> list[ArrayTy
 
 
 searchsorted = declare("library", "searchsorted", type_rule=_searchsorted_type, cost=30,
+                       facts={"sorted_operands": (0,)},
                        numpy=lambda x, v, side: np.searchsorted(x, v, side).astype(np.int64),
                        cases=[(f"{t}[7] {t}[4]", {"side": side}) for side in ("left", "right")
                               for t in ("f64", "f32", "i32", "i64", "u8")] + [("f64[0] f64[3]", {"side": "left"})])

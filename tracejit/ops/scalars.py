@@ -77,6 +77,13 @@ def less(b: Any, x: Any, y: Any, or_equal: bool = False) -> Any:
     return b.or_(first, second)
 
 
+def absolute(b: Any, x: Any) -> Any:
+    """|x| of a real number; the least integer stays as it is."""
+    if x.dtype.is_float:
+        return b.call("abs", x)
+    return b.select(b.compare("LT", x, like(b, 0, x)), b.negate(x), x) if x.dtype.is_signed else x
+
+
 def is_nan(b: Any, x: Any) -> Any:
     """x != x; false for types without NaN."""
     return b.compare("NE", x, x) if x.dtype.is_inexact else b.constant(False, BOOL)
