@@ -100,7 +100,7 @@ def test_scalar_code_agrees_on_nan_infinities_and_zeros(op: Op, dtype: str) -> N
         grid = np.meshgrid(*[np.asarray(EXTREMES).astype(wanted.numpy)] * len(types))
         with np.errstate(all="ignore"):
             want = np.asarray(op.numpy(*grid, **attributes))
-        got = op.lower(B, *(B.wrap(g, wanted) for g in grid), **attributes).array.astype(want.dtype)
+            got = op.lower(B, *(B.wrap(g, wanted) for g in grid), **attributes).array.astype(want.dtype)
         if not want.dtype.kind == "c":
             assert_agrees(op, got, want, wanted if want.dtype.kind == "f" else I64)
 
