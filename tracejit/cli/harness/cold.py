@@ -16,15 +16,16 @@ from tracejit.cli.harness.pool import Mode, WorkerProcess
 from tracejit.cli.harness.systems import SYSTEMS, environment, runs
 from tracejit.cli.harness.workload import Workload
 
-# Where each system keeps compiled code between processes; a system that is not named has no such cache on the CPU.
+# Where each system keeps compiled code between processes.  A system that is not named has no such cache on the CPU, or
+# (Numba) none that survives for functions which close over other compiled functions.
 CACHES: dict[str, Callable[[str], dict[str, str]]] = {
     "tracejit": lambda path: {"TRACEJIT_CACHE_DIR": path},
-    "numba": lambda path: {"NUMBA_CACHE_DIR": path},
     "jax": lambda path: {"JAX_COMPILATION_CACHE_DIR": path, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
                          "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"},
     "torch.compile": lambda path: {"TORCHINDUCTOR_CACHE_DIR": path},
+    "drjit": lambda path: {"HOME": path},
 }
-NO_CACHE = {"TRACEJIT_CACHE_DIR": ""}
+ON_BY_DEFAULT = frozenset({"tracejit", "torch.compile", "drjit"})    # a first call gets an empty folder
 
 
 @dataclass(slots=True)
@@ -79,7 +80,7 @@ class ColdRun:
         """First call minus steady time, nothing on disk."""
         def once(system: str) -> float:
             with tempfile.TemporaryDirectory(prefix="bench-cold-") as path:
-                extra = {**CACHES[system](path), **NO_CACHE} if system in CACHES and system != "numba" else {}
+                extra = CACHES[system](path) if system in ON_BY_DEFAULT else {}
                 return extra_milliseconds(self.ask(system, "first", workload, case, extra))
 
         row = ColdRow(f"first call, {workload.name} {case}", 0.5, 0.3, "jax")
@@ -106,7 +107,7 @@ class ColdRun:
         """Total time of one call for each of many sizes."""
         def once(system: str) -> float:
             with tempfile.TemporaryDirectory(prefix="bench-cold-") as path:
-                extra = {**CACHES[system](path), **NO_CACHE} if system in CACHES and system != "numba" else {}
+                extra = CACHES[system](path) if system in ON_BY_DEFAULT else {}
                 reply = self.ask(system, "sizes", workload, case, extra)
             return 1e3 * float(number_in(reply, "total"))
 

@@ -6,6 +6,7 @@ All workers of a case are alive at once and idle while another is timed.  Each s
 allocator and with its heap kept (see systems.environment); tracejit runs as it is.
 """
 
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from statistics import median
@@ -14,6 +15,7 @@ from tracejit.cli.harness.pool import Mode, WorkerProcess
 from tracejit.cli.harness.systems import runs
 from tracejit.cli.harness.workload import Case, Workload
 
+PAUSE = 0.03    # the threads of the system before spin for a while before they sleep
 Progress = Callable[[str], None]
 
 
@@ -85,6 +87,7 @@ class SteadyRun:
         for number in range(rounds):
             for mode in ready[number % max(len(ready), 1):] + ready[: number % max(len(ready), 1)]:
                 self.progress(f"{workload.name} {case.label}: round {number + 1}/{rounds} {mode}")
+                time.sleep(PAUSE)
                 reply = self.workers[mode].ask("time", seconds=seconds)
                 row.modes[mode].samples += reply.get("samples", [])
                 row.modes[mode].error = reply.get("error", "")

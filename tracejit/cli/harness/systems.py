@@ -76,12 +76,11 @@ class Numba(System):
         return own() if own else numba_jit(workload.numpy)
 
 
-def numba_jit(fn: Callable[..., Any], parallel: bool = True) -> Callable[..., Any]:
-    """`fn` by Numba with fast-math and threads; on disk where the run measures caches."""
+def numba_jit(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """`fn` by Numba with fast-math and threads."""
     import numba
 
-    cache = bool(os.environ.get("NUMBA_CACHE_DIR"))
-    compiled: Callable[..., Any] = numba.njit(fn, fastmath=True, parallel=parallel, cache=cache)
+    compiled: Callable[..., Any] = numba.njit(fn, fastmath=True, parallel=True)
     return compiled
 
 

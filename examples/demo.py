@@ -1,0 +1,121 @@
+"""`make demo`: two NumPy programs on real input, plain and compiled.
+
+Flows in: the TEOS-10 polynomial over an ocean section; scikit-learn's digits.  Flows out: a page of text.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+import tracejit as tj  # noqa: E402
+from examples import digits, seawater  # noqa: E402
+
+
+def title(text: str) -> None:
+    print(f"\n{text}\n{'=' * len(text)}")
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> None:
+    """Name and value, aligned."""
+    for name, value in rows:
+        print(f"  {name + ' ':.<34} {value}")
+
+
+def best_time(fn: Callable[..., Any], *args: Any, seconds: float = 1.0) -> float:
+    """The fastest of as many calls as fit into `seconds`, three at least."""
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < 3:
+        start = time.perf_counter()
+        fn(*args)
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def duration(seconds: float) -> str:
+    return f"{seconds * 1e3:.3g} ms" if seconds >= 1e-3 else f"{seconds * 1e6:.3g} us"
+
+
+def largest_difference(actual: Any, expected: Any) -> str:
+    """Relative to the largest value."""
+    difference = np.max(np.abs(np.asarray(actual, np.float64) - expected)) / np.max(np.abs(expected))
+    return f"{difference:.2g} of the largest value"
+
+
+def kernels_of(compiled: Any, *args: Any) -> int:
+    """How many kernels are left after fusion."""
+    return sum(line.startswith("kernel ") for line in str(compiled.stages(*args).kernels).splitlines())
+
+
+def compare(plain: Callable[..., Any], compiled: Any, args: tuple[Any, ...], show: Callable[[Any], Any]) -> None:
+    """Prints both times, the speed-up, the difference and the number of kernels."""
+    start = time.perf_counter()
+    first = compiled(*args)
+    first_call = time.perf_counter() - start
+    expected = plain(*args)
+    plain_time, compiled_time = best_time(plain, *args), best_time(compiled, *args)
+    operations = sum(" = " in line for line in str(compiled.stages(*args).graph).splitlines())
+    facts([
+        ("plain NumPy", duration(plain_time)),
+        ("compiled", duration(compiled_time)),
+        ("speed-up", f"{plain_time / compiled_time:.1f} x"),
+        ("first call, compilation included", duration(first_call)),
+        ("largest difference", largest_difference(show(first), show(expected))),
+        ("operations traced", str(operations)),
+        ("kernels after fusion", str(kernels_of(compiled, *args))),
+    ])
+
+
+def explain(compiled: Any) -> None:
+    print("\n  explain() after a call with another size:\n")
+    print("\n".join(f"    {line}" for line in str(compiled.explain()).splitlines()))
+
+
+def sea_water() -> None:
+    title("Sea water: specific volume by the 75-term TEOS-10 polynomial, 1,000,000 points, float64")
+    compiled = tj.function(seawater.specific_volume)
+    point = tuple(map(np.float64, seawater.CHECK_POINT))
+    value = float(tj.function(seawater.specific_volume)(*point))
+    facts([
+        ("published check value", f"{seawater.CHECK_VALUE:.15g} m3/kg"),
+        ("compiled, at the same point", f"{value:.15g} m3/kg"),
+        ("relative difference", f"{abs(value / seawater.CHECK_VALUE - 1):.1g}"),
+    ])
+    assert abs(value / seawater.CHECK_VALUE - 1) < 1e-13, "the compiled polynomial misses the published value"
+    print()
+    compare(seawater.specific_volume, compiled, seawater.ocean_grid(1_000_000), lambda volume: volume)
+    compiled(*seawater.ocean_grid(50_000))
+    explain(compiled)
+
+
+def handwritten_digits() -> None:
+    title("Digits: PCA whitening and softmax regression on scikit-learn's 1797 images, float32")
+    images, labels = digits.load_images()
+    model = digits.fit(images[:1200], labels[:1200])
+    compiled = tj.function(digits.classify)
+    found, _ = compiled(model, images)
+    plain, _ = digits.classify(model, images)
+    facts([
+        ("images not seen in fitting", f"{np.mean(found[1200:] == labels[1200:]):.1%} right"),
+        ("same digits as plain NumPy", f"{np.count_nonzero(found == plain)} of {len(images)}"),
+    ])
+    print()
+    compare(digits.classify, compiled, (model, images), lambda result: result[1])
+    compiled(model, images[:500])
+    explain(compiled)
+
+
+def main() -> None:
+    print(f"tracejit on NumPy {np.__version__}, {tj.config.num_threads} threads")
+    sea_water()
+    handwritten_digits()
+    print()
+
+
+if __name__ == "__main__":
+    main()

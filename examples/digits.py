@@ -1,0 +1,45 @@
+"""Handwritten digits: PCA whitening and softmax regression, fitted and applied with plain NumPy.
+
+Flows in: scikit-learn's digits (1797 images of 8 x 8 in the package).  Flows out: a fitted `Model`, `classify`.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+
+Model = namedtuple("Model", "mean components scale weights bias")
+
+
+def load_images():
+    """Images f32[1797, 64] in 0..1 and labels i64[1797]."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return (digits.data / 16).astype(np.float32), digits.target
+
+
+def fit(images, labels, dimensions=40, steps=300, rate=0.5):
+    """Principal components by an eigen-decomposition, then softmax regression by gradient descent."""
+    mean = images.mean(axis=0)
+    variances, vectors = np.linalg.eigh(np.cov((images - mean).T))
+    components = vectors.T[::-1][:dimensions]
+    scale = np.sqrt(variances[::-1][:dimensions])
+    z = (images - mean) @ components.T / scale
+    truth = np.eye(10)[labels]
+    weights, bias = np.zeros((dimensions, 10)), np.zeros(10)
+    for _ in range(steps):
+        logits = z @ weights + bias
+        e = np.exp(logits - logits.max(axis=1, keepdims=True))
+        error = e / e.sum(axis=1, keepdims=True) - truth
+        weights -= rate * z.T @ error / len(z)
+        bias -= rate * error.mean(axis=0)
+    return Model(*(a.astype(np.float32) for a in (mean, components, scale, weights, bias)))
+
+
+def classify(model, images):
+    """The most probable digit of each image, and all probabilities."""
+    whitened = (images - model.mean) @ model.components.T / model.scale
+    logits = whitened @ model.weights + model.bias
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    return p.argmax(axis=1), p
