@@ -14,7 +14,8 @@ Reading order:
     assignments  everything that stores
     calls        calls
     conditions   truth: tests, and, or, not, comparisons, assert
-    convert      the families joined: one function's tree rewritten
+    converter    the families joined: one function's tree rewritten
+    deep         room for trees that exceed Python's recursion limit
     load         converted trees as live functions
     policy       which code is the user's
     plain        the namespace of plain Python

@@ -11,7 +11,8 @@ from types import FunctionType, MethodType
 from typing import Any
 
 from tracejit.autograph.codes import THUNK
-from tracejit.autograph.convert import convert_tree
+from tracejit.autograph.converter import convert_tree
+from tracejit.autograph.deep import with_deep_stack
 from tracejit.autograph.load import convert_function
 from tracejit.autograph.namespace import Namespace
 from tracejit.autograph.parse import parse_function
@@ -56,6 +57,10 @@ def python_function(fn: Any) -> FunctionType:
 def to_source(fn: Any) -> str:
     """The converted function as text, for reading. `ag` is the namespace, `scope` holds the outer names."""
     function = python_function(fn)
+    return with_deep_stack(lambda: _converted_text(function), function.__name__)
+
+
+def _converted_text(function: FunctionType) -> str:
     parsed = parse_function(function)
     tree = convert_tree(parsed.node, function.__code__.co_freevars, parsed.file)
     used = {name for node in ast.walk(tree) for name in _identifiers(node)}

@@ -9,13 +9,15 @@ from __future__ import annotations
 from types import CellType, CodeType, FunctionType
 
 from tracejit.autograph.codes import CodeMap, inner_codes
-from tracejit.autograph.convert import convert_tree
+from tracejit.autograph.converter import convert_tree
+from tracejit.autograph.deep import with_deep_stack
 from tracejit.autograph.namespace import Namespace, Scope
 from tracejit.autograph.parse import compile_function, parse_function
 from tracejit.autograph.policy import mark_converted
 from tracejit.autograph.rewriting import NAMESPACE, SCOPE
+from tracejit.base.errors import SourceUnavailableError
 
-_CODES: CodeMap[CodeType] = CodeMap()    # original -> converted; written by converted_code
+_CODES: CodeMap[CodeType | SourceUnavailableError] = CodeMap()    # by original code; written by converted_code
 
 
 def convert_function(fn: FunctionType, namespace: Namespace) -> FunctionType:
@@ -33,10 +35,22 @@ def convert_function(fn: FunctionType, namespace: Namespace) -> FunctionType:
 def converted_code(fn: FunctionType) -> CodeType:
     """The converted code of `fn`, made at the first request."""
     original = fn.__code__
-    if (known := _CODES.get(original)) is not None:
-        return known
-    parsed = parse_function(fn)
+    known = _CODES.get(original)
+    if known is None:
+        known = _CODES.set(original, with_deep_stack(lambda: _convert(fn), fn.__name__))
+    if isinstance(known, SourceUnavailableError):
+        raise known.with_traceback(None)
+    return known
+
+
+def _convert(fn: FunctionType) -> CodeType | SourceUnavailableError:
+    """A missing source is a result as well: looking for it again and again is slow."""
+    original = fn.__code__
+    try:
+        parsed = parse_function(fn)
+    except SourceUnavailableError as error:
+        return error
     tree = convert_tree(parsed.node, original.co_freevars, parsed.file)
     code = compile_function(tree, (NAMESPACE, SCOPE, *original.co_freevars), original)
     mark_converted(inner_codes(code))
-    return _CODES.set(original, code)
+    return code

@@ -75,8 +75,14 @@ def _find_definition(code: CodeType, lines: list[str]) -> Any:
         except SyntaxError:
             continue
         body = module.body[0].body if indent and isinstance(module.body[0], ast.If) else module.body
-        return body[0] if body and getattr(body[0], "name", None) == code.co_name else None
+        return body[0] if body and _starts_at(body[0], code) else None
     return None
+
+
+def _starts_at(node: Any, code: CodeType) -> bool:
+    decorators = getattr(node, "decorator_list", [])
+    first = decorators[0].lineno if decorators else node.lineno
+    return getattr(node, "name", None) == code.co_name and first == code.co_firstlineno
 
 
 def _indent(line: str) -> str:

@@ -39,7 +39,7 @@ class PlainNamespace:
         callee = policy.resolve(fn, self.packages)
         if callee is not None:
             return self.converted(callee.function)(*callee.args, *args, **{**callee.kwargs, **kwargs})
-        if fn.__class__ is type and (init := policy.constructor(fn, self.packages)) is not None:
+        if isinstance(fn, type) and (init := policy.constructor(fn, self.packages)) is not None:
             return self.construct(fn, init, args, kwargs)
         if _is_higher_order(fn):
             args = tuple(map(self.convert_argument, args))

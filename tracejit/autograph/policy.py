@@ -31,7 +31,7 @@ converted_codes: CodeMap[bool] = CodeMap()    # written by load.py for every cod
 
 _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _LIBRARIES = tuple(path + os.sep for key, path in sysconfig.get_paths().items()
-                   if key in ("stdlib", "platstdlib", "purelib", "platlib"))
+                   if key in ("stdlib", "platstdlib", "purelib", "platlib")) + (os.path.dirname(os.__file__) + os.sep,)
 _INSTALLED = (f"{os.sep}site-packages{os.sep}", f"{os.sep}dist-packages{os.sep}")
 
 
