@@ -637,3 +637,104 @@ def exception_groups(n):
     except* KeyError:
         pass
     return found
+
+
+class Lazy(Base):
+    def scaled(self, v):
+        return v and super().scaled(v) if v != 2 else (super()
+                                                       .scaled(3))
+
+    @classmethod
+    def build(cls, v):
+        return [super().build(v + 1)] or 1
+
+
+@program((0,), (1,), (2,))
+def super_in_lazy_operands(n):
+    return Lazy(3).scaled(n), Lazy.build(n)[0].w, n or sorted(locals()), n and eval("n + 1")
+
+
+@program((0,), (3,))
+def super_needs_a_parameter(n):
+    class A(Base):
+        def scaled(): return super().scaled
+    return A.scaled()
+
+
+@program((1,), (-1,))
+def comprehension_in_condition(n):
+    return any(v > n for v in (0, 1)) and all([v != n for v in range(3)]) or {k: not k for k in (n, 0) if k or n > 0}
+
+
+@program((np.array([1., np.nan, -1.]),))
+def masks(a):
+    b = a.copy()
+    b[np.isnan(b)] = 0
+    b[b < 0], c = -b[b < 0], b > 0
+    return b, c, ~c, (b != 0) & c | (b == 0), 0 <= b.max() <= 5
+
+
+@program((3,))
+def nested_data(n):
+    tree = {"w": [np.ones(n), {"b": np.zeros(n)}], "k": (1, Point(2, 3))}
+    tree["w"][1]["b"][1:] += tree["w"][0][1:] * tree["k"][1].y
+    tree["k"] += (4,)
+    return tree["w"], tree["k"][1]._replace(x=9), tree.get("z", n), [*tree]
+
+
+@program((10,))
+def sieve(n):
+    prime = np.ones(n, bool)
+    prime[:2] = False
+    for i in range(2, int(n ** 0.5) + 1):
+        if prime[i]:
+            prime[i * i::i] = False
+    return np.flatnonzero(prime)
+
+
+@program((27,))
+def collatz(n):
+    steps = 0
+    while n != 1:
+        n, steps = (n // 2 if n % 2 == 0 else 3 * n + 1), steps + 1
+    return steps
+
+
+@program((1071, 462))
+def gcd(a, b):
+    while b:
+        a, b = b, a % b
+    return a
+
+
+@program((0,), (2,))
+def unbound_in_lazy_operand(n):
+    if n > 5:
+        v = 1
+    return n and v
+
+
+@program((2,))
+def bare_raise_and_reraise(n):
+    try:
+        try:
+            raise KeyError(n)
+        except KeyError:
+            raise
+        finally:
+            n += 1
+    except LookupError as e:
+        caught = e
+        e = None
+    return repr(caught), n
+
+
+@program((4,))
+def iterators(n):
+    out = []
+    for i, (a, b) in enumerate(zip(range(n), reversed(range(n))), start=1):
+        out.append((i, a, b))
+    for k, v in {"a": 1, "b": n}.items():
+        out.append((k, divmod(v, 3), abs(-v), round(v / 3, 2), complex(v).imag))
+    it = iter(out)
+    return next(it), list(it), sum([1, n]), min(n, 2), max([n], default=0)

@@ -2,20 +2,25 @@
 
 Flows in:  expressions whose truth Python would ask for.
 Flows out: `ag.condition(test)` for tests; `ag.and_(a, lambda: b)` and the like, which keep Python's laziness.
-           Where a lambda would change the meaning (`:=` or `yield` inside, the body of a class) the expression stays
-           and the value's own `__bool__` answers.
+           Where a lambda would change the meaning (`:=`, `yield` or `locals()` inside, the body of a class) the
+           expression stays and the value's own `__bool__` answers.
 """
 from __future__ import annotations
 
 import ast
 from typing import Any
 
+from tracejit.autograph.calls import FRAME_FUNCTIONS
 from tracejit.autograph.rewriting import Rewriter, constant, locate, operator, statement, thunk
 
 _COMPARISONS: dict[type, str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
     ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}
 _KEEPS_ITS_SCOPE = (ast.NamedExpr, ast.Yield, ast.YieldFrom)
+
+
+def _needs_frame(node: ast.AST) -> bool:
+    return isinstance(node, _KEEPS_ITS_SCOPE) or (isinstance(node, ast.Name) and node.id in FRAME_FUNCTIONS)
 
 
 class ConditionRewriter(Rewriter):
@@ -44,8 +49,7 @@ class ConditionRewriter(Rewriter):
 
     def may_wait(self, *nodes: ast.expr) -> bool:
         """Whether the expressions may be evaluated in a lambda."""
-        return not self.context.in_class and not any(
-            isinstance(inner, _KEEPS_ITS_SCOPE) for node in nodes for inner in ast.walk(node))
+        return not self.context.in_class and not any(_needs_frame(inner) for node in nodes for inner in ast.walk(node))
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
         lazy = self.may_wait(*node.values[1:])

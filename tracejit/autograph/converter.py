@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from tracejit.autograph.assignments import AssignmentRewriter
 from tracejit.autograph.calls import CallRewriter
 from tracejit.autograph.conditions import ConditionRewriter
-from tracejit.autograph.rewriting import Context
+from tracejit.autograph.rewriting import Context, first_argument
 from tracejit.autograph.scopes import resolve_names
 
 
@@ -35,7 +35,7 @@ class Converter(AssignmentRewriter, CallRewriter, ConditionRewriter):
 def convert_tree(root: ast.FunctionDef, free: Iterable[str], file: str) -> ast.FunctionDef:
     """Rewrites `root` in place. Its decorators, defaults and annotations were evaluated when it was defined."""
     strip_header(root)
-    context = Context(file, resolve_names(root, free))
+    context = Context(file, resolve_names(root, free), first_argument(root.args))
     root.body = Converter(context).statements(root.body)
     return root
 

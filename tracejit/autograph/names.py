@@ -69,16 +69,14 @@ class NameRewriter(Rewriter):
         """Decorators and defaults run here; the body is converted with the function around it."""
         node.decorator_list = [self.visit(d) for d in node.decorator_list]
         self.arguments(node.args)
-        outside, self.context.in_class = self.context.in_class, False
-        node.body = self.statements(node.body)
-        self.context.in_class = outside
+        with self.context.inside(node.args):
+            node.body = self.statements(node.body)
         return [node, *self.outer_stores(node, node)]
 
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         self.arguments(node.args)
-        outside, self.context.in_class = self.context.in_class, False
-        node.body = self.visit(node.body)
-        self.context.in_class = outside
+        with self.context.inside(node.args):
+            node.body = self.visit(node.body)
         return node
 
     def arguments(self, args: ast.arguments) -> None:
@@ -90,9 +88,8 @@ class NameRewriter(Rewriter):
         node.bases = [self.visit(b) for b in node.bases]
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
-        outside, self.context.in_class = self.context.in_class, True
-        node.body = self.statements(node.body)
-        self.context.in_class = outside
+        with self.context.inside(None):
+            node.body = self.statements(node.body)
         return [node, *self.outer_stores(node, node)]
 
     def visit_ExceptHandler(self, node: ast.ExceptHandler) -> ast.ExceptHandler:

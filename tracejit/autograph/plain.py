@@ -6,11 +6,13 @@ Flows out: what Python itself would do; functions that are called are converted 
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
 from tracejit.autograph import load, policy
+from tracejit.autograph.frames import user_frame
 from tracejit.autograph.namespace import Scope
 from tracejit.base.errors import SourceUnavailableError
 
@@ -134,14 +136,14 @@ class PlainNamespace:
         for following in rest:
             if not self.condition(first):
                 return first
-            first = following()
+            first = evaluate(following)
         return first
 
     def or_(self, first: Any, /, *rest: Callable[[], Any]) -> Any:
         for following in rest:
             if self.condition(first):
                 return first
-            first = following()
+            first = evaluate(following)
         return first
 
     def compare(self, signs: tuple[str, ...], left: Any, right: Any, /, *rest: Callable[[], Any]) -> Any:
@@ -149,16 +151,28 @@ class PlainNamespace:
         for sign, following in zip(signs[1:], rest, strict=True):
             if not self.condition(result):
                 return result
-            left, right = right, following()
+            left, right = right, evaluate(following)
             result = COMPARISONS[sign](left, right)
         return result
 
     def if_expression(self, test: Any, body: Callable[[], Any], orelse: Callable[[], Any], /) -> Any:
-        return body() if self.condition(test) else orelse()
+        return evaluate(body if self.condition(test) else orelse)
 
     def assert_(self, test: Any, message: Callable[[], Any] | None = None, /) -> None:
         if not self.condition(test):
-            raise AssertionError(*(() if message is None else (message(),)))
+            raise AssertionError(*(() if message is None else (evaluate(message),)))
+
+
+def evaluate(thunk: Callable[[], Any]) -> Any:
+    """Calls a thunk for an operator. A variable without a value is local to the user, though free in the thunk."""
+    try:
+        return thunk()
+    except NameError as error:
+        around = user_frame(sys._getframe(1))
+        if type(error) is not NameError or around is None or error.name not in around.f_code.co_cellvars:
+            raise
+        message = f"cannot access local variable {error.name!r} where it is not associated with a value"
+        raise UnboundLocalError(message, name=error.name).with_traceback(error.__traceback__) from None
 
 
 def _is_higher_order(fn: Any) -> bool:

@@ -7,7 +7,8 @@ Flows out: `Rewriter`: one walk, handlers `visit_<Node>` from the families; ever
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
@@ -32,10 +33,14 @@ _FIELDS: dict[type, tuple[str, ...]] = {    # written here, at import
 
 @dataclass(slots=True)
 class Context:
-    """What all rewriting of one function shares. in_class: the walk is directly in the body of a class."""
+    """What all rewriting of one function shares.
+
+    in_class: the walk is directly in the body of a class.  first_argument: of the function that the walk is in.
+    """
 
     file: str
     names: Resolution
+    first_argument: str = ""
     in_class: bool = False
     temporaries: int = field(default=0)
 
@@ -53,6 +58,14 @@ class Context:
     def span(self, node: Any) -> SourceSpan:
         """Columns of `node` are in bytes; they differ from characters only on lines that are not ASCII."""
         return SourceSpan(self.file, node.lineno, node.col_offset, node.end_lineno, node.end_col_offset)
+
+    @contextmanager
+    def inside(self, args: ast.arguments | None) -> Iterator[None]:
+        """The walk enters a function with parameters `args`, or the body of a class."""
+        outside = self.in_class, self.first_argument
+        self.in_class, self.first_argument = args is None, first_argument(args) if args is not None else ""
+        yield
+        self.in_class, self.first_argument = outside
 
     def refuse(self, node: Any, message: str, why: str, fix: str) -> NoReturn:
         raise UnsupportedError(message, span=self.span(node), why=why, fix=fix)
@@ -94,6 +107,12 @@ class Rewriter:
             else:
                 result.append(made)
         return result or [locate(ast.Pass(), body[0])]
+
+
+def first_argument(args: ast.arguments) -> str:
+    """The parameter that zero-argument `super()` reads."""
+    positional = [*args.posonlyargs, *args.args]
+    return positional[0].arg if positional else ""
 
 
 def locate(new: Any, old: Any) -> Any:
