@@ -228,7 +228,21 @@ class Array:
         return f"Array({self.type}{', weak' if self.weak else ''})"
 
     def __format__(self, spec: str) -> str:
-        return f"<{self.type}>"
+        """In the message of an assertion: a field that the run fills in."""
+        values = current().formatted
+        if values is None or self.type.shape:
+            return f"<{self.type}>"
+        values.append(self)
+        return f"\ue000{len(values) - 1}{':' + spec if spec else ''}\ue001"
+
+    def __str__(self) -> str:
+        return self.__format__("")
+
+    def __copy__(self) -> Array:
+        return NUMPY[np.copy](self) if self.kind == "numpy" and not self.is_scalar else self  # type: ignore[no-any-return]
+
+    def __deepcopy__(self, _: Any) -> Array:
+        return self.__copy__()
 
     # NumPy's protocols
 

@@ -86,6 +86,7 @@ class TraceContext:
         self.objects: dict[int, tuple[Any, Any]] = {}      # by id: an object that is known here, and its tracer
         self.capture: Callable[[Any], Any] | None = None   # makes an implicit argument of an array met by value
         self.notes: list[str] = []
+        self.formatted: list[Any] | None = None            # traced values of the message that is being formatted
         self.depth: dict[Any, int] = {}
         self._fresh = 0
 

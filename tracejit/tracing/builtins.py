@@ -1,0 +1,250 @@
+"""Builtins and `math` at call sites of converted code, where an argument is traced.
+
+Flows in:  `f(namespace, *args, **kwargs)` with `f` looked up in `BUILTINS`.
+Flows out: traced results; NotImplemented means: nothing is traced here, call the builtin itself.
+"""
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.dtypes import F64
+from tracejit.base.errors import UnsupportedError
+from tracejit.tracing.arrays import ARRAY_LIKE, Array
+from tracejit.tracing.building import assert_, convert, emit, lift
+from tracejit.tracing.implements import NUMPY
+from tracejit.tracing.scalars import common, convert_to, weak
+from tracejit.tracing.sizes import Size
+from tracejit.tracing.spans import current_span
+
+BUILTINS: dict[Any, Callable[..., Any]] = {}    # written by `builtin` at import
+
+
+def builtin(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Declares what builtins do with traced arguments."""
+    def declare(function: Callable[..., Any]) -> Callable[..., Any]:
+        for key in keys:
+            BUILTINS[key] = function
+        return function
+    return declare
+
+
+def python_type(value: Any) -> type:
+    """The class that plain Python would see."""
+    if type(value) is Array:
+        return next(iter(ARRAY_LIKE)) if value.kind == "tensor" and ARRAY_LIKE else value.python_type
+    return int if type(value) is Size else type(value)
+
+
+@builtin(isinstance)
+def is_instance(_: Any, value: Any, classes: Any) -> Any:
+    return issubclass(python_type(value), classes) if type(value) in (Array, Size) else NotImplemented
+
+
+@builtin(type)
+def type_of(_: Any, *args: Any, **options: Any) -> Any:
+    return python_type(args[0]) if len(args) == 1 and not options and type(args[0]) in (Array, Size) else NotImplemented
+
+
+@builtin(len)
+def length(namespace: Any, value: Any) -> Any:
+    if type(value) is Array and value.type.shape:
+        return value.shape[0]
+    found = attribute_function(value, "__len__")
+    return NotImplemented if found is None else namespace.call(value.__len__)
+
+
+@builtin(int)
+def to_int(_: Any, *args: Any) -> Any:
+    if len(args) == 1 and type(args[0]) is Size:
+        return args[0]
+    return convert_to(args[0], "i") if len(args) == 1 and type(args[0]) is Array else NotImplemented
+
+
+def _conversion(key: Any, kind: str) -> None:
+    @builtin(key)
+    def function(_: Any, *args: Any) -> Any:
+        if len(args) != 1 or type(args[0]) is not Array or args[0].ndim and args[0].size != 1:
+            return NotImplemented
+        return convert_to(args[0], kind)
+
+
+_conversion(float, "f")
+_conversion(complex, "c")
+_conversion(bool, "b")
+
+
+@builtin(print)
+def refuse_print(_: Any, *args: Any, **options: Any) -> Any:
+    if not any(type(a) is Array for a in args):
+        return NotImplemented
+    raise UnsupportedError("print of a traced value", span=current_span(2),
+                           why="its value is known only when the compiled function runs",
+                           fix="return the value and print it outside")
+
+
+@builtin(sum)
+def total(namespace: Any, values: Any, /, start: Any = 0) -> Any:
+    if type(values) is not Array or values.ndim == 0:
+        return NotImplemented
+    made = NUMPY[np.sum](values, axis=0)
+    return made if type(start) is int and start == 0 else made + start
+
+
+@builtin(any)
+def any_of(_: Any, values: Any) -> Any:
+    return _truth_of_all(values, np.any, "or")
+
+
+@builtin(all)
+def all_of(_: Any, values: Any) -> Any:
+    return _truth_of_all(values, np.all, "and")
+
+
+def _truth_of_all(values: Any, function: Any, op: str) -> Any:
+    if type(values) is Array and values.ndim == 1:
+        return weak(NUMPY[function](values), "b")
+    if not isinstance(values, (list, tuple)) or not any(type(v) is Array and v.is_scalar for v in values):
+        return NotImplemented
+    flags = [convert(v if type(v) is Array else bool(v), "bool") for v in values]
+    result = flags[0]
+    for flag in flags[1:]:
+        result = emit(op, result, flag)
+    return weak(result, "b")
+
+
+@builtin(min)
+def smallest(_: Any, *args: Any, **options: Any) -> Any:
+    return _extreme(args, options, np.min, operator.lt)
+
+
+@builtin(max)
+def largest(_: Any, *args: Any, **options: Any) -> Any:
+    return _extreme(args, options, np.max, operator.gt)
+
+
+def _extreme(args: tuple[Any, ...], options: dict[str, Any], function: Any, better: Any) -> Any:
+    """Python's choice: a later value wins only where it is strictly better."""
+    if options:
+        return NotImplemented
+    if len(args) == 1 and type(args[0]) is Array and args[0].ndim == 1:
+        return NUMPY[function](args[0])
+    values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
+    if len(values) < 2 or not any(type(v) is Array for v in values):
+        return NotImplemented
+    if any(type(v) is Array and not v.is_scalar for v in values):
+        return NotImplemented
+    best = values[0]
+    for value in values[1:]:
+        best = choose(better(value, best), value, best)
+    return best
+
+
+def choose(test: Any, x: Any, y: Any) -> Any:
+    """`x if test else y` for scalars; two Python numbers give a Python number."""
+    if type(test) is not Array:
+        return x if test else y
+    left, right = lift(x), lift(y)
+    if left.weak is not None and right.weak is not None:
+        kind, operands = common(left, right, least="b")
+        return weak(emit("select", convert(test, "bool"), *operands), kind)
+    return NUMPY[np.where](test, left, right)
+
+
+@builtin(getattr)
+def get_attribute(namespace: Any, obj: Any, name: str, *default: Any) -> Any:
+    try:
+        return namespace.load_attribute(obj, name)
+    except AttributeError:
+        if default:
+            return default[0]
+        raise
+
+
+@builtin(hasattr)
+def has_attribute(namespace: Any, obj: Any, name: str) -> bool:
+    try:
+        namespace.load_attribute(obj, name)
+    except (AttributeError, UnsupportedError):
+        return False
+    return True
+
+
+@builtin(setattr)
+def set_attribute(namespace: Any, obj: Any, name: str, value: Any) -> None:
+    namespace.store_attribute(value, obj, name)
+
+
+def attribute_function(obj: Any, name: str) -> Any:
+    """The user's Python function behind a special method of `obj`, if any."""
+    from tracejit.autograph import policy
+    found = getattr(type(obj), name, None)
+    return found if found is not None and policy.is_user_function(found) else None
+
+
+# math: results are Python numbers
+
+_MATH = {"sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
+         "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh,
+         "acosh": np.arccosh, "atanh": np.arctanh, "exp": np.exp, "expm1": np.expm1, "log1p": np.log1p,
+         "log2": np.log2, "log10": np.log10, "sqrt": np.sqrt, "hypot": np.hypot, "fabs": np.fabs, "pow": np.power,
+         "fmod": np.fmod, "copysign": np.copysign, "degrees": np.degrees, "radians": np.radians, "exp2": np.exp2,
+         "cbrt": np.cbrt}
+_TESTS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
+_TO_INT = {"floor": "floor", "ceil": "ceil", "trunc": "trunc"}
+_DOMAIN = {"sqrt": "GE", "log": "GT", "log2": "GT", "log10": "GT"}
+
+
+def _numbers(args: tuple[Any, ...]) -> list[Array] | None:
+    """The arguments as float64 scalars, if one of them is traced."""
+    if not any(type(a) is Array for a in args):
+        return None
+    return [convert(convert_to(a, "f"), F64) if type(a) is Array else lift(float(a), F64) for a in args]
+
+
+def _math_function(name: str, function: Any) -> None:
+    @builtin(getattr(math, name))
+    def traced(_: Any, *args: Any) -> Any:
+        numbers = _numbers(args)
+        if numbers is None:
+            return NotImplemented
+        if name in _DOMAIN:
+            zero = lift(0.0, F64)
+            assert_(emit("not", emit("compare", numbers[0], zero, direction={"GE": "LT", "GT": "LE"}[_DOMAIN[name]])),
+                    "ValueError", "math domain error")
+        made = NUMPY[function](*numbers)
+        return weak(made, "b" if name in _TESTS else "f")
+
+
+def _rounding(name: str, op: str) -> None:
+    @builtin(getattr(math, name))
+    def traced(_: Any, value: Any) -> Any:
+        numbers = _numbers((value,))
+        return NotImplemented if numbers is None else weak(convert(emit(op, numbers[0]), "i64"), "i")
+
+
+def _install_math() -> None:
+    for name, function in {**_MATH, **_TESTS}.items():
+        if hasattr(math, name):
+            _math_function(name, function)
+    for name, op in _TO_INT.items():
+        _rounding(name, op)
+
+
+@builtin(math.log)
+def logarithm(_: Any, value: Any, *base: Any) -> Any:
+    numbers = _numbers((value, *base))
+    if numbers is None:
+        return NotImplemented
+    zero = lift(0.0, F64)
+    for number in numbers:
+        assert_(emit("not", emit("compare", number, zero, direction="LE")), "ValueError", "math domain error")
+    logs = [NUMPY[np.log](n) for n in numbers]
+    return weak(logs[0] if len(logs) == 1 else emit("divide", *logs), "f")
+
+
+_install_math()

@@ -1,0 +1,240 @@
+"""What a trace reads from outside: arguments, globals, closure cells, attributes, each with its path.
+
+Flows in:  live values of the call that is traced.
+Flows out: tracers, and one `Input` per value: the tree that later calls are compared with.
+"""
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.dims import Dim, Size
+from tracejit.base.dtypes import C128, F64, I64, dtype_of
+from tracejit.base.errors import UnsupportedTypeError
+from tracejit.base.trees import node_type
+from tracejit.base.types import ArrayType
+from tracejit.tracing.arrays import ARRAY_LIKE, Array
+from tracejit.tracing.context import TraceContext
+from tracejit.tracing.spans import current_span
+
+NUMBERS = {int: ("i", I64), float: ("f", F64), complex: ("c", C128)}
+_STATIC_TYPES = (bool, str, bytes, type(None), type, type(Ellipsis), type(NotImplemented), slice, range, frozenset,
+                 np.dtype, np.ufunc, enum.Enum, FunctionType, BuiltinFunctionType, MethodType)
+
+ShapeFor = Callable[[str, tuple[int, ...]], tuple[Size, ...]]
+
+
+@dataclass(slots=True, eq=False)
+class Input:
+    """One value read from outside. path: as one would write it, `params["w"][0]` or `self.lr`."""
+
+    path: str
+
+
+@dataclass(slots=True, eq=False)
+class ArrayInput(Input):
+    """An ndarray or Tensor. layout: "C" or "strided".  param: its graph parameter.  same_as: an earlier input that is
+    the same memory.  tracer: what the trace saw."""
+
+    type: ArrayType
+    holder: type
+    layout: str
+    param: int
+    tracer: Array
+    same_as: ArrayInput | None = None
+
+
+@dataclass(slots=True, eq=False)
+class NumberInput(Input):
+    """A run-time scalar. kind: `i f c` for Python numbers, "numpy" for NumPy scalars."""
+
+    kind: str
+    type: ArrayType
+    param: int
+    tracer: Array
+
+
+@dataclass(slots=True, eq=False)
+class StaticInput(Input):
+    """A value the trace is specialised to. identical: compared by identity, else by type and equality.
+
+    concretized: it would be a run-time scalar, had Python not asked for its value.
+    """
+
+    value: Any
+    identical: bool
+    concretized: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class ContainerInput(Input):
+    """A list, tuple, dict, namedtuple, dataclass or registered class, with its structure.
+
+    meta: what its node type says (keys, field names).  traced: the copy that the trace works on.
+    """
+
+    cls: type
+    meta: Any
+    children: list[Input]
+    traced: Any = None
+    original: list[Any] = field(default_factory=list)
+
+
+@dataclass(slots=True, eq=False)
+class ObjectInput(Input):
+    """An instance whose attributes are read one by one. value: the object; identical: it must be this very one."""
+
+    value: Any
+    identical: bool
+    attributes: dict[str, Input] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class Root:
+    """Where reading starts. kind: "parameter" (holder is its index), "global" (holder is the dict), "cell" (the cell).
+
+    An object that is reached by no name is the content of a cell of its own.
+    """
+
+    kind: str
+    holder: Any
+    name: str
+    input: Input
+
+
+class Reader:
+    """Makes tracers of live values; remembers which value is which input.
+
+    shape_for(path, shape): the shape of an array with symbols for the axes that vary.
+    """
+
+    def __init__(self, context: TraceContext, shape_for: ShapeFor):
+        self.context, self.shape_for = context, shape_for
+        self.arrays: list[ArrayInput] = []
+        self.numbers: list[NumberInput] = []
+        self.containers: dict[int, ContainerInput] = {}     # by id of the traced copy
+        self.copies: dict[int, ContainerInput] = {}         # by id of the user's container
+        self.objects: dict[int, ObjectInput] = {}           # by id
+        self._memory: dict[Any, ArrayInput] = {}
+
+    def read(self, value: Any, path: str) -> tuple[Input, Any]:
+        """The input and what the traced code sees for it."""
+        cls = type(value)
+        if cls is np.ndarray or cls in ARRAY_LIKE:
+            return self.array(value, path)
+        if cls in NUMBERS:
+            return self.number(value, path)
+        if isinstance(value, np.generic):
+            return self.numpy_scalar(value, path)
+        if isinstance(value, np.ndarray):
+            raise _subclass_error(cls, path)
+        if value is None or isinstance(value, _STATIC_TYPES):
+            return StaticInput(path, value, isinstance(value, (type, FunctionType, BuiltinFunctionType))), value
+        if cls in (list, tuple, dict) or (node_type(value) is not None and not isinstance(value, ModuleType)):
+            return self.container(value, path)
+        return self.object(value, path), value
+
+    def static(self, value: Any, path: str) -> tuple[Input, Any]:
+        """A value which the trace is specialised to, whatever it is."""
+        by_value = isinstance(value, (int, float, complex, str, bytes, tuple, frozenset, np.generic, np.dtype))
+        return StaticInput(path, value, not by_value and type(value).__eq__ is object.__eq__), value
+
+    def array(self, value: Any, path: str) -> tuple[Input, Any]:
+        """An array argument. The same memory twice is one tracer."""
+        cls = type(value)
+        data = value if cls is np.ndarray else ARRAY_LIKE[cls](value)
+        memory = (data.__array_interface__["data"][0], data.dtype.str, data.shape, data.strides)
+        if data.size and (known := self._memory.get(memory)) is not None and known.holder is cls:
+            made = ArrayInput(path, known.type, cls, known.layout, known.param, known.tracer, known)
+            self.context.objects[id(value)] = value, known.tracer
+            self.arrays.append(made)
+            return made, known.tracer
+        type_ = ArrayType(supported_dtype(data, path), self.resolved_shape(path, data.shape))
+        tracer = Array(self.context.input(type_, path, False), self.context.root,
+                       "numpy" if cls is np.ndarray else "tensor", boxed=True)
+        tracer.writeable = bool(data.flags.writeable)
+        layout = "C" if data.flags.c_contiguous else "strided"
+        made = tracer.origin = ArrayInput(path, type_, cls, layout, len(self.context.root.graph.params) - 1, tracer)
+        self.context.objects[id(value)] = value, tracer
+        self._memory[memory] = made
+        self.arrays.append(made)
+        return made, tracer
+
+    def resolved_shape(self, path: str, shape: tuple[int, ...]) -> tuple[Size, ...]:
+        """Sizes after this trace's decisions; symbols get today's sizes as hints."""
+        planned = self.shape_for(path, shape)
+        for size, actual in zip(planned, shape, strict=True):
+            if isinstance(size, Dim):
+                self.context.hints[str(size)] = actual
+        return tuple([self.context.decisions.resolve(n) for n in planned])
+
+    def number(self, value: Any, path: str) -> tuple[Input, Any]:
+        """A Python int, float or complex: a run-time scalar unless Python asked for its value."""
+        if path in self.context.decisions.static:
+            return StaticInput(path, value, False, True), value
+        weak, dtype = NUMBERS[type(value)]
+        if weak == "i" and not -2**63 <= value < 2**63:
+            return StaticInput(path, value, False), value
+        type_ = ArrayType(dtype)
+        tracer = Array(self.context.input(type_, path, True), self.context.root, "python", weak)
+        made = tracer.origin = NumberInput(path, weak, type_, len(self.context.root.graph.params) - 1, tracer)
+        self.numbers.append(made)
+        return made, tracer
+
+    def numpy_scalar(self, value: Any, path: str) -> tuple[Input, Any]:
+        if path in self.context.decisions.static:
+            return StaticInput(path, value, False, True), value
+        type_ = ArrayType(supported_dtype(value, path))
+        tracer = Array(self.context.input(type_, path, True), self.context.root)
+        made = tracer.origin = NumberInput(path, "numpy", type_, len(self.context.root.graph.params) - 1, tracer)
+        self.numbers.append(made)
+        return made, tracer
+
+    def container(self, value: Any, path: str) -> tuple[Input, Any]:
+        """A pytree node: its children are read, the trace works on a copy."""
+        if (known := self.copies.get(id(value))) is not None:
+            return known, known.traced
+        node = node_type(value)
+        assert node is not None
+        children, meta = node.flatten(value)
+        made = ContainerInput(path, type(value), meta, [])
+        self.copies[id(value)] = made
+        self.context.objects[id(value)] = value, None
+        traced = []
+        for i, child in enumerate(children):
+            input_, seen = self.read(child, path + node.path(meta, i))
+            made.children.append(input_)
+            traced.append(seen)
+        made.traced, made.original = node.unflatten(meta, traced), traced
+        self.containers[id(made.traced)] = made
+        return made, made.traced
+
+    def object(self, value: Any, path: str) -> ObjectInput:
+        """Any other object: its class (modules: itself) is guarded, attributes are read when the code reads them."""
+        if (known := self.objects.get(id(value))) is not None:
+            return known
+        made = self.objects[id(value)] = ObjectInput(path, value, isinstance(value, ModuleType))
+        self.context.objects.setdefault(id(value), (value, None))
+        return made
+
+
+def supported_dtype(array: Any, path: str) -> Any:
+    """The element type of an argument. UnsupportedTypeError for object, string, time and structured arrays."""
+    try:
+        return dtype_of(array.dtype)
+    except TypeError as error:
+        raise UnsupportedTypeError(f"{path} has dtype {array.dtype}, which can't be compiled", why=str(error),
+                                   fix=f"convert it before the call: {path}.astype(float)") from None
+
+
+def _subclass_error(cls: type, path: str) -> UnsupportedTypeError:
+    name = f"{cls.__module__}.{cls.__qualname__}"
+    return UnsupportedTypeError(
+        f"{path} is a {name}, a subclass of ndarray", span=current_span(2),
+        why="its methods may give NumPy functions another meaning, which compiled code would ignore",
+        fix=f"pass np.asarray({path})" + (" and its mask as an array" if "MaskedArray" in name else ""))

@@ -1,0 +1,151 @@
+"""What a traced call gives back: its result as a tree, the arrays it wrote, the stores it left for after the call.
+
+Flows in:  what the traced function returned, inputs, stores of the namespace.
+Flows out: `Out` trees whose leaves are graph outputs, inputs or fixed objects.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.trees import TreeDef, node_type
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Value
+from tracejit.tracing.arrays import ARRAY_LIKE, Array
+from tracejit.tracing.building import lift
+from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput, Reader
+from tracejit.tracing.namespace import TracingNamespace, is_deleted
+from tracejit.tracing.sizes import Size
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComputedOut:
+    """Graph output `index`. form: "array", "tensor", "scalar" (NumPy) or "bool int float complex" (Python)."""
+
+    index: int
+    form: str
+    type: ArrayType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class InputOut:
+    """The very object of an input."""
+
+    input: Input
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConstOut:
+    """A fixed object."""
+
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TreeOut:
+    """A container. structure: its node without the children's structure."""
+
+    structure: TreeDef
+    items: tuple[Out, ...]
+
+
+Out = ComputedOut | InputOut | ConstOut | TreeOut
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StoreOut:
+    """Something assigned while tracing and done after the call.
+
+    kind: "global" (holder: the dict), "cell" (the cell), "attribute" (an ObjectInput), "contents" (a ContainerInput).
+    value: None deletes.
+    """
+
+    kind: str
+    holder: Any
+    name: str
+    value: Out | None
+
+
+class Writer:
+    """Collects graph outputs; equal values are one output."""
+
+    def __init__(self, reader: Reader, returns: str):
+        self.reader, self.returns = reader, returns
+        self.values: list[Value] = []
+        self.computed: dict[tuple[int, str], ComputedOut] = {}    # by id of a tracer and form
+
+    def add(self, array: Array, form: str) -> ComputedOut:
+        """The tracer's content as one more output; the same tracer again is the same object in the result."""
+        key = id(array), form
+        if (known := self.computed.get(key)) is None:
+            self.values.append(array.value)
+            known = self.computed[key] = ComputedOut(len(self.values) - 1, form, array.type)
+        return known
+
+    def out(self, value: Any) -> Out:
+        """The description of any returned value."""
+        if type(value) is Array:
+            return self.array(value)
+        if type(value) is Size:
+            return self.add(lift(value), "int")
+        if (known := self.input_of(value)) is not None:
+            return InputOut(known)
+        if type(value) is np.ndarray or type(value) in ARRAY_LIKE:
+            return self.array(lift(value))
+        node = None if isinstance(value, ModuleType) else node_type(value)
+        if node is None or value is None:
+            return ConstOut(value)
+        children, meta = node.flatten(value)
+        return TreeOut(TreeDef(type(value), meta), tuple([self.out(c) for c in children]))
+
+    def input_of(self, value: Any) -> Input | None:
+        """The input whose object this is: an object, or the traced copy of a container."""
+        found = self.reader.objects.get(id(value)) or self.reader.containers.get(id(value))
+        return found if isinstance(found, (ObjectInput, ContainerInput)) else None
+
+    def array(self, array: Array) -> Out:
+        """An input comes back as itself; anything else is a new array or scalar."""
+        origin = array.origin
+        keeps_kind = self.returns == "like_inputs" or array.kind == ("tensor" if self.returns == "tensor" else "numpy")
+        if isinstance(origin, (ArrayInput, NumberInput)) and keeps_kind:
+            return InputOut(origin)
+        if array.weak is not None:
+            return self.add(array, {"b": "bool", "i": "int", "f": "float", "c": "complex"}[array.weak])
+        tensor = self.returns == "tensor" or (self.returns == "like_inputs" and array.kind == "tensor")
+        if tensor:
+            return self.add(array, "tensor")
+        return self.add(array, "scalar" if array.is_scalar else "array")
+
+
+def write_backs(reader: Reader) -> list[ArrayInput]:
+    """The inputs whose memory was changed."""
+    return [a for a in reader.arrays if a.same_as is None and a.tracer.version > 0]
+
+
+def container_stores(reader: Reader, writer: Writer) -> list[StoreOut]:
+    """Lists and dicts whose traced copy differs from what was read."""
+    found = []
+    for container in reader.containers.values():
+        if container.cls in (list, dict) and (changed := _contents(container)) is not None:
+            items = tuple([writer.out(v) for v in changed.values()])
+            found.append(StoreOut("contents", container, "", TreeOut(TreeDef(dict, tuple(changed)), items)))
+    return found
+
+
+def _contents(container: ContainerInput) -> dict[Any, Any] | None:
+    """The new contents by key, or None if nothing changed."""
+    now: dict[Any, Any] = container.traced if container.cls is dict else dict(enumerate(container.traced))
+    keys: Sequence[Any] = container.meta if container.cls is dict else range(len(container.original))
+    same = len(now) == len(keys) and all(k is j or k == j for k, j in zip(now, keys, strict=True)) and all(
+        a is b for a, b in zip(now.values(), container.original, strict=True))
+    return None if same else now
+
+
+def name_stores(namespace: TracingNamespace, writer: Writer) -> list[StoreOut]:
+    """Assignments to globals, closure cells and attributes, in order."""
+    return [StoreOut(kind, holder, name, None if is_deleted(value) else writer.out(value))
+            for kind, holder, name, value in namespace.stored.values()]

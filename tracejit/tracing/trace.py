@@ -1,0 +1,123 @@
+"""One call of a Python function becomes one graph.
+
+Flows in:  a function, the values of the call, the shapes with their symbols, decisions of earlier attempts.
+Flows out: `Trace`: the graph, what it reads, what must hold for it, what it gives back and what it leaves behind.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tracejit.autograph.namespace import Namespace
+from tracejit.base.dims import Dim
+from tracejit.base.errors import InternalError, RecursionLimitError
+from tracejit.ir.graph import Graph
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import lift
+from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
+from tracejit.tracing.inputs import ArrayInput, Input, NumberInput, Reader, Root, ShapeFor
+from tracejit.tracing.namespace import TracingNamespace
+from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
+
+_ATTEMPTS = 100
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trace:
+    """The result of tracing one call.
+
+    graph: one parameter per array and scalar input; outputs are the computed results, then the new contents of the
+    arrays in `written`.  roots: arguments first, then names in the order in which they were read.
+    hints: sizes of the traced call by symbol.
+    """
+
+    graph: Graph
+    roots: tuple[Root, ...]
+    arrays: tuple[ArrayInput, ...]
+    numbers: tuple[NumberInput, ...]
+    result: Out
+    stores: tuple[StoreOut, ...]
+    written: tuple[ArrayInput, ...]
+    size_guards: tuple[SizeGuard, ...]
+    hints: Mapping[str, int]
+    decisions: Decisions
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """The call that is traced. names: how errors and explain() call each argument; static: paths that are never traced.
+
+    convert: whether user functions are converted (autograph).  returns: "like_inputs", "numpy" or "tensor".
+    """
+
+    fn: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    names: Sequence[str]
+    static: frozenset[str] = frozenset()
+    convert: bool = True
+    returns: str = "like_inputs"
+
+
+def trace(call: Call, shape_for: ShapeFor, decisions: Decisions | None = None) -> Trace:
+    """Traces `call`; starts again after every decision until none is left to take."""
+    decisions = decisions or Decisions()
+    for _ in range(_ATTEMPTS):
+        context = TraceContext(decisions, {}, lift)
+        try:
+            with running(context):
+                return _attempt(call, shape_for, context)
+        except Restart:
+            continue
+        except RecursionError as error:
+            if isinstance(error, RecursionLimitError):
+                raise
+            raise RecursionLimitError(
+                f"{getattr(call.fn, '__qualname__', call.fn)} recurses too deeply while it is traced",
+                why=str(error), fix="write the recursion as a loop") from None
+    raise InternalError(f"tracing took {_ATTEMPTS} attempts", why=f"decisions: {decisions}")
+
+
+def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
+    reader = Reader(context, shape_for)
+    namespace = TracingNamespace(context, reader)
+    context.capture = lambda value: namespace.root_of(value, _array_name(value))[1]
+    roots, values = _read_arguments(call, reader, namespace)
+    args, kwargs = values[:len(call.args)], dict(zip(call.kwargs, values[len(call.args):], strict=True))
+    result = _run(call, namespace, args, kwargs)
+    writer = Writer(reader, call.returns)
+    out = writer.out(result)
+    stores = (*name_stores(namespace, writer), *container_stores(reader, writer))
+    written = write_backs(reader)
+    graph = context.root.graph
+    graph.outputs = (*writer.values, *(a.tracer.value for a in written))
+    return Trace(graph, (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
+                 tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes))
+
+
+def _read_arguments(call: Call, reader: Reader, namespace: TracingNamespace) -> tuple[list[Root], list[Any]]:
+    roots, values = [], []
+    for i, (value, name) in enumerate(zip((*call.args, *call.kwargs.values()), call.names, strict=True)):
+        input_, seen = reader.static(value, name) if name in call.static else reader.read(value, name)
+        is_keyword = i >= len(call.args)
+        roots.append(Root("keyword" if is_keyword else "positional", i, list(call.kwargs)[i - len(call.args)]
+                          if is_keyword else name, input_))
+        values.append(seen)
+    return roots, values
+
+
+def _run(call: Call, namespace: Namespace, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Floating point warnings of NumPy calls on constants say nothing about the compiled function."""
+    with np.errstate(all="ignore"):
+        return namespace.call(call.fn, *args, **kwargs) if call.convert else call.fn(*args, **kwargs)
+
+
+def _array_name(value: Any) -> str:
+    return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
+
+
+__all__ = ["Array", "Call", "Dim", "Input", "Trace", "trace"]
