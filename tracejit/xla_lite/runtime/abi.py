@@ -21,7 +21,7 @@ IMMORTAL = sys.version_info >= (3, 12)  # objects whose low 32 bits of the count
 # NumPy 1.22 to 2.x.
 ARRAY_DATA, ARRAY_RANK, ARRAY_DIMS, ARRAY_STRIDES, ARRAY_DESCR, ARRAY_FLAGS, ARRAY_HANDLER = 16, 24, 32, 40, 56, 64, 88
 SCALAR_VALUE = 16
-DESCR_KEY, DESCR_KEY_MASK = 24, 0xFFFFFFFF00FF00FF  # kind, (type), byte order, (flags), type number
+DESCR_KEY, DESCR_KEY_MASK = 24, 0xFFFFFFFF00FF00FF - 2**64  # kind, (type), byte order, (flags), type number
 C_CONTIGUOUS, F_CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE = 0x1, 0x2, 0x4, 0x100, 0x400
 C_ARRAY = C_CONTIGUOUS | ALIGNED | WRITEABLE
 
@@ -29,6 +29,9 @@ NUMPY_API = {
     "PyArray_Type": 2, "PyArray_Scalar": 60, "PyArray_UpdateFlags": 92, "PyArray_NewFromDescr": 94,
     "PyDataMem_SetHandler": 304, "PyDataMem_GetHandler": 305,
 }  # fmt: skip
+
+# Private functions that a later CPython may hide; the substitute ignores the argument.
+SUBSTITUTES = {"_PyDict_NewPresized": "PyDict_New"}
 
 
 def word_at(address: int) -> int:
@@ -57,6 +60,8 @@ def c_address(name: str) -> int:
     if name in NUMPY_API:
         return numpy_function(name)
     source = ctypes.pythonapi if name.startswith(("Py", "_Py")) else ctypes.CDLL(None)
+    if not hasattr(source, name):
+        name = SUBSTITUTES[name]
     address = ctypes.cast(getattr(source, name), ctypes.c_void_p).value
     assert address
     return address
@@ -69,6 +74,12 @@ def c_addresses(names: Iterable[str]) -> dict[str, int]:
 def dtype_key(dtype: np.dtype[Any]) -> int:
     """What a native check compares: kind, byte order and type number, as a signed word."""
     return ord(dtype.kind) | ord(dtype.byteorder) << 16 | dtype.num << 32
+
+
+def other_dtype_key(dtype: np.dtype[Any]) -> int:
+    """The key of the other C type with the same meaning (long and long long), or the same key."""
+    others = [np.dtype(c) for c in "bhilqBHILQ"]
+    return next((dtype_key(o) for o in others if o == dtype and o.num != dtype.num), dtype_key(dtype))
 
 
 def member_offset(cls: type, name: str) -> int:

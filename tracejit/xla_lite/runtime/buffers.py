@@ -84,11 +84,11 @@ class Buffers:
         if not self.recycles_arrays or math.prod(shape) * dtype.itemsize < native_arrays.RECYCLE_FROM:
             made = np.empty(shape, dtype)
             if config.check:
-                made.view(np.uint8 if made.ndim else dtype)[...] = native.POISON_BYTE if made.ndim else np.nan
+                ctypes.memset(made.ctypes.data, native.POISON_BYTE, made.nbytes)
             return made
         dims = (ctypes.c_int64 * max(1, len(shape)))(*shape)
-        made = self._new_array(dtype, dtype.itemsize, len(shape), ctypes.addressof(dims))
-        return made
+        recycled: np.ndarray[Any, Any] = self._new_array(dtype, dtype.itemsize, len(shape), ctypes.addressof(dims))
+        return recycled
 
     @property
     def statistics(self) -> BufferStatistics:

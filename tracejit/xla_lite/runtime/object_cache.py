@@ -16,7 +16,6 @@ import json
 import os
 import stat
 import struct
-import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
@@ -239,7 +238,3 @@ def object_cache() -> ObjectCache:
             cache = _caches.setdefault(directory, ObjectCache(directory))
     return cache
 
-
-def runtime_tag() -> str:
-    """What the native runtime itself depends on besides its source."""
-    return f"{sys.implementation.cache_tag} {sys.version_info[:2]} {sys.platform}"

@@ -14,18 +14,16 @@ from __future__ import annotations
 import sys
 
 from tracejit.xla_lite.runtime.native.words import (
+    atomic_store32,
     below,
-    byte,
     clock,
     compare_swap32,
-    atomic_store32,
     export,
     external,
     inline,
     leading_zeros,
     likely,
     pause,
-    put_byte,
     put_word,
     static,
     unlikely,

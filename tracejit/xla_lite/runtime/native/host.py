@@ -25,6 +25,9 @@ PyGILState_Ensure = external("i32()")
 PyGILState_Release = external("void(i32)")
 PyErr_CheckSignals = external("i32()")
 PyErr_Occurred = external("i64()")
+PyLong_FromLongLong = external("i64(i64)")
+PyObject_CallFunctionObjArgs = external("i64(i64, ...)")
+Py_DecRef = external("void(i64)")
 PyEval_SaveThread = external("i64()")
 PyEval_RestoreThread = external("void(i64)")
 
@@ -44,11 +47,18 @@ def tj_poll() -> Int32:
 
 @export
 def tj_host_call(number: int, slots: int) -> Int32:
-    """Runs the Python callable registered as `number`; 1 if it raised."""
+    """Runs the Python function registered as `number` with the address of the slots; 1 if it raised."""
     lock = PyGILState_Ensure()
-    failed = call_int32(word(host_state, HOST_FUNCTION), number, slots) != 0
+    which = PyLong_FromLongLong(number)
+    address = PyLong_FromLongLong(slots)
+    answer = 0
+    if which != 0 and address != 0:
+        answer = PyObject_CallFunctionObjArgs(word(host_state, HOST_FUNCTION), which, address, 0)
+    Py_DecRef(which)
+    Py_DecRef(address)
+    Py_DecRef(answer)
     PyGILState_Release(lock)
-    return failed
+    return answer == 0
 
 
 @export

@@ -360,6 +360,9 @@ class Function:
         return self.widen(called, result) if wanted else "0"
 
     def narrow(self, value: str, kind: str) -> str:
+        """A word as a C type; a double is passed as its bits."""
+        if kind == "double":
+            return self.emit(f"bitcast i64 {value} to double")
         return value if kind == "i64" else self.emit(f"trunc i64 {value} to {kind}")
 
     def widen(self, value: str, kind: str) -> str:

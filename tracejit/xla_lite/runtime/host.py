@@ -1,0 +1,63 @@
+"""What compiled code may call: memory, threads, signals, Python functions.
+
+Flows in:  Python functions to be called from compiled code.
+Flows out: `symbols()`, names and addresses for the linker.
+
+Code that calls `tj_poll` or `tj_host_call` must declare `UNKNOWN_WORK`, because Python code runs inside them. It may call
+them from the thread that called it, not from a chunk of a parallel job; where they give non-zero it returns -1.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import itertools
+from collections.abc import Callable
+from functools import cache
+
+from tracejit.xla_lite.runtime.abi import c_addresses
+from tracejit.xla_lite.runtime.buffers import buffers
+from tracejit.xla_lite.runtime.library import native_library
+from tracejit.xla_lite.runtime.native import host as native
+from tracejit.xla_lite.runtime.threads import thread_pool
+
+RUNTIME_SYMBOLS = ("tj_alloc", "tj_free", "tj_parallel_for", "tj_poll", "tj_host_call")
+C_SYMBOLS = ("memcpy", "memmove", "memset", "memcmp")
+POLL_NANOSECONDS = 5_000_000
+
+HostFunction = Callable[[int], object]  # gets the address of the slots
+_functions: dict[int, HostFunction] = {}  # written by register and unregister
+_numbers = itertools.count(1)
+
+
+def register(function: HostFunction) -> int:
+    """The number by which compiled code calls `function`, which it keeps until `unregister`."""
+    number = next(_numbers)
+    _functions[number] = function
+    return number
+
+
+def unregister(number: int) -> None:
+    """Forgets a function; code that calls it must be gone."""
+    _functions.pop(number, None)
+
+
+def _call(number: int, slots: int) -> None:
+    _functions[number](slots)
+
+
+@cache
+def prepare_host() -> None:
+    """Tells native code how to call Python functions and how often to look for signals."""
+    state = native_library()["host_state"]
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(_call))
+    put = lambda offset, value: setattr(ctypes.c_int64.from_address(state + offset), "value", value)
+    put(native.HOST_FUNCTION, id(_call))
+    put(native.POLL_TICKS, int(POLL_NANOSECONDS * thread_pool().ticks_per_nanosecond))
+
+
+def symbols() -> dict[str, int]:
+    """Addresses of everything that generated code may name."""
+    prepare_host()
+    buffers()
+    library = native_library()
+    return c_addresses(C_SYMBOLS) | {name: library[name] for name in RUNTIME_SYMBOLS}
