@@ -50,11 +50,12 @@ class Node:
     has_effect: the op, or a node of a region, keeps its place in program order and is never merged or dropped.
     """
 
-    __slots__ = ("attributes", "has_effect", "op", "operands", "results", "span")
+    __slots__ = ("attributes", "attributes_key", "has_effect", "op", "operands", "results", "span")
 
-    def __init__(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any],
+    def __init__(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any], key: Any,
                  types: Sequence[ArrayType], span: SourceSpan | None):
         self.op, self.operands, self.attributes, self.span = op, operands, attributes, span
+        self.attributes_key = key
         self.results = tuple(Value(t, self, i) for i, t in enumerate(types))
         self.has_effect = op.has_effect or (op.kind == "control" and regions_have_effect(attributes))
 
@@ -112,18 +113,45 @@ class Graph:
         op = OPS[op] if isinstance(op, str) else op
         attributes = attributes or {}
         if op.has_effect or (op.kind == "control" and regions_have_effect(attributes)):
-            return self._append(op, tuple(operands), attributes, span).results
-        key = (op.name, tuple(map(id, operands)), attributes_key(attributes))
+            return self._append(op, tuple(operands), attributes, attributes_key(attributes), span).results
+        parts = attributes_key(attributes) if attributes else ()
+        key = (op.name, parts, *operands)
         if (node := self._interned.get(key)) is None:
-            node = self._interned[key] = self._append(op, tuple(operands), attributes, span)
+            node = self._interned[key] = self._append(op, tuple(operands), attributes, parts, span)
         return node.results
 
-    def _append(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any],
+    def _append(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any], key: Any,
                 span: SourceSpan | None) -> Node:
-        types = op.type_rule(*(v.type for v in operands), **attributes)
-        node = Node(op, operands, attributes, types, span)
+        types = op.type_rule(*[v.type for v in operands], **attributes)
+        node = Node(op, operands, attributes, key, types, span)
         self.nodes.append(node)
         return node
+
+    def keep(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
+        """`emit` of a node of another graph on operands of the same types: the type rule need not run again."""
+        if node.has_effect:
+            key: Any = None
+            made = None
+        else:
+            key = (node.op.name, node.attributes_key, *operands)
+            made = self._interned.get(key)
+        if made is None:
+            made = Node(node.op, tuple(operands), node.attributes, node.attributes_key,
+                        [v.type for v in node.results], node.span)
+            self.nodes.append(made)
+            if key is not None:
+                self._interned[key] = made
+        return made.results
+
+    def find(self, op: Op, operands: Sequence[Value], attributes: dict[str, Any]) -> tuple[Value, ...] | None:
+        """The results of an equal node, if there is one."""
+        node = self._interned.get((op.name, attributes_key(attributes) if attributes else (), *operands))
+        return node.results if node is not None else None
+
+    def keep_only(self, live: set[Node]) -> None:
+        """Forgets all other nodes; for whoever builds this graph."""
+        self.nodes = [n for n in self.nodes if n in live]
+        self._interned = {k: n for k, n in self._interned.items() if n in live}
 
     def add(self, op: Op | str, *operands: Value, span: SourceSpan | None = None, **attributes: Any) -> Value:
         """`emit` for an op with one result."""
@@ -134,8 +162,7 @@ class Graph:
         """Copies `body` in here with `arguments` for its parameters; returns its outputs."""
         env = dict(zip(body.params, arguments, strict=True))
         for node in body.nodes:
-            made = self.emit(node.op, [env[v] for v in node.operands], node.attributes, node.span)
-            env.update(zip(node.results, made, strict=True))
+            env.update(zip(node.results, self.keep(node, [env[v] for v in node.operands]), strict=True))
         return tuple(env[v] for v in body.outputs)
 
     def users(self) -> dict[Value, list[Node]]:

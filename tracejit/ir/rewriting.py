@@ -1,4 +1,4 @@
-"""Copies of graphs with nodes replaced, and the marking of what outputs need.
+"""Copies of graphs with nodes replaced or dropped.
 
 Flows in:  a `Graph` and a rule.
 Flows out: a new `Graph`, or the same one if nothing changed.
@@ -15,11 +15,13 @@ Replacement = Callable[[Graph, Node, list[Value]], Sequence[Value] | None]
 
 def live_nodes(graph: Graph) -> set[Node]:
     """Nodes that outputs or effects need."""
-    live = {n for n in graph.nodes if n.has_effect}
-    live.update(v.node for v in graph.outputs if v.node is not None)
+    live = {v.node for v in graph.outputs if v.node is not None}
     for node in reversed(graph.nodes):
-        if node in live:
-            live.update(v.node for v in node.operands if v.node is not None)
+        if node in live or node.has_effect:
+            live.add(node)
+            for value in node.operands:
+                if value.node is not None:
+                    live.add(value.node)
     return live
 
 
@@ -37,14 +39,28 @@ def rebuild(graph: Graph, replace: Replacement) -> Graph:
         made = replace(copy, node, operands)
         changed |= made is not None
         if made is None:
-            made = copy.emit(node.op, operands, node.attributes, node.span)
+            made = copy.keep(node, operands)
         env.update(zip(node.results, made, strict=True))
     copy.outputs = tuple(env[v] for v in graph.outputs)
     return copy if changed or len(copy.nodes) != len(graph.nodes) else graph
 
 
+def without_dead_nodes(graph: Graph) -> Graph:
+    """A copy of what outputs and effects need; the same graph if that is all of it."""
+    live = live_nodes(graph)
+    if len(live) == len(graph.nodes):
+        return graph
+    copy = Graph([p.type for p in graph.params], graph.names)
+    env: dict[Value, Value] = dict(zip(graph.params, copy.params, strict=True))
+    for node in graph.nodes:
+        if node in live:
+            env.update(zip(node.results, copy.keep(node, [env[v] for v in node.operands]), strict=True))
+    copy.outputs = tuple(env[v] for v in graph.outputs)
+    return copy
+
+
 def map_regions(node: Node, change: Callable[[Graph], Graph]) -> dict[str, Any] | None:
-    """The node's attributes with `change` applied to each region; None if all came back the same."""
+    """The node's attributes with `change` applied to each region; None if each came back as the same object."""
     attributes: dict[str, Any] = {}
     for key, value in node.attributes.items():
         if isinstance(value, Graph):
@@ -53,5 +69,10 @@ def map_regions(node: Node, change: Callable[[Graph], Graph]) -> dict[str, Any] 
             attributes[key] = tuple(map(change, value))
         else:
             attributes[key] = value
-    same = all(a is b or a == b for a, b in zip(attributes.values(), node.attributes.values(), strict=True))
-    return None if same else attributes
+    unchanged = all(map(_same, attributes.values(), node.attributes.values()))
+    return None if unchanged else attributes
+
+
+def _same(x: Any, y: Any) -> bool:
+    """The same object, or tuples of the same objects."""
+    return x is y or (isinstance(x, tuple) and isinstance(y, tuple) and all(map(_same, x, y)))
