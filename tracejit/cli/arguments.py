@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.trees import tree_map
 from tracejit.base.types import ArrayType
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
@@ -100,7 +99,13 @@ def random_arguments(text: str, r: np.random.Generator, sizes: Mapping[str, int]
     if keywords:
         raise UsageError("--args of a measurement are positional: write the values in order")
 
-    def draw(leaf: Any) -> Any:
-        return random_array(leaf, sizes or {}, r) if isinstance(leaf, ArrayType) else leaf
+    return tuple(map_types(arg, lambda kind: random_array(kind, sizes or {}, r)) for arg in args)
 
-    return tuple(tree_map(draw, arg) for arg in args)
+
+def map_types(tree: Any, fn: Callable[[ArrayType], Any]) -> Any:
+    """`tree` with `fn(kind)` for each array type in its dicts, lists and tuples."""
+    if isinstance(tree, ArrayType):
+        return fn(tree)
+    if isinstance(tree, dict):
+        return {key: map_types(value, fn) for key, value in tree.items()}
+    return type(tree)(map_types(item, fn) for item in tree) if isinstance(tree, list | tuple) else tree

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tracejit.xla_lite.cpu.target import host
+from tracejit.xla_lite.runtime.engine import engine
+
 COPY_BYTES = 1 << 28
-MATRIX = 1024
+CHAINS = 12             # independent: two units with latency four, and some to spare
+STEPS = 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Machine:
 def measure_machine(threads: int, quick: bool = False) -> Machine:
     """Measures for about a second; `quick` measures little and badly."""
     size = COPY_BYTES >> 6 if quick else COPY_BYTES
-    return Machine(cpu_name(), threads, copy_bandwidth(threads, size), fma_peak(threads, MATRIX >> (3 * quick)),
+    return Machine(cpu_name(), threads, copy_bandwidth(threads, size), fma_peak(threads, STEPS >> (6 * quick)),
                    f"{platform.system()} {platform.release()}, Python {platform.python_version()}")
 
 
@@ -71,7 +75,28 @@ def copy_bandwidth(threads: int, size: int) -> float:
     return 2 * size / in_threads(threads, copy)
 
 
-def fma_peak(threads: int, size: int) -> float:
-    """f32 operations a second, from a matrix product of NumPy's BLAS: what arithmetic reaches in practice."""
-    a = [np.ones((size, size), np.float32) for _ in range(threads)]
-    return 2.0 * threads * size**3 / in_threads(threads, lambda thread: a[thread] @ a[thread])
+def fma_peak(threads: int, steps: int) -> float:
+    """f32 operations a second of independent multiply-add chains in registers."""
+    lanes = host().vector_bits // 32
+    library = engine().link(engine().compile_text(fma_text(lanes)), ["fma_chains"], {}).pin()
+    chains = ctypes.CFUNCTYPE(ctypes.c_float, ctypes.c_int64, ctypes.c_float)(library["fma_chains"])
+    return 2.0 * lanes * CHAINS * steps * threads / in_threads(threads, lambda thread: chains(steps, 0.5))
+
+
+def fma_text(lanes: int) -> str:
+    """LLVM IR: a loop of `CHAINS` accumulators, each a * a + x."""
+    vector = f"<{lanes} x float>"
+    zero = "zeroinitializer"
+    phis = [f"  %a{i} = phi {vector} [ %start, %entry ], [ %b{i}, %loop ]" for i in range(CHAINS)]
+    steps = [f"  %b{i} = call {vector} @llvm.fma.v{lanes}f32({vector} %a{i}, {vector} %start, {vector} %a{i})"
+             for i in range(CHAINS)]
+    sums = [f"  %s{i + 1} = fadd {vector} {f'%s{i}' if i else zero}, %b{i}" for i in range(CHAINS)]
+    return "\n".join([
+        f"declare {vector} @llvm.fma.v{lanes}f32({vector}, {vector}, {vector})",
+        "define float @fma_chains(i64 %steps, float %x) {", "entry:",
+        f"  %one = insertelement {vector} {zero}, float %x, i32 0",
+        f"  %start = shufflevector {vector} %one, {vector} {zero}, <{lanes} x i32> {zero}",
+        "  br label %loop", "loop:", "  %n = phi i64 [ 0, %entry ], [ %m, %loop ]", *phis, *steps,
+        "  %m = add i64 %n, 1", "  %more = icmp slt i64 %m, %steps",
+        "  br i1 %more, label %loop, label %exit", "exit:", *sums,
+        f"  %out = extractelement {vector} %s{CHAINS}, i32 0", "  ret float %out", "}"])

@@ -3,6 +3,7 @@
 Flows in: a system's name, an allocation mode, the Python that has the system.  Flows out: replies as dicts.
 """
 
+import contextlib
 import json
 import os
 import select
@@ -60,5 +61,6 @@ class WorkerProcess:
         self.process.kill()
         self.process.wait()
         for stream in (self.process.stdin, self.process.stdout):
-            if stream:
-                stream.close()
+            with contextlib.suppress(BrokenPipeError):    # a command that a dead worker never read
+                if stream:
+                    stream.close()

@@ -71,7 +71,7 @@ def steady_table(rows: Sequence[Row], machine: Machine) -> str:
             share(row.case.moved, machine.copy_bandwidth, ours.best if ours else None),
             share(row.case.flops, machine.fma_peak_f32, ours.best if ours else None),
         ])
-    return table(["workload", *systems, "ratio  at most/strive", "of copy", "of gemm"], lines)
+    return table(["workload", *systems, "ratio  at most/strive", "of copy", "of FMA"], lines)
 
 
 def share(amount: float, rate: float, seconds: float | None) -> str:
