@@ -1,0 +1,501 @@
+"""Statements: blocks, buffers, loops, branches, stores, calls, failure; lanes are masked where control differs.
+
+Flows in:  statements of the Kernel IR.
+Flows out: the text of one function.
+"""
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+from tracejit.base.dtypes import BOOL, I64
+from tracejit.xla_lite.cpu.emitter_addresses import Addresses, Memory
+from tracejit.xla_lite.cpu.places import PlaceKind, Value
+from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, literal, vector
+from tracejit.xla_lite.kernels.kernel_ir import (
+    Accumulate, Apply, Buffer, BufferRef, Call, Combine, Const, Expr, Fail, If, Let, Load, Loop, Statement, Store, While,
+    statements, walk)
+
+OUT_OF_MEMORY, CHECK_FAILED, RAISED = -2, -3, -1
+STACK_BYTES = 16 << 10    # a larger local buffer is allocated
+_SUMS = frozenset({"add", "subtract", "multiply", "negate"})
+_POLL_LIGHT, _POLL_HEAVY = 1 << 20, 1 << 6    # iterations between two looks at pending signals
+
+
+class Control(Addresses):
+    """Emits statements one by one."""
+
+    status: str
+    allocas: list[str]
+    heaps: list[str]
+    polls: bool
+    failed: bool
+
+    @abstractmethod
+    def vector_loop(self, s: Loop) -> None:
+        """One program over lanes."""
+
+    @abstractmethod
+    def parallel_loop(self, s: Loop) -> None:
+        """Iterations on several threads."""
+
+    @abstractmethod
+    def call(self, s: Call) -> None:
+        """A kernel or a C function."""
+
+    @abstractmethod
+    def accumulate_lanes(self, s: Accumulate, values: list[Value]) -> bool:
+        """Adds to an accumulator of the lanes; False where the element is each lane's own."""
+
+    # Blocks.
+
+    def block(self, body: tuple[Statement, ...]) -> None:
+        """Statements in order; heap memory is freed at the end."""
+        live, k = len(self.heaps), 0
+        while k < len(body):
+            k += self.statement(body, k)
+        for slot in reversed(self.heaps[live:]):
+            self.release(slot)
+        del self.heaps[live:]
+
+    def statement(self, body: tuple[Statement, ...], k: int) -> int:
+        """Emits body[k], for stores perhaps with its successors; how many were emitted."""
+        s = body[k]
+        if type(s) is Store:
+            return self.store(body, k)
+        _EMIT[type(s)](self, s)
+        return 1
+
+    def let(self, s: Let) -> None:
+        """Sums of indices are kept as sums: addresses take them apart."""
+        e = s.value
+        if e.dtype is I64 and type(e) is Apply and e.fn in _SUMS and not any(type(x) is Load for x in walk(e)):
+            form = self.form(e)
+            if id(e) not in form.terms:
+                self.bind_form(s.name, form)
+                return
+        self.bind(s.name, self.value(e))
+
+    def bind_form(self, name: str, form: Any) -> None:
+        """Names a sum; its value is computed where it is wanted."""
+        self.forms[name] = form
+
+    def store(self, body: tuple[Statement, ...], k: int) -> int:
+        """One store, or the parts of an interleaved group together."""
+        s = body[k]
+        assert isinstance(s, Store)
+        if (count := self._interleaved(body, k)) > 1:
+            group = [p for p in body[k:k + count] if isinstance(p, Store)]
+            memory = self.buffer(s.buffer)
+            values = [self.value(p.value) for p in group]
+            self.write_interleaved(memory, self.locate(memory, s.index), values)
+            return count
+        self.write(self.buffer(s.buffer), s.index, self.value(s.value))
+        return 1
+
+    def _interleaved(self, body: tuple[Statement, ...], k: int) -> int:
+        """How many stores from here on fill [.., 0], [.., 1], ... of a last axis exactly that long."""
+        s = body[k]
+        assert isinstance(s, Store)
+        if self.lanes is None or len(s.index) < 2 or self.lanes.blend or s.index[-1] != Const(0):
+            return 1
+        memory = self.buffer(s.buffer)
+        extent = memory.shape[-1]
+        if not isinstance(extent, Const) or not 2 <= extent.value <= 4 or memory.lanes > 1:
+            return 1
+        group = body[k:k + int(extent.value)]
+        fits = len(group) == extent.value and all(
+            isinstance(p, Store) and p.buffer == s.buffer and p.index == (*s.index[:-1], Const(n))
+            and not any(isinstance(x, Load) and self.buffer(x.buffer).root == memory.root for x in walk(p.value))
+            for n, p in enumerate(group))
+        return int(extent.value) if fits and self.location_step(memory, s.index) == extent.value else 1
+
+    def location_step(self, memory: Memory, index: tuple[Expr, ...]) -> int | None:
+        """The step of `locate`, without an address where it is plain."""
+        return self.locate(memory, index).step
+
+    # Buffers.
+
+    def buffer_statement(self, s: Buffer) -> None:
+        """Registers and small arrays on the stack, views, everything else from the allocator."""
+        strides = self.strides_of(s.shape, s.strides)
+        if s.of is not None:
+            self._view(s, strides)
+            return
+        lanes = self.lanes.count if self.lanes is not None else 1
+        size = 1
+        for n in s.shape:
+            size = size * int(n.value) if isinstance(n, Const) and size >= 0 else -1
+        if s.space == "local" and 0 <= size * lanes * s.dtype.bytes <= STACK_BYTES:
+            self._stack_buffer(s, strides, size, lanes)
+            return
+        assert lanes == 1, f"buffer {s.name} inside a vector loop does not fit the stack"
+        count = self.sum_value(self.form(_product(s.shape)))
+        size_ = self._shared("mul", count, Value(str(s.dtype.bytes)))
+        pointer = self.allocate(size_)
+        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, s.name))
+
+    def _stack_buffer(self, s: Buffer, strides: tuple[int | Value, ...], size: int, lanes: int) -> None:
+        register = not s.shape
+        kind = vector((REGISTER if register else MEMORY)[s.dtype.name], lanes)
+        pointer = self.body.fresh()
+        amount = kind if register else f"[{max(size, 1)} x {kind}], align 64"
+        self.allocas.append(f"  {pointer} = alloca {amount}")
+        depth = self.depth if lanes > 1 else 0
+        self.declare(Memory(s.name, s.dtype, Value(pointer, 1, depth), s.shape, strides, s.name, lanes, register))
+
+    def _view(self, s: Buffer, strides: tuple[int | Value, ...]) -> None:
+        assert s.of is not None
+        base = self.buffer(s.of)
+        offset = self.sum_value(self.form(s.offset))
+        pointer = base.pointer
+        if offset.text != "0":
+            pointer = self.at(max(offset.depth, pointer.depth, self.floor), 1,
+                              f"getelementptr i8, ptr {pointer.text}, i64 {offset.text}")
+        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, base.root, base.lanes))
+
+    @abstractmethod
+    def declare(self, memory: Memory) -> None:
+        """Brings a buffer into scope until the innermost place closes."""
+
+    def strides_of(self, shape: tuple[Expr, ...], strides: tuple[Expr, ...] | None) -> tuple[int | Value, ...]:
+        """Strides as numbers where they are constant, else as values."""
+        if strides is not None:
+            return tuple(self._stride(e) for e in strides)
+        found: list[int | Value] = []
+        step: Expr = Const(1)
+        for extent in reversed(shape):
+            found.append(self._stride(step))
+            step = _product((step, extent))
+        return tuple(reversed(found))
+
+    def _stride(self, e: Expr) -> int | Value:
+        form = self.form(e)
+        return self.sum_value(form) if form.terms else form.constant
+
+    def allocate(self, size: Value) -> Value:
+        """Memory of `size` bytes until the block ends; the slot that holds it is freed on every way out."""
+        self.module.declare("tj_alloc", "ptr", "i64")
+        slot = self.body.fresh()
+        self.allocas += [f"  {slot} = alloca ptr", f"  store ptr null, ptr {slot}"]
+        pointer = self.body.emit(f"call ptr @tj_alloc(i64 {size.text})")
+        self.body.line(f"store ptr {pointer}, ptr {slot}")
+        self.heaps.append(slot)
+        self.all_heaps.append(slot)
+        self.leave_if(self.body.emit(f"icmp eq ptr {pointer}, null"), str(OUT_OF_MEMORY))
+        return Value(pointer, 1, self.depth)
+
+    all_heaps: list[str]
+
+    def release(self, slot: str) -> None:
+        """Frees what a slot holds."""
+        self.module.declare("tj_free", "void", "ptr")
+        pointer = self.body.emit(f"load ptr, ptr {slot}")
+        self.body.line(f"call void @tj_free(ptr {pointer})")
+        self.body.line(f"store ptr null, ptr {slot}")
+
+    # Loops and branches.
+
+    def loop(self, s: Loop) -> None:
+        if s.kind == "vector" and self.lanes is None:
+            self.vector_loop(s)
+        elif s.kind == "parallel":
+            self.parallel_loop(s)
+        elif s.kind == "unroll" and isinstance(s.extent, Const):
+            self._unrolled(s)
+        else:
+            self._serial(s)
+
+    def _unrolled(self, s: Loop) -> None:
+        """The body once for each index, which is a number in it."""
+        assert isinstance(s.extent, Const)
+        for n in range(int(s.extent.value)):
+            self.push("loop", self.body.block)
+            self.constants[s.index] = n
+            self.bind(s.index, Value(str(n), 1, self.depth))
+            self.block(s.body)
+            del self.constants[s.index]
+            place = self.pop()
+            self.body.lines += place.lines
+            self.body.block = place.block
+
+    def _serial(self, s: Loop) -> None:
+        extent = self.extent(s.extent)
+        heavy = any(isinstance(x, (Loop, While, Call)) for x in s.body)
+
+        def body(index: str) -> None:
+            self.bind(s.index, Value(index, 1, self.depth))
+            self.block(s.body)
+            if self.polls and not extent.is_literal:
+                self.poll(_POLL_HEAVY if heavy else _POLL_LIGHT)
+
+        with_guard: PlaceKind = "guard"
+        if extent.is_literal and int(extent.text) > 0:
+            with_guard = "loop"
+        self.guarded(self.positive(extent), with_guard,
+                     lambda: self.counted(extent, 1, body, written_roots(self, s.body)))
+
+    def extent(self, e: Expr) -> Value:
+        """The number of iterations."""
+        return self.sum_value(self.form(e)) if e.dtype is I64 else self.value(e)
+
+    def positive(self, extent: Value) -> str:
+        """An i1, or a literal: whether a loop runs at all."""
+        if extent.is_literal:
+            return "true" if int(extent.text) > 0 else "false"
+        return self.at(max(extent.depth, self.floor), 1, f"icmp sgt i64 {extent.text}, 0").text
+
+    def guarded(self, condition: str, kind: PlaceKind, emit: Callable[[], None]) -> None:
+        """`emit` in a place of its own, entered if the condition holds."""
+        if condition == "false":
+            return
+        label, after = self.body.fresh_label("in"), self.body.fresh_label("out")
+        self.push(kind, label)
+        emit()
+        self.body.branch(after)
+        place = self.pop()
+        if condition == "true":
+            self.body.branch(label)
+        else:
+            self.body.branch_if(condition, label, after)
+        self.body.label(label)
+        self.body.lines += place.lines
+        self.body.label(after)
+
+    def counted(self, limit: Value, step: int, body: Callable[[str], None], written: frozenset[str],
+                begin: str = "0") -> str:
+        """A loop that runs at least once: index from `begin` by `step` while it is below the limit; where it ends."""
+        label, after = self.body.fresh_label("loop"), self.body.fresh_label("done")
+        index, following = self.body.fresh(), self.body.fresh()
+        self.push("loop", label, written)
+        body(index)
+        self.body.line(f"{following} = add nuw nsw i64 {index}, {step}")
+        more = self.body.emit(f"icmp slt i64 {following}, {limit.text}")
+        self.body.branch_if(more, label, after)
+        place = self.pop()
+        entry = self.body.block
+        self.body.branch(label)
+        self.body.label(label)
+        self.body.line(f"{index} = phi i64 [ {begin}, %{entry} ], [ {following}, %{place.block} ]")
+        self.body.lines += place.lines
+        self.body.label(after)
+        return following
+
+    def while_loop(self, s: While) -> None:
+        if self.lanes is not None and self.lanes.count > 1:
+            self._while_lanes(s)
+        else:
+            self._while(s, None)
+
+    def _while(self, s: While, active: str | None) -> None:
+        """`before`, test, `body`. active: the register with the mask of lanes that still run."""
+        label, inside, after = (self.body.fresh_label(hint) for hint in ("while", "do", "done"))
+        heavy = any(isinstance(x, (Loop, While, Call)) for x in (*s.before, *s.body))
+        self.push("loop", label, written_roots(self, (*s.before, *s.body)))
+        self._take_mask(active)
+        self.block_open(s.before)
+        condition = self._still_running(s.condition, active)
+        self.push("guard", inside)
+        self.block(s.body)
+        if self.polls:
+            self.poll(_POLL_HEAVY if heavy else _POLL_LIGHT)
+        self.body.branch(label)
+        inner = self.pop()
+        self.body.branch_if(condition, inside, after)
+        self.body.label(inside)
+        self.body.lines += inner.lines
+        place = self.pop()
+        self.body.branch(label)
+        self.body.label(label)
+        self.body.lines += place.lines
+        self.body.label(after)
+
+    def block_open(self, body: tuple[Statement, ...]) -> None:
+        """Statements whose names stay visible until the place closes."""
+        k = 0
+        while k < len(body):
+            k += self.statement(body, k)
+
+    def _while_lanes(self, s: While) -> None:
+        """Runs until no lane is left; finished lanes are masked."""
+        assert self.lanes is not None
+        lanes = self.lanes
+        outer = lanes.mask, lanes.blend
+        kind = f"<{lanes.count} x i1>"
+        active = self.body.fresh()
+        self.allocas.append(f"  {active} = alloca {kind}")
+        start = lanes.mask.text if lanes.mask is not None else "splat (i1 true)"
+        self.body.line(f"store {kind} {start}, ptr {active}")
+        lanes.blend = True
+        self._while(s, active)
+        lanes.mask, lanes.blend = outer
+
+    def _take_mask(self, active: str | None) -> None:
+        """At the top of a loop over lanes: the lanes that still run."""
+        if active is not None and self.lanes is not None:
+            count = self.lanes.count
+            self.lanes.mask = Value(self.body.emit(f"load <{count} x i1>, ptr {active}"), count, self.depth)
+
+    def _still_running(self, condition: Expr, active: str | None) -> str:
+        value = self.value(condition)
+        if active is None or self.lanes is None:
+            return value.text
+        value = self.both(self.lanes.mask, self.splat(value, "i1", self.lanes.count))
+        value.depth = self.depth
+        self.lanes.mask = value
+        self.body.line(f"store <{value.lanes} x i1> {value.text}, ptr {active}")
+        return self.body.any_lane(value.text, value.lanes)
+
+    def if_statement(self, s: If) -> None:
+        condition = self.value(s.condition)
+        if condition.lanes > 1:
+            self._if_lanes(s, condition)
+            return
+        if condition.is_literal:
+            self._inline(s.then if condition.text == "true" else s.orelse)
+            return
+        self._branch(condition.text, s.then, s.orelse)
+
+    def _inline(self, body: tuple[Statement, ...]) -> None:
+        label = self.body.block
+        self.push("loop", label)
+        self.block(body)
+        place = self.pop()
+        self.body.lines += place.lines
+        self.body.block = place.block
+
+    def _branch(self, condition: str, then: tuple[Statement, ...], orelse: tuple[Statement, ...]) -> None:
+        first, second, after = (self.body.fresh_label(hint) for hint in ("then", "else", "end"))
+        arms = [self._arm(label, body, after) for label, body in ((first, then), (second, orelse)) if body]
+        self.body.branch_if(condition, first if then else after, second if orelse else after)
+        for label, lines in arms:
+            self.body.label(label)
+            self.body.lines += lines
+        self.body.label(after)
+
+    def _arm(self, label: str, body: tuple[Statement, ...], after: str) -> tuple[str, list[str]]:
+        self.push("arm", label)
+        self.block(body)
+        self.body.branch(after)
+        return label, self.pop().lines
+
+    def _if_lanes(self, s: If, condition: Value) -> None:
+        """Each arm for its lanes, skipped if it has none."""
+        assert self.lanes is not None
+        outer = self.lanes.mask, self.lanes.blend
+        opposite = self.binary("xor", BOOL, condition, Value("true"))
+        for body, chosen in ((s.then, condition), (s.orelse, opposite)):
+            if not body:
+                continue
+            mask = self.both(outer[0], chosen)
+            some = self.body.any_lane(mask.text, mask.lanes)
+            self.lanes.mask, self.lanes.blend = mask, True
+            self._branch(some, body, ())
+            self.lanes.mask, self.lanes.blend = outer
+
+    # Reductions.
+
+    def accumulate(self, s: Accumulate) -> None:
+        values = [self.value(v) for v in s.values]
+        if self.lanes is not None and self.lanes.count > 1 and self.accumulate_lanes(s, values):
+            return
+        memories = [self.buffer(name) for name in s.buffers]
+        states = [self.value(Load(m.name, s.index, m.dtype)) for m in memories]
+        for memory, result in zip(memories, self.combine(s.combine, states, values)):
+            self.write(memory, s.index, result)
+
+    def combine(self, combine: Combine, left: list[Value], right: list[Value]) -> list[Value]:
+        """The results of a step; expressions are evaluated afresh for every pair of states."""
+        memo, self.memo = self.memo, {}
+        names = {n.name: v for n, v in zip((*combine.left, *combine.right), (*left, *right))}
+        before = {name: self.names.get(name) for name in names}
+        self.names |= names
+        results = [self.value(e) for e in combine.results]
+        for name, value in before.items():
+            if value is None:
+                del self.names[name]
+            else:
+                self.names[name] = value
+        self.memo = memo
+        return results
+
+    def identity(self, constant: Const, lanes: int) -> str:
+        """The neutral element in all lanes."""
+        text = literal(constant.value, constant.dtype)
+        return text if lanes == 1 else f"splat ({REGISTER[constant.dtype.name]} {text})"
+
+    # Leaving.
+
+    def fail(self, s: Fail) -> None:
+        """Payload words first, then the site as status."""
+        for k, e in enumerate(s.payload):
+            self.payload_word(k, self.value(e), e)
+        self.body.line(f"store i32 {s.site}, ptr {self.status}")
+        self.failed = True
+        self.body.branch("leave")
+        self.body.label(self.body.fresh_label("dead"))
+
+    @abstractmethod
+    def payload_word(self, k: int, value: Value, e: Expr) -> None:
+        """Stores one word of a failure's payload."""
+
+    def leave_if(self, condition: str, status: str) -> None:
+        """Leaves the function with a status if the i1 holds."""
+        out, on = self.body.fresh_label("fail"), self.body.fresh_label("on")
+        self.body.branch_if(condition, out, on, ', !prof !{!"branch_weights", i32 1, i32 2000}')
+        self.body.label(out)
+        self.body.line(f"store i32 {status}, ptr {self.status}")
+        self.failed = True
+        self.body.branch("leave")
+        self.body.label(on)
+
+    def poll(self, every: int) -> None:
+        """Looks at pending signals once in `every` iterations."""
+        self.module.declare("tj_poll", "i32", "")
+        counter = self.body.fresh()
+        self.allocas += [f"  {counter} = alloca i64", f"  store i64 0, ptr {counter}"]
+        count = self.body.emit(f"load i64, ptr {counter}")
+        count = self.body.emit(f"add i64 {count}, 1")
+        self.body.line(f"store i64 {count}, ptr {counter}")
+        due = self.body.emit(f"icmp eq i64 {self.body.emit(f'and i64 {count}, {every - 1}')}, 0")
+        look, on = self.body.fresh_label("poll"), self.body.fresh_label("on")
+        self.body.branch_if(due, look, on, ', !prof !{!"branch_weights", i32 1, i32 2000}')
+        self.body.label(look)
+        failed = self.body.emit(f"icmp ne i32 {self.body.emit('call i32 @tj_poll()')}, 0")
+        self.leave_if(failed, str(RAISED))
+        self.body.branch(on)
+        self.body.label(on)
+
+
+def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
+    """The memory that statements store to, as far as it is declared outside of them."""
+    names: set[str] = set()
+    inside: set[str] = set()
+    for s in statements(body):
+        if isinstance(s, Store):
+            names.add(s.buffer)
+        elif isinstance(s, Accumulate):
+            names.update(s.buffers)
+        elif isinstance(s, Call):
+            names.update(a.buffer for a in s.args if isinstance(a, BufferRef))
+        elif isinstance(s, Buffer):
+            inside.add(s.name)
+            if s.of is not None:
+                names.add(s.of)
+    return frozenset(b.buffer(name).root for name in names - inside) | (names & inside)
+
+
+def _product(factors: tuple[Expr, ...]) -> Expr:
+    product: Expr = Const(1)
+    for factor in factors:
+        if isinstance(product, Const) and product.value == 1:
+            product = factor
+        elif not (isinstance(factor, Const) and factor.value == 1):
+            product = Apply("multiply", (product, factor), I64)
+    return product
+
+
+_EMIT: dict[type, Callable[..., None]] = {    # fixed table
+    Buffer: Control.buffer_statement, Loop: Control.loop, While: Control.while_loop, If: Control.if_statement,
+    Let: Control.let, Accumulate: Control.accumulate, Fail: Control.fail, Call: lambda b, s: b.call(s)}

@@ -1,0 +1,322 @@
+"""Vector loops: how many lanes, the loop over whole vectors, the masked rest, and accumulators of the lanes.
+
+Flows in:  loops of kind vector.
+Flows out: text; reductions combine lanes in one fixed order, so results depend on the extents alone.
+"""
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+
+from tracejit.base.dtypes import I64
+from tracejit.xla_lite.cpu.emitter_addresses import Lanes, Memory
+from tracejit.xla_lite.cpu.emitter_control import Control, written_roots
+from tracejit.xla_lite.cpu.lanes import LanePlan, expressions_of, plan_lanes
+from tracejit.xla_lite.cpu.places import PlaceKind, Value
+from tracejit.xla_lite.cpu.types import REGISTER, lane_numbers, shuffle, vector
+from tracejit.xla_lite.kernels.kernel_ir import Accumulate, Const, Expr, Load, Loop, Name, Store, statements, walk
+
+
+@dataclass(slots=True)
+class Accumulator:
+    """The lanes' share of an element that all lanes add to. registers: one for each component, `lanes` wide."""
+
+    statement: Accumulate
+    cells: list[tuple[Memory, Value]]
+    registers: list[str]
+    lanes: int
+
+
+class VectorLoops(Control):
+    """One program over lanes."""
+
+    accumulators: dict[object, Accumulator]
+    loop_depth: int
+    unit: dict[Expr, int]
+
+    def vector_loop(self, s: Loop) -> None:
+        """Strided buffers whose stride turns out to be 1 get a loop of their own."""
+        strides = [e for e in self._lane_strides(s) if e not in self.unit]
+        if not strides:
+            self._vector_loop(s)
+            return
+        tests = [self.binary("icmp eq", e.dtype, self.value(e), Value("1")) for e in strides]
+        condition = tests[0]
+        for test in tests[1:]:
+            condition = self.both(condition, test)
+        yes, no, after = (self.body.fresh_label(hint) for hint in ("dense", "strided", "end"))
+        arms = [self._version(label, s, strides, stride, after) for label, stride in ((yes, 1), (no, 0))]
+        self.body.branch_if(condition.text, yes, no)
+        for label, lines in zip((yes, no), arms):
+            self.body.label(label)
+            self.body.lines += lines
+        self.body.label(after)
+
+    def _version(self, label: str, s: Loop, strides: list[Expr], stride: int, after: str) -> list[str]:
+        """The loop with the strides known to be 1, or not known (0)."""
+        self.push("arm", label)
+        before = self.unit
+        self.unit = before | dict.fromkeys(strides, stride)
+        self._vector_loop(s)
+        self.unit = before
+        self.body.branch(after)
+        return self.pop().lines
+
+    def _lane_strides(self, s: Loop) -> list[Expr]:
+        """The run-time strides that the loop's index is multiplied with."""
+        found: dict[Expr, None] = {}
+        names = {s.index}
+        for name, index in _accesses(s):
+            strides = self.stride_expressions(name)
+            for e, stride in zip(index, strides or ()):
+                if not isinstance(stride, Const) and any(isinstance(x, Name) and x.name in names for x in walk(e)):
+                    found[stride] = None
+        return list(found)
+
+    @abstractmethod
+    def stride_expressions(self, name: str) -> tuple[Expr, ...] | None:
+        """The strides that a buffer was declared with; None if it is dense or declared further in."""
+
+    def _vector_loop(self, s: Loop) -> None:
+        extent = self.extent(s.extent)
+        constant = int(extent.text) if extent.is_literal else None
+        plan = plan_lanes(s, self.target, constant)
+        kind: PlaceKind = "loop" if constant else "guard"
+        self.guarded(self.positive(extent), kind, lambda: self._lanes_over(s, extent, plan))
+
+    def _lanes_over(self, s: Loop, extent: Value, plan: LanePlan) -> None:
+        """Whole vectors, the rest, then the accumulators of the lanes go to their elements."""
+        outer = self.accumulators, self.loop_depth
+        self.accumulators, self.loop_depth = {}, self.depth
+        written = written_roots(self, s.body)
+        begin = "0"
+        constant = int(extent.text) if extent.is_literal else None
+        if plan.main and (constant is None or constant >= plan.main):
+            begin = self._main(s, extent, constant, plan, written)
+        if constant is None or constant % plan.main if plan.main else True:
+            self._rest(s, extent, constant, plan, written, begin)
+        for accumulator in self.accumulators.values():
+            self._finish(accumulator)
+        self.accumulators, self.loop_depth = outer
+
+    # Whole vectors.
+
+    def _main(self, s: Loop, extent: Value, constant: int | None, plan: LanePlan, written: frozenset[str]) -> str:
+        """The loop over whole vectors; the index that it leaves off at."""
+        if constant is not None and constant // plan.main <= plan.unroll:
+            for n in range(constant // plan.main):
+                self._straight(s, n * plan.main, plan.main)
+            self._narrow(plan.rest)
+            return str(constant - constant % plan.main)
+        if constant is not None:
+            self._whole_vectors(s, extent, plan, written)
+            self._narrow(plan.rest)
+            return str(constant - constant % plan.main)
+        return self._guarded_main(s, extent, plan, written)
+
+    def _guarded_main(self, s: Loop, extent: Value, plan: LanePlan, written: frozenset[str]) -> str:
+        reached = self.body.fresh()
+        self.allocas.append(f"  {reached} = alloca i64")
+        self.body.line(f"store i64 0, ptr {reached}")
+        enough = self.at(max(extent.depth, self.floor), 1, f"icmp sge i64 {extent.text}, {plan.main}").text
+
+        def whole() -> None:
+            last = self._whole_vectors(s, extent, plan, written)
+            self.body.line(f"store i64 {last}, ptr {reached}")
+            self._narrow(plan.rest)
+
+        self.guarded(enough, "guard", whole)
+        return self.body.emit(f"load i64, ptr {reached}")
+
+    def _whole_vectors(self, s: Loop, extent: Value, plan: LanePlan, written: frozenset[str]) -> str:
+        """At least one; the index behind the last."""
+        limit = self.binary("sub", I64, extent, Value(str(plan.main - 1)))
+        return self.counted(limit, plan.main, lambda index: self._body(s, index, plan.main, None), written)
+
+    def _straight(self, s: Loop, index: int, lanes: int) -> None:
+        """One vector at a constant index."""
+        self.push("loop", self.body.block)
+        self._body(s, str(index), lanes, None)
+        place = self.pop()
+        self.body.lines += place.lines
+        self.body.block = place.block
+
+    def _body(self, s: Loop, index: str, lanes: int, mask: Value | None) -> None:
+        """The program for lanes index, index + 1, ..."""
+        outer = self.lanes
+        base = Value(index, 1, self.depth)
+        if lanes == 1:
+            self.bind(s.index, base)
+        else:
+            self.lanes = Lanes(s.index, base, lanes, self.depth, mask)
+        self.block(s.body)
+        self.lanes = outer
+
+    def lane_index(self) -> Value:
+        """The index of each lane."""
+        assert self.lanes is not None
+        lanes = self.lanes
+        first = self.splat(lanes.base, "i64", lanes.count)
+        value = self.at(lanes.depth, lanes.count, f"add {vector('i64', lanes.count)} {first.text}, "
+                                                  f"{lane_numbers(64, lanes.count)}")
+        self.stack[lanes.depth].bound.append((lanes.index, self.names.get(lanes.index)))
+        self.names[lanes.index] = value
+        return value
+
+    # The rest.
+
+    def _rest(self, s: Loop, extent: Value, constant: int | None, plan: LanePlan, written: frozenset[str],
+              begin: str) -> None:
+        """What is left, under a mask or lane by lane."""
+        if constant is not None:
+            left = constant - int(begin)
+            if plan.masked and left <= plan.rest * plan.unroll:
+                for at in range(int(begin), constant, plan.rest):
+                    self._constant_rest(s, at, min(plan.rest, constant - at), plan)
+                return
+        step = plan.rest if plan.masked else 1
+        start = Value(begin, 1, self.depth)
+        more = self.positive(self.binary("sub", I64, extent, start)) if begin != "0" else "true"
+        once = plan.masked and plan.main == plan.rest
+
+        def run() -> None:
+            if once:
+                self._masked(s, extent, begin, plan.rest)
+            else:
+                self.counted(extent, step, lambda index: self._masked(s, extent, index, step), written, begin)
+
+        self.guarded(more, "guard" if more != "true" else "loop", run)
+
+    def _constant_rest(self, s: Loop, at: int, left: int, plan: LanePlan) -> None:
+        self.push("loop", self.body.block)
+        mask = None
+        if left < plan.rest:
+            flags = ", ".join(f"i1 {'true' if n < left else 'false'}" for n in range(plan.rest))
+            mask = Value(f"<{flags}>", plan.rest, self.depth)
+        self._body(s, str(at), plan.rest, mask)
+        place = self.pop()
+        self.body.lines += place.lines
+        self.body.block = place.block
+
+    def _masked(self, s: Loop, extent: Value, index: str, lanes: int) -> None:
+        """One vector whose lanes beyond the extent are dead."""
+        if lanes == 1:
+            self._body(s, index, 1, None)
+            return
+        left = self.body.emit(f"sub i64 {extent.text}, {index}")
+        bits = max(8, min(64, self.target.vector_bits // lanes))
+        if bits < 64:
+            self.module.declare("llvm.smin.i64", "i64", "i64, i64")
+            left = self.body.emit(f"call i64 @llvm.smin.i64(i64 {left}, i64 {lanes})")
+            left = self.body.emit(f"trunc i64 {left} to i{bits}")
+        many = self.splat(Value(left, 1, self.depth), f"i{bits}", lanes)
+        mask = self.at(self.depth, lanes, f"icmp ugt <{lanes} x i{bits}> {many.text}, {lane_numbers(bits, lanes)}")
+        self._body(s, index, lanes, mask)
+
+    # Accumulators.
+
+    def accumulate_lanes(self, s: Accumulate, values: list[Value]) -> bool:
+        """Every lane adds to its own copy; `_finish` adds the copies up."""
+        assert self.lanes is not None
+        memories = [self.buffer(name) for name in s.buffers]
+        if all(m.lanes == self.lanes.count for m in memories):
+            return False
+        lanes = self.lanes.count
+        forms = [self.form(e) for e in s.index]
+        if any(self.term(key).lanes > 1 for form in forms for key in form.terms):
+            return False
+        key = (s.buffers, tuple((f.constant, tuple(sorted(f.terms.items(), key=str))) for f in forms), lanes)
+        accumulator = self.accumulators.get(key)
+        if accumulator is None:
+            accumulator = self._open(s, memories, lanes)
+            self.accumulators[key] = accumulator
+        self._step(accumulator, values)
+        return True
+
+    def _open(self, s: Accumulate, memories: list[Memory], lanes: int) -> Accumulator:
+        """Registers that start as the identity, before the loop."""
+        cells = [(m, m.pointer if m.register else self._cell(m, s)) for m in memories]
+        registers = [self._identity_register(c, lanes) for c in s.combine.identity]
+        return Accumulator(s, cells, registers, lanes)
+
+    def _cell(self, memory: Memory, s: Accumulate) -> Value:
+        pointer = self.locate(memory, s.index).pointer
+        assert pointer.depth <= self.loop_depth, f"accumulation into {memory.name} moves inside the vector loop"
+        return pointer
+
+    def _identity_register(self, constant: Const, lanes: int) -> str:
+        kind = vector(REGISTER[constant.dtype.name], lanes)
+        register = self.body.fresh()
+        self.allocas.append(f"  {register} = alloca {kind}")
+        self.stack[self.loop_depth].lines.append(f"  store {kind} {self.identity(constant, lanes)}, ptr {register}")
+        return register
+
+    def _states(self, accumulator: Accumulator) -> list[Value]:
+        kinds = [vector(REGISTER[c.dtype.name], accumulator.lanes) for c in accumulator.statement.combine.identity]
+        return [Value(self.body.emit(f"load {kind}, ptr {register}"), accumulator.lanes, self.depth)
+                for kind, register in zip(kinds, accumulator.registers)]
+
+    def _step(self, accumulator: Accumulator, values: list[Value]) -> None:
+        assert self.lanes is not None
+        combine, lanes = accumulator.statement.combine, accumulator.lanes
+        states = self._states(accumulator)
+        scalars = [REGISTER[c.dtype.name] for c in combine.identity]
+        values = [self.splat(v, scalar, lanes) for v, scalar in zip(values, scalars)]
+        results = self.combine(combine, states, values)
+        for result, state, constant, scalar, register in zip(results, states, combine.identity, scalars,
+                                                             accumulator.registers):
+            if self.lanes.mask is not None:
+                result = self.select(constant.dtype, self.lanes.mask, result, state)
+            self.body.line(f"store {vector(scalar, lanes)} {result.text}, ptr {register}")
+
+    def _narrow(self, lanes: int) -> None:
+        """Folds the copies of wide vectors to the lanes of the rest."""
+        for key, accumulator in list(self.accumulators.items()):
+            if accumulator.lanes <= lanes:
+                continue
+            states = self._folded(accumulator, lanes)
+            constants = accumulator.statement.combine.identity
+            registers = [self._identity_register(c, lanes) for c in constants]
+            for state, constant, register in zip(states, constants, registers):
+                self.body.line(f"store {vector(REGISTER[constant.dtype.name], lanes)} {state.text}, ptr {register}")
+            assert isinstance(key, tuple)
+            del self.accumulators[key]
+            self.accumulators[(*key[:-1], lanes)] = Accumulator(
+                accumulator.statement, accumulator.cells, registers, lanes)
+
+    def _folded(self, accumulator: Accumulator, lanes: int) -> list[Value]:
+        """The states with the upper half combined into the lower until `lanes` are left."""
+        states = self._states(accumulator)
+        combine = accumulator.statement.combine
+        while states[0].lanes > lanes:
+            half = states[0].lanes // 2
+            halves = [[self._half(REGISTER[c.dtype.name], state, part) for c, state in zip(combine.identity, states)]
+                      for part in (0, half)]
+            states = self.combine(combine, *halves)
+        return states
+
+    def _half(self, scalar: str, state: Value, part: int) -> Value:
+        kind, half = vector(scalar, state.lanes), state.lanes // 2
+        if half == 1:
+            return self.at(self.depth, 1, f"extractelement {kind} {state.text}, i64 {part}")
+        order = shuffle(tuple(range(part, part + half)))
+        return self.at(self.depth, half, f"shufflevector {kind} {state.text}, {kind} poison, {order}")
+
+    def _finish(self, accumulator: Accumulator) -> None:
+        """element = combine(element, all lanes)."""
+        lanes = self._folded(accumulator, 1)
+        combine = accumulator.statement.combine
+        loads = [self.read_cell(memory, pointer) for memory, pointer in accumulator.cells]
+        for (memory, pointer), result in zip(accumulator.cells, self.combine(combine, loads, lanes)):
+            self.write_cell(memory, pointer, result)
+
+
+def _accesses(s: Loop) -> list[tuple[str, tuple[Expr, ...]]]:
+    """Every (buffer, index) in the loop."""
+    found: list[tuple[str, tuple[Expr, ...]]] = []
+    for inner in statements(s.body):
+        if isinstance(inner, (Store, Accumulate)):
+            found += [(name, inner.index) for name in ([inner.buffer] if isinstance(inner, Store) else inner.buffers)]
+        for e in expressions_of(inner):
+            found += [(x.buffer, x.index) for x in walk(e) if isinstance(x, Load)]
+    return found
