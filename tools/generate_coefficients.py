@@ -117,17 +117,21 @@ class Fit:
     low: Any
     high: Any
     degrees: dict[str, tuple[int, int]]
-    fixed: tuple[float, ...] = ()
 
-    def run(self, kind: str) -> tuple[tuple[float, ...], float]:
-        """Coefficients in the type and log2 of the weighted error."""
+    def run(self, kind: str) -> tuple[tuple[float, ...], float, float]:
+        """Coefficients in the type, log2 of the weighted error, and what rounding took from the first one.
+
+        lead > 0 needs an interval that does not have 0 inside.
+        """
         degree, lead = self.degrees[kind]
         remez = Remez(self.function, self.weight, self.low, self.high, degree)
-        fixed = list(self.fixed)
+        fixed: list[float] = []
         while len(fixed) < lead:
             fixed.append(rounded(remez.fit(degree, fixed)[0], kind))
-        result = fixed + [rounded(c, kind) for c in remez.fit(degree, fixed)]
-        return tuple(result), float(m.log(max(abs(e) for e in remez.errors(result)), 2))
+        exact = remez.fit(degree, fixed)
+        result = fixed + [rounded(c, kind) for c in exact]
+        lost = 0.0 if fixed else rounded(exact[0] - mpf(result[0]), kind)
+        return tuple(result), float(m.log(max(abs(e) for e in remez.errors(result)), 2)), lost
 
 
 def of_square(g: Function) -> Function:
@@ -156,9 +160,10 @@ def exp_fits() -> dict[str, Fit]:
 
     small = HALF_LN2 / 16
     return {
-        "exp": Fit(q, weight, -HALF_LN2, HALF_LN2, {"f32": (4, 1), "f64": (9, 1)}),
+        "exp": Fit(q, weight, -HALF_LN2, HALF_LN2, {"f32": (4, 0), "f64": (9, 0)}),
         "exp_sixteenth": Fit(q, weight, -small, small, {"f32": (1, 0), "f64": (4, 0)}),
-        "exp2": Fit(slope2, weight2, -0.501, 0.501, {"f32": (6, 2), "f64": (11, 2)}),
+        "expm1_sixteenth": Fit(q, abs, -small, small, {"f32": (2, 0), "f64": (5, 0)}),
+        "exp2": Fit(slope2, weight2, -0.501, 0.501, {"f32": (6, 0), "f64": (11, 0)}),
         "exp2_sixteenth": Fit(slope2, weight2, -0.0314, 0.0314, {"f32": (2, 0), "f64": (5, 0)}),
         "cosh_minus_one": Fit(
             of_square(lambda x: (m.cosh(x) - 1) / x**2), lambda z: z, 0, HALF_LN2**2, {"f32": (2, 1), "f64": (4, 1)}
@@ -187,16 +192,16 @@ def log_fits() -> dict[str, Fit]:
         return lambda f: relative(f) * m.log(b)
 
     small = (mpf("-0.03130"), mpf("0.06251"))
-    wide = {"f32": (3, 0), "f64": (8, 1)}
+    wide = {"f32": (3, 0), "f64": (8, 0)}
     return {
-        "log": Fit(cubic, lambda f: f**3 / m.log1p(f) if f else f, low, high, {"f32": (7, 2)}),
-        "log2": Fit(base(2), relative, low, high, {"f32": (9, 2)}),
-        "log10": Fit(base(10), lambda f: 2 * relative(f), low, high, {"f32": (8, 2)}),
+        "log": Fit(cubic, lambda f: f**3 / m.log1p(f) if f else f, low, high, {"f32": (7, 0)}),
+        "log2": Fit(base(2), relative, low, high, {"f32": (9, 0)}),
+        "log10": Fit(base(10), lambda f: 2 * relative(f), low, high, {"f32": (8, 0)}),
         "log_sixteenth": Fit(base(m.e), relative, *small, wide),
         "log2_sixteenth": Fit(base(2), scaled(2), *small, wide),
         "log10_sixteenth": Fit(base(10), scaled(10), *small, wide),
         "log2_short": Fit(
-            lambda f: m.log1p(f) / f / LN2 if f else 1 / LN2, lambda f: mpf(1), *small, {"f64": (6, 1)}
+            lambda f: m.log1p(f) / f / LN2 if f else 1 / LN2, lambda f: mpf(1), *small, {"f64": (6, 0)}
         ),
         "log_odd": Fit(
             of_square(lambda s: (2 * m.atanh(s) / s - 2) / s**2), lambda z: z, 0, s2, {"f64": (6, 1)}
@@ -301,10 +306,10 @@ def error_fits() -> dict[str, Fit]:
         "erf": Fit(erf, lambda z: 1 / m.erf(1), 0, 1, {"f32": (6, 3), "f64": (12, 2)}),
         "log2_erfc": Fit(per_x, lambda x: m.erfc(x) * x, "0.99", 4, {"f32": (7, 2)}),
         "log2_erfc_f64": Fit(per_x, lambda x: m.erfc(x) * x, "0.99", 6, {"f64": (18, 1)}),
-        "erfc": Fit(scaled(2), inverse(scaled(2)), "-0.52", "0.69", {"f32": (12, 3)}),
-        "erfc_f64": Fit(scaled(4), inverse(scaled(4)), "-0.73", "0.75", {"f64": (24, 3)}),
-        "erfinv_centre": Fit(centre32, inverse(centre32), "-2.5", "2.5", {"f32": (10, 1)}),
-        "erfinv_tail": Fit(tail32, inverse(tail32), m.sqrt(5) - 3, m.sqrt(17) - 3, {"f32": (9, 1)}),
+        "erfc": Fit(scaled(2), inverse(scaled(2)), "-0.52", "0.69", {"f32": (12, 0)}),
+        "erfc_f64": Fit(scaled(4), inverse(scaled(4)), "-0.73", "0.75", {"f64": (24, 0)}),
+        "erfinv_centre": Fit(centre32, inverse(centre32), "-2.5", "2.5", {"f32": (10, 0)}),
+        "erfinv_tail": Fit(tail32, inverse(tail32), m.sqrt(5) - 3, m.sqrt(17) - 3, {"f32": (9, 0)}),
     }
 
 
@@ -380,10 +385,20 @@ class Pieces:
         octave = self.smallest * 2.0 ** (j // 2)
         return (octave, 1.5 * octave) if j % 2 == 0 else (1.5 * octave, 2 * octave)
 
+    def node_near(self, centre: float) -> float:
+        """A float at which the function is almost a float of the type."""
+
+        def distance(node: float) -> Any:
+            exact = self.function(node)
+            return abs(exact - mpf(rounded(exact, self.kind)))
+
+        ulp = 2.0 ** -(MANTISSA[self.kind] + 1)
+        return min((rounded(mpf(centre) * (1 + 3 * k * ulp), self.kind) for k in range(200)), key=distance)
+
     def piece(self, j: int) -> tuple[float, tuple[float, ...]]:
         """Node and coefficients."""
         low, high = self.edges(j)
-        degrees = {self.kind: (self.degree, 1)}
+        degrees = {self.kind: (self.degree, 0)}
         if j == 0:
             ratio = Fit(
                 lambda t: self.function(t) / t if t else m.diff(self.function, 0),
@@ -393,7 +408,7 @@ class Pieces:
                 {self.kind: (self.degree - 1, 1)},
             )
             return 0.0, (0.0, *ratio.run(self.kind)[0])
-        node = self.last_node if j == 15 else (low + high) / 2
+        node = self.last_node if j == 15 else self.node_near((low + high) / 2)
         if j == 15:
             high = min(high, 2 * node - low)
         fit = Fit(
@@ -488,8 +503,10 @@ def make_polynomials(into: dict[Any, Any], wanted: set[str]) -> None:
             continue
         mp.prec = 160 if "erf" in name or "cube" in name else PRECISION  # erfc is slow to evaluate
         for kind in fit.degrees:
-            coefficients, error = fit.run(kind)
+            coefficients, error, lost = fit.run(kind)
             into[name.removesuffix("_f64"), kind] = coefficients
+            if name.startswith("erfc"):
+                into["erfc_low", kind] = (lost,)
             print(f"{name:18s} {kind} degree {len(coefficients) - 1:2d} error 2^{error:.1f}", flush=True)
         mp.prec = PRECISION
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ class ModuleText:
     declarations: dict[str, str] = field(default_factory=dict)
     tables: dict[str, str] = field(default_factory=dict)
     functions: dict[str, str] = field(default_factory=dict)
-    results: dict[str, tuple[str, ...]] = field(default_factory=dict)  # kinds of results, for who shares functions
+    results: dict[str, tuple[Any, ...]] = field(default_factory=dict)  # kinds of results, for who shares functions
 
     def declare(self, name: str, result: str, parameters: str) -> None:
         """Declares the function `@name` once; later calls with the same name do nothing."""

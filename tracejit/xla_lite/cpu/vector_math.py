@@ -349,7 +349,7 @@ def call_shared(
     symbol = f"tj_{name}_{mangled(b.type, b.lanes)}"
     if module.reserve(symbol):
         _define_shared(b, symbol, function, tuple(a.kind for a in arguments), attributes)
-    kinds = module.results[symbol]
+    kinds: tuple[Kind, ...] = module.results[symbol]
     result = _result_type(b, kinds)
     pairs = [(b.type_of(a.kind), a.handle) for a in arguments]
     value = b.body.call(result, symbol, pairs, "fastcc")
@@ -358,7 +358,7 @@ def call_shared(
     return tuple(Value(b, b.body.emit(f"extractvalue {result} {value}, {i}"), kind) for i, kind in enumerate(kinds))
 
 
-def _result_type(b: TextBuilder, kinds: tuple[Any, ...]) -> str:
+def _result_type(b: TextBuilder, kinds: tuple[Kind, ...]) -> str:
     types = [b.type_of(kind) for kind in kinds]
     return types[0] if len(types) == 1 else f"{{ {', '.join(types)} }}"
 

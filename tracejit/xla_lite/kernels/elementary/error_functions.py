@@ -48,7 +48,7 @@ def _scaled_erfc(b: Builder, a: Value) -> tuple[Value, Value]:
     first, *rest = coefficients(b, "erfc")
     slope = b.polynomial_split(u, u * u, rest)  # near enough the derivative, for the tiny u_low
     g = b.fma(u, slope, first)
-    g_low = b.fma(u, slope, first - g) + u_low * slope
+    g_low = b.fma(u, slope, first - g) + b.fma(u_low, slope, coefficients(b, "erfc_low")[0])
     high, high_error = b.two_product(g, q)
     return high, high_error + b.fma(g, q_low, g_low * q)
 

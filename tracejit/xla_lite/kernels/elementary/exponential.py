@@ -12,7 +12,6 @@ from __future__ import annotations
 from tracejit.xla_lite.kernels.elementary.builder import Builder, Value
 from tracejit.xla_lite.kernels.elementary.common import (
     coefficients,
-    constant,
     multiply_by_power_of_two,
     pick,
     reduce_by_ln2,
@@ -85,7 +84,7 @@ class ScaledExponential:
         b = self.b
         n, self.bits, r = reduce_by_ln2(b, x, STEP)
         self.power = b.lookup(table(b, "exp2"), self.bits)
-        p = expm1_of_small(b, r, "exp_sixteenth")
+        p = expm1_of_small(b, r, "expm1_sixteenth" if exact else "exp_sixteenth")
         if exact:
             p = p + b.lookup(table(b, "exp2_error"), self.bits)
         self.excess = self.power * p
@@ -122,4 +121,5 @@ def expm1(b: Builder, x: Value) -> Value:
 def sigmoid(b: Builder, x: Value) -> Value:
     """1 / (1 + e^-x), with e^-x kept as 2^k (power + excess) so that nothing overflows."""
     e = ScaledExponential(b, b.clamp(-x, *pick(b, (-87.0, 104.0), (-708.0, 746.0))), exact=False)
-    return e.scale_down(1.0 / ((e.excess + e.inverse) + e.power))
+    larger, smaller = b.max(e.power, e.inverse), b.min(e.power, e.inverse)
+    return e.scale_down(1.0 / (larger + (smaller + e.excess)))

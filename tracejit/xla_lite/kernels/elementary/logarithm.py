@@ -162,6 +162,7 @@ def log_with_error(b: Builder, x: Value, error: Value) -> Value:
     """log(x + error) for |error| of at most a few units in the last place of x. Only on `wide` builders."""
     k, f, c, logarithm = split_by_table(b, x, "log")
     correction = b.scale(error, b.clamp(-k, None, 2.0 * b.type.bias)) * c
+    correction = b.fnma(correction, f, correction)  # error / x, to first order in f
     square = f * f
     series = b.fma(square, b.polynomial_split(f, square, coefficients(b, "log_sixteenth")), correction)
     return b.fma(k, constant(b, "ln2")[0], logarithm) + (f + series)

@@ -160,7 +160,8 @@ def _scale(b: NumpyBuilder, x: Array, n: Array) -> Array:
 
 
 def _bit_view(x: Array, dtype: Any) -> Array:
-    return np.ascontiguousarray(x).view(dtype).reshape(np.shape(x))
+    view: Array = np.ascontiguousarray(x).view(dtype)
+    return view.reshape(np.shape(x))
 
 
 def _logical_shift(b: NumpyBuilder, x: Array, count: Array) -> Array:
