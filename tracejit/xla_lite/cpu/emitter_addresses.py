@@ -262,13 +262,13 @@ class Addresses(Expressions):
             depth = self._load_depth(memory, location.pointer.depth)
             kind = MEMORY[memory.dtype.name]
             found = self.at(depth, 1, f"load {kind}, ptr {location.pointer.text}, align {memory.dtype.bytes}")
-            return self._from_memory(memory.dtype, found)
+            return self.from_memory(memory.dtype, found)
         assert self.lanes is not None
         mask = None if memory.lanes > 1 else self.lanes.mask
         depth = self._load_depth(memory, max(location.pointer.depth, mask.depth if mask is not None else 0))
-        return self._from_memory(memory.dtype, self._read_lanes(memory.dtype, location, lanes, depth, mask))
+        return self.from_memory(memory.dtype, self._read_lanes(memory.dtype, location, lanes, depth, mask))
 
-    def _from_memory(self, dtype: DType, found: Value) -> Value:
+    def from_memory(self, dtype: DType, found: Value) -> Value:
         if dtype is not BOOL:
             return found
         kind = vector("i8", found.lanes)
@@ -352,10 +352,10 @@ class Addresses(Expressions):
         location = self.locate(memory, index)
         if self.lanes is not None and self.lanes.count > 1 and location.step != 0:
             value = self.splat(value, REGISTER[memory.dtype.name], self.lanes.count)
-            self._write_lanes(memory, location, self._to_memory(memory.dtype, value))
+            self._write_lanes(memory, location, self.to_memory(memory.dtype, value))
             return
         assert value.lanes == 1, f"store of lanes into one element of {memory.name}"
-        value = self._to_memory(memory.dtype, value)
+        value = self.to_memory(memory.dtype, value)
         kind = MEMORY[memory.dtype.name]
         self.body.line(f"store {kind} {value.text}, ptr {location.pointer.text}, align {memory.dtype.bytes}")
 
@@ -371,7 +371,7 @@ class Addresses(Expressions):
             value = self.select(memory.dtype, self.lanes.mask, value, old)
         self.body.line(f"store {kind} {value.text}, ptr {memory.pointer.text}")
 
-    def _to_memory(self, dtype: DType, value: Value) -> Value:
+    def to_memory(self, dtype: DType, value: Value) -> Value:
         if dtype is not BOOL:
             return value
         if value.is_literal and value.lanes == 1:
@@ -423,7 +423,7 @@ class Addresses(Expressions):
         assert self.lanes is not None
         self.stores += 1
         step, lanes, scalar = len(values), self.lanes.count, MEMORY[memory.dtype.name]
-        values = [self._to_memory(memory.dtype, self.splat(v, REGISTER[memory.dtype.name], lanes)) for v in values]
+        values = [self.to_memory(memory.dtype, self.splat(v, REGISTER[memory.dtype.name], lanes)) for v in values]
         whole, order = values[0], tuple(range(lanes))
         for k, value in enumerate(values[1:], 2):
             widened = value if k == 2 else self._shuffled(

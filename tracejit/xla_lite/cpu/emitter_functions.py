@@ -204,7 +204,7 @@ class Function(VectorLoops):
         """A bool is an i1 among kernels and a byte in C."""
         value = self.value(e)
         if e.dtype is BOOL and not inside:
-            return f"i8 {self._to_memory(BOOL, value).text}"
+            return f"i8 {self.to_memory(BOOL, value).text}"
         return f"{REGISTER[e.dtype.name]} {value.text}"
 
     def payload_word(self, k: int, value: Value, e: Expr) -> None:

@@ -13,7 +13,7 @@ from tracejit.xla_lite.cpu.emitter_addresses import Lanes, Memory
 from tracejit.xla_lite.cpu.emitter_control import Control, written_roots
 from tracejit.xla_lite.cpu.lanes import LanePlan, expressions_of, plan_lanes
 from tracejit.xla_lite.cpu.places import PlaceKind, Value
-from tracejit.xla_lite.cpu.types import REGISTER, lane_numbers, shuffle, vector
+from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, lane_numbers, shuffle, vector
 from tracejit.xla_lite.kernels.kernel_ir import Accumulate, Const, Expr, Load, Loop, Name, Store, statements, walk
 
 
@@ -306,9 +306,22 @@ class VectorLoops(Control):
         """element = combine(element, all lanes)."""
         lanes = self._folded(accumulator, 1)
         combine = accumulator.statement.combine
-        loads = [self.read_cell(memory, pointer) for memory, pointer in accumulator.cells]
-        for (memory, pointer), result in zip(accumulator.cells, self.combine(combine, loads, lanes)):
-            self.write_cell(memory, pointer, result)
+        before = [self._read_cell(memory, pointer) for memory, pointer in accumulator.cells]
+        for (memory, pointer), result in zip(accumulator.cells, self.combine(combine, before, lanes)):
+            self._write_cell(memory, pointer, result)
+
+    def _read_cell(self, memory: Memory, pointer: Value) -> Value:
+        if memory.register:
+            return Value(self.body.emit(f"load {REGISTER[memory.dtype.name]}, ptr {pointer.text}"), 1, self.depth)
+        found = Value(self.body.emit(f"load {MEMORY[memory.dtype.name]}, ptr {pointer.text}"), 1, self.depth)
+        return self.from_memory(memory.dtype, found)
+
+    def _write_cell(self, memory: Memory, pointer: Value, value: Value) -> None:
+        self.stores += 1
+        kind = REGISTER[memory.dtype.name]
+        if not memory.register:
+            value, kind = self.to_memory(memory.dtype, value), MEMORY[memory.dtype.name]
+        self.body.line(f"store {kind} {value.text}, ptr {pointer.text}")
 
 
 def _accesses(s: Loop) -> list[tuple[str, tuple[Expr, ...]]]:
