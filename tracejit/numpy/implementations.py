@@ -1,0 +1,14 @@
+"""Imports every file that declares implementations; importing this module fills the table `NUMPY`.
+
+Flows in:  nothing.
+Flows out: `tracejit.tracing.implements.NUMPY`, complete.
+"""
+from tracejit.numpy import (
+    creation,
+    indexing,
+    reductions,
+    shapes,
+    ufuncs,
+)
+
+__all__ = ["creation", "indexing", "reductions", "shapes", "ufuncs"]

@@ -1,0 +1,340 @@
+"""`x[...]`, `x[...] = v` and `x.at[...]`: all mixtures of basic and advanced indexing.
+
+Flows in:  an array and a key as the user wrote it.
+Flows out: slice, reverse, gather, reshape for reading; dynamic_update_slice, pad + select, scatter for writing.
+
+Reading is three steps, each with its inverse for writing: cut the axes that are sliced; take points and index arrays;
+shape the result (drop axes, add new ones, put the axes of index arrays where NumPy does).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.dims import Size
+from tracejit.numpy.index_plans import Cut, Gathered, New, Plan, Point, plan_index, require_mask_fits
+from tracejit.numpy.support import (
+    as_index,
+    fail,
+    filled,
+    operand,
+    placed,
+    reshaped,
+    select,
+    shape_of,
+    size_scalar,
+    transposed,
+)
+from tracejit.numpy.ufuncs import elementwise
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import (
+    assert_,
+    broadcast,
+    broadcast_shapes,
+    broadcast_to,
+    constant,
+    convert,
+    emit,
+    lift,
+    view,
+)
+from tracejit.tracing.implements import READ, UPDATE, implements
+
+_COMBINE: dict[str, np.ufunc] = {    # fixed table: how `x.at[i].op` joins old and new elements
+    "add": np.add, "multiply": np.multiply, "minimum": np.minimum, "maximum": np.maximum}
+
+
+@implements(READ)
+def read(x: Array, key: Any) -> Any:
+    """`x[key]`: a view for basic keys, a copy for advanced ones, a scalar for a full set of ints."""
+    if x.is_scalar and x.weak is not None:
+        raise TypeError(f"'{x.python_type.__name__}' object is not subscriptable")
+    plan = plan_index(x, key)
+    if not plan.is_basic:
+        return gather(operand(x), plan)
+    if not _keeps_axes(plan) and key is not Ellipsis and not (isinstance(key, tuple) and Ellipsis in _plain(key)):
+        return get(operand(x), plan)
+    made = view(x, lambda parent: get(parent, plan), lambda parent, new: put(parent, plan, new))
+    if made.ndim == 0 and made.kind == "numpy":
+        made.boxed = True
+    return made
+
+
+def _plain(key: tuple[Any, ...]) -> list[Any]:
+    return [k for k in key if k is None or k is Ellipsis]
+
+
+def _keeps_axes(plan: Plan) -> bool:
+    return any(not isinstance(i, Point) for i in plan.items)
+
+
+@implements(UPDATE)
+def update(x: Array, key: Any, value: Any, combine: str = "set") -> Array:
+    """`x` with `x[key]` replaced by `value`, or joined with it; pure."""
+    x = operand(x)
+    mask = _lone_mask(x, key)
+    if mask is not None:
+        return _update_where(x, mask, value, combine)
+    plan = plan_index(x, key)
+    fitted = _fitted_value(value, x)
+    if plan.is_basic:
+        old = get(x, plan) if combine != "set" else None
+        new = _broadcast_value(fitted, _result_shape(x, plan))
+        return put(x, plan, new if old is None else convert(elementwise(_COMBINE[combine], old, new), x.type.dtype))
+    return scatter(x, plan, fitted, combine)
+
+
+def _fitted_value(value: Any, x: Array) -> Array:
+    """The assigned value in the dtype of `x`, as NumPy's unsafe cast."""
+    array = operand(value)
+    if array.type.dtype.is_complex and not x.type.dtype.is_complex:
+        if array.ndim == 0 and array.weak is not None:
+            fail(TypeError, "float() argument must be a string or a real number, not 'complex'")
+        array = emit("real", array)
+    return convert(array, x.type.dtype)
+
+
+def _broadcast_value(value: Array, shape: Sequence[Size]) -> Array:
+    """`value` in the shape of the elements that it replaces; leading axes of size 1 are dropped as NumPy does."""
+    extra = value.ndim - len(shape)
+    if extra > 0 and all(n == 1 for n in shape_of(value)[:extra]):
+        value = reshaped(value, shape_of(value)[extra:])
+    if value.ndim > len(shape) or broadcast_shapes(shape_of(value), shape) != tuple(shape):
+        fail(ValueError, f"could not broadcast input array from shape {_text(shape_of(value))} into shape "
+             f"{_text(shape)}")
+    return broadcast_to(value, shape)
+
+
+def _text(shape: Sequence[Size]) -> str:
+    return f"({','.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+# ---- cutting ---------------------------------------------------------------------------------------------------
+
+
+def _cuts(x: Array, plan: Plan) -> list[Cut]:
+    """One cut per axis: known points as cuts of one element; traced points and index arrays take the whole axis."""
+    made = []
+    for size, item in zip(shape_of(x), plan.axes):
+        if isinstance(item, Cut):
+            made.append(item)
+        elif isinstance(item, Point) and not isinstance(item.index, Array):
+            made.append(Cut(item.index, 1))
+        else:
+            made.append(Cut(0, size))
+    return made
+
+
+def _is_whole(cut: Cut, size: Size) -> bool:
+    return not isinstance(cut.start, Array) and cut.start == 0 and cut.stride == 1 and cut.count == size
+
+
+def cut_out(x: Array, cuts: Sequence[Cut]) -> Array:
+    """The elements that the cuts keep."""
+    shape = shape_of(x)
+    if all(map(_is_whole, cuts, shape)):
+        return x
+    if any(isinstance(c.start, Array) for c in cuts):
+        return _cut_out_traced(x, cuts)
+    low = [c.start if c.stride > 0 else c.start + (c.count - 1) * c.stride for c in cuts]
+    low = [0 if c.count == 0 else a for c, a in zip(cuts, low)]
+    limit = [0 if c.count == 0 else a + (c.count - 1) * abs(c.stride) + 1 for c, a in zip(cuts, low)]
+    part = emit("slice", x, start=tuple(low), limit=tuple(limit), stride=tuple(abs(c.stride) for c in cuts))
+    part = _reversed(part, cuts)
+    return part
+
+
+def _reversed(x: Array, cuts: Sequence[Cut]) -> Array:
+    axes = tuple(i for i, c in enumerate(cuts) if c.stride < 0)
+    return emit("reverse", x, axes=axes) if axes else x
+
+
+def _cut_out_traced(x: Array, cuts: Sequence[Cut]) -> Array:
+    """Static cuts first, then one dynamic_slice for those with traced starts."""
+    static = [Cut(0, n) if isinstance(c.start, Array) else c for c, n in zip(cuts, shape_of(x))]
+    inner = cut_out(x, static)
+    sizes = tuple(c.count for c in cuts)
+    return emit("dynamic_slice", inner, *_starts(cuts), sizes=sizes)
+
+
+def _starts(cuts: Sequence[Cut]) -> list[Array]:
+    return [c.start if isinstance(c.start, Array) else constant(0, "i64") for c in cuts]
+
+
+def put_back(x: Array, cuts: Sequence[Cut], new: Array) -> Array:
+    """`x` with the elements that the cuts keep replaced by `new`."""
+    shape = shape_of(x)
+    if all(map(_is_whole, cuts, shape)):
+        return new
+    if any(c.count == 0 for c in cuts):
+        return x
+    if any(isinstance(c.start, Array) for c in cuts):
+        static = [Cut(0, n) if isinstance(c.start, Array) else c for c, n in zip(cuts, shape)]
+        inner = cut_out(x, static)
+        changed = emit("dynamic_update_slice", inner, new, *_starts(cuts))
+        return put_back(x, static, changed)
+    if all(c.stride == 1 or c.count == 1 for c in cuts):
+        starts = [convert(lift(size_scalar(c.start)), "i64") for c in cuts]
+        return emit("dynamic_update_slice", x, new, *starts)
+    return _put_strided(x, cuts, _reversed(new, cuts))
+
+
+def _put_strided(x: Array, cuts: Sequence[Cut], new: Array) -> Array:
+    """Steps over elements: the new ones are spread by padding, and selected where they land."""
+    steps = [abs(c.stride) for c in cuts]
+    low = [c.start if c.stride > 0 else c.start + (c.count - 1) * c.stride for c in cuts]
+    high = [n - a - (c.count - 1) * s - 1 for n, a, c, s in zip(shape_of(x), low, cuts, steps)]
+    between = tuple(s - 1 for s in steps)
+    spread = {"low": tuple(low), "high": tuple(high), "interior": between}
+    here = emit("pad", filled(True, "bool", shape_of(new)), constant(False, "bool"), **spread)
+    values = emit("pad", new, constant(x.type.dtype.numpy.type(0).item(), x.type.dtype), **spread)
+    return select(here, values, x)
+
+
+# ---- basic keys ------------------------------------------------------------------------------------------------
+
+
+def get(x: Array, plan: Plan) -> Array:
+    """The elements of a basic key."""
+    part = cut_out(x, _cuts(x, plan))
+    points = [(a, i.index) for a, i in enumerate(plan.axes) if isinstance(i, Point) and isinstance(i.index, Array)]
+    if points:
+        part = emit("gather", part, *(i for _, i in points), axes=tuple(a for a, _ in points))
+    return reshaped(part, _result_shape(x, plan))
+
+
+def _result_shape(x: Array, plan: Plan) -> tuple[Size, ...]:
+    """The shape of what a basic key gives: cuts, and 1 for new axes."""
+    return tuple(1 if isinstance(i, New) else i.count for i in plan.items if isinstance(i, (New, Cut)))
+
+
+def put(x: Array, plan: Plan, new: Array) -> Array:
+    """`x` with the elements of a basic key replaced by `new`, which has their shape."""
+    cuts = _cuts(x, plan)
+    for axis, item in enumerate(plan.axes):
+        if isinstance(item, Point) and isinstance(item.index, Array):
+            cuts[axis] = Cut(item.index, 1)
+    return put_back(x, cuts, reshaped(new, [c.count for c in cuts]))
+
+
+# ---- advanced keys ---------------------------------------------------------------------------------------------
+
+
+def _indices(plan: Plan) -> tuple[list[int], list[Array]]:
+    """Axes with an index, and the indices broadcast together; points count as index arrays here."""
+    axes, found = [], []
+    for axis, item in enumerate(plan.axes):
+        if isinstance(item, Gathered):
+            found.append(item.index)
+            axes.append(axis)
+        elif isinstance(item, Point):
+            found.append(item.index if isinstance(item.index, Array) else
+                         convert(lift(size_scalar(item.index)), "i64"))
+            axes.append(axis)
+    try:
+        return axes, broadcast(*found)
+    except ValueError:
+        shapes = " ".join(_text(shape_of(i)) for i in found)
+        fail(IndexError, f"shape mismatch: indexing arrays could not be broadcast together with shapes {shapes}")
+
+
+def _slices_only(x: Array, plan: Plan) -> list[Cut]:
+    return [i if isinstance(i, Cut) else Cut(0, n) for i, n in zip(plan.axes, shape_of(x))]
+
+
+def _place(plan: Plan) -> int:
+    """Where the axes of the index arrays go: in place of them if they stand together, else in front."""
+    at = [k for k, i in enumerate(plan.items) if isinstance(i, (Gathered, Point))]
+    together = at[-1] - at[0] == len(at) - 1
+    return sum(not isinstance(i, (Gathered, Point)) for i in plan.items[:at[0]]) if together else 0
+
+
+def _layout(plan: Plan, index_shape: Sequence[Size]) -> tuple[list[int], list[Size], int]:
+    """Permutation of (index axes, cut axes) into result order without new axes; the result's shape; index rank."""
+    place, rank = _place(plan), len(index_shape)
+    others = [i for i in plan.items if isinstance(i, (Cut, New))]
+    cuts_before = sum(isinstance(i, Cut) for i in others[:place])
+    count = sum(isinstance(i, Cut) for i in others)
+    order = [*range(rank, rank + cuts_before), *range(rank), *range(rank + cuts_before, rank + count)]
+    sizes = [1 if isinstance(i, New) else i.count for i in others]
+    return order, [*sizes[:place], *index_shape, *sizes[place:]], rank
+
+
+def gather(x: Array, plan: Plan) -> Array:
+    """The elements of an advanced key."""
+    axes, indices = _indices(plan)
+    part = emit("gather", cut_out(x, _slices_only(x, plan)), *indices, axes=tuple(axes))
+    order, shape, _ = _layout(plan, shape_of(indices[0]))
+    return reshaped(transposed(part, order), shape)
+
+
+def scatter(x: Array, plan: Plan, value: Array, combine: str) -> Array:
+    """`x` with the elements of an advanced key replaced by, or joined with, `value`."""
+    axes, indices = _indices(plan)
+    order, shape, _ = _layout(plan, shape_of(indices[0]))
+    full = _broadcast_value(value, shape)
+    without_new = _without_new(plan, shape, len(shape_of(indices[0])))
+    updates = transposed(reshaped(full, without_new), sorted(range(len(order)), key=lambda i: order[i]))
+    cuts = _slices_only(x, plan)
+    inner = cut_out(x, cuts)
+    joined = {"add": "or", "multiply": "and", "maximum": "or", "minimum": "and"}.get(combine, combine) \
+        if x.type.dtype.kind == "b" else combine
+    return put_back(x, cuts, emit("scatter", inner, updates, *indices, axes=tuple(axes), combine=joined))
+
+
+def _without_new(plan: Plan, shape: Sequence[Size], rank: int) -> list[Size]:
+    """The result's shape less its new axes."""
+    place = _place(plan)
+    others = [i for i in plan.items if isinstance(i, (Cut, New))]
+    kinds: list[Any] = [*others[:place], *[None] * rank, *others[place:]]
+    return [n for n, kind in zip(shape, kinds) if not isinstance(kind, New)]
+
+
+# ---- masks -----------------------------------------------------------------------------------------------------
+
+
+def _lone_mask(x: Array, key: Any) -> Array | None:
+    """The mask of `x[mask] = v`, if the key is a traced mask of at least one axis and nothing else."""
+    mask = key[0] if isinstance(key, tuple) and len(key) == 1 else key
+    if isinstance(mask, np.ndarray):
+        mask = operand(mask)
+    if not isinstance(mask, Array) or mask.type.dtype.kind != "b" or not 0 < mask.ndim <= x.ndim:
+        return None
+    return mask
+
+
+def _update_where(x: Array, mask: Array, value: Any, combine: str) -> Array:
+    """`x[mask] = v`: a select; no size has to be known."""
+    require_mask_fits(x, 0, mask)
+    fitted, rest = _fitted_value(value, x), shape_of(x)[mask.ndim:]
+    where = placed(mask, shape_of(x), range(mask.ndim))
+    if fitted.ndim <= len(rest):
+        new = _broadcast_value(fitted, rest)
+        new = placed(new, shape_of(x), range(mask.ndim, x.ndim))
+    else:
+        new = _values_in_order(x, mask, fitted, rest)
+    return select(where, new if combine == "set" else convert(
+        elementwise(_COMBINE[combine], x, new), x.type.dtype), x)
+
+
+def _values_in_order(x: Array, mask: Array, value: Array, rest: Sequence[Size]) -> Array:
+    """One value per True, in order, each at its place; their number is checked at run time."""
+    flat = reshaped(mask, (mask.type.size,))
+    ones = convert(flat, "i64")
+    number, given = emit("reduce_sum", ones, axes=(0,)), shape_of(value)[0]
+    value = _broadcast_value(value, (given, *rest))
+    if given == 1:
+        return placed(reshaped(value, rest), shape_of(x), range(mask.ndim, x.ndim))
+    have = convert(lift(size_scalar(given)), "i64")
+    assert_(emit("compare", number, have, direction="EQ"), "ValueError", "NumPy boolean array indexing assignment "
+            "cannot assign {0} input values to the {1} output values where the mask is true", have, number)
+    if given == 0:
+        return x
+    order = emit("subtract", emit("cumulative_sum", ones, axis=0, reverse=False), filled(1, "i64", shape_of(flat)))
+    spread = emit("gather", value, as_index(order), axes=(0,))
+    return reshaped(spread, shape_of(x))
+
+
+Reader = Callable[[Array], Array]
