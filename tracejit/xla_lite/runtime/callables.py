@@ -16,7 +16,8 @@ from tracejit.xla_lite.runtime.native import entry
 
 T_PYSSIZET, READONLY = 19, 1
 TP_CALL, TP_CLEAR, TP_DEALLOC, TP_DESCR_GET, TP_TRAVERSE, TP_MEMBERS, TP_GETSET = 50, 51, 52, 54, 71, 72, 73
-DISALLOW_INSTANTIATION, IMMUTABLE_TYPE, HAVE_VECTORCALL, HAVE_GC, METHOD_DESCRIPTOR = 1 << 7, 1 << 8, 1 << 11, 1 << 14, 1 << 17
+DISALLOW_INSTANTIATION, IMMUTABLE_TYPE, HAVE_VECTORCALL = 1 << 7, 1 << 8, 1 << 11
+HAVE_GC, METHOD_DESCRIPTOR = 1 << 14, 1 << 17
 # Immutable, because assigning __call__ would have to turn vectorcall off; a method descriptor, so that obj.f(x) calls
 # f(obj, x) without making a bound method.
 FLAGS = DISALLOW_INSTANTIATION | IMMUTABLE_TYPE | HAVE_VECTORCALL | HAVE_GC | METHOD_DESCRIPTOR
@@ -50,20 +51,22 @@ class _GetSet(ctypes.Structure):
 def _make_type() -> type:
     library = native_library()
     offsets = {
-        b"__weaklistoffset__": entry.WEAK_REFERENCES, b"__dictoffset__": entry.DICT, b"__vectorcalloffset__": entry.VECTORCALL,
-    }  # fmt: skip
+        b"__weaklistoffset__": entry.WEAK_REFERENCES,
+        b"__dictoffset__": entry.DICT,
+        b"__vectorcalloffset__": entry.VECTORCALL,
+    }
     members = (_Member * 4)(*(_Member(n, T_PYSSIZET, at, READONLY, None) for n, at in offsets.items()), _Member())
     get_dict, set_dict = c_address("PyObject_GenericGetDict"), c_address("PyObject_GenericSetDict")
     getset = (_GetSet * 2)(_GetSet(b"__dict__", get_dict, set_dict, None, None), _GetSet())
     slots = (_Slot * 8)(
-        (TP_CALL, c_address("PyVectorcall_Call")),
-        (TP_CLEAR, library["callable_clear"]),
-        (TP_DEALLOC, library["callable_dealloc"]),
-        (TP_DESCR_GET, library["callable_bind"]),
-        (TP_TRAVERSE, library["callable_traverse"]),
-        (TP_MEMBERS, ctypes.addressof(members)),
-        (TP_GETSET, ctypes.addressof(getset)),
-        (0, None),
+        _Slot(TP_CALL, c_address("PyVectorcall_Call")),
+        _Slot(TP_CLEAR, library["callable_clear"]),
+        _Slot(TP_DEALLOC, library["callable_dealloc"]),
+        _Slot(TP_DESCR_GET, library["callable_bind"]),
+        _Slot(TP_TRAVERSE, library["callable_traverse"]),
+        _Slot(TP_MEMBERS, ctypes.addressof(members)),
+        _Slot(TP_GETSET, ctypes.addressof(getset)),
+        _Slot(0, None),
     )
     spec = _Spec(b"tracejit.Callable", entry.INSTANCE_BYTES, 0, FLAGS, slots)
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(("PyType_FromSpec", ctypes.pythonapi))

@@ -50,9 +50,9 @@ def prepare_host() -> None:
     """Tells native code how to call Python functions and how often to look for signals."""
     state = native_library()["host_state"]
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(_call))
-    put = lambda offset, value: setattr(ctypes.c_int64.from_address(state + offset), "value", value)
-    put(native.HOST_FUNCTION, id(_call))
-    put(native.POLL_TICKS, int(POLL_NANOSECONDS * thread_pool().ticks_per_nanosecond))
+    ctypes.c_int64.from_address(state + native.HOST_FUNCTION).value = id(_call)
+    ticks = int(POLL_NANOSECONDS * thread_pool().ticks_per_nanosecond)
+    ctypes.c_int64.from_address(state + native.POLL_TICKS).value = ticks
 
 
 def symbols() -> dict[str, int]:

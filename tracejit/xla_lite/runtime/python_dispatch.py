@@ -66,6 +66,7 @@ class Miss(Exception):
 
 
 def require(holds: object) -> None:
+    """Raises Miss unless it holds."""
     if not holds:
         raise Miss
 
@@ -181,7 +182,8 @@ class Call:
 
     def overlaps(self) -> bool:
         """Whether memory of an array that will be written belongs to another array too."""
-        spans = {i: np.lib.array_utils.byte_bounds(a) if a.size else (0, 0) for i, a in enumerate(self.arrays) if a is not None}
+        bounds = np.lib.array_utils.byte_bounds
+        spans = {i: bounds(a) if a.size else (0, 0) for i, a in enumerate(self.arrays) if a is not None}
         return any(
             spans[written][0] < high and low < spans[written][1]
             for written in self.spec.written
@@ -219,7 +221,10 @@ class Call:
         return result if self.spec.finish is None else self.spec.finish(result)
 
     def allocate(self, out: Computed) -> Any:
-        return buffers().empty(self.sizes(out.dims), out.dtype) if isinstance(out, OutArray) else ctypes.create_string_buffer(16)
+        """An array, or room for a scalar."""
+        if isinstance(out, OutArray):
+            return buffers().empty(self.sizes(out.dims), out.dtype)
+        return ctypes.create_string_buffer(16)
 
     def finish_output(self, out: Computed, place: Any) -> Any:
         if isinstance(out, OutPython):

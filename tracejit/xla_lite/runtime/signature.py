@@ -4,7 +4,7 @@ Flows in:  trees of the nodes below, made by whoever traced the call.
 Flows out: `Specialisation`, which native and Python dispatch both obey; `SlotLayout`, which code generation obeys.
 
 Contract of compiled code:
-    i32 main(i64 *slots, void **outs)     0: done; > 0: `on_error(status, the 8 error words)` raises; -1: exception is set
+    i32 main(i64 *slots, void **outs)     0: done; > 0: `on_error(status, the 8 error words)` raises; -1: already set
     i32 prepare(i64 *slots)               optional, before outputs are allocated: computes their dims; not 0: a miss
 `outs` has one pointer for each computed output (OutArray, OutScalar, OutPython) in the order of the tree: the array's
 data, or 16 zeroed bytes that receive the value.

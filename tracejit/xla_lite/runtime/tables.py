@@ -127,10 +127,10 @@ class _Writer:
     def root(self, root: Root, node: Node) -> list[int]:
         address = self.node(node)
         if isinstance(root, Positional):
-            return [frame.FROM_ARGUMENT, root.index, 0, address]
+            return [frame.FROM_ARGUMENT, 8 * root.index, 0, address]
         if isinstance(root, Keyword):
             position = [r.name for r in self.keywords()].index(root.name)
-            return [frame.FROM_ARGUMENT, self.positionals() + position, 0, address]
+            return [frame.FROM_ARGUMENT, 8 * (self.positionals() + position), 0, address]
         if isinstance(root, Global):
             name = self.object(sys.intern(root.name))
             return [frame.FROM_GLOBAL, self.object(root.namespace), name, address]
@@ -187,8 +187,9 @@ class _Writer:
 
     def scalar(self, node: ScalarLeaf) -> Address:
         dtype = node.dtype
-        other = next((np.dtype(c).type for c in "lqLQ" if np.dtype(c) == dtype and np.dtype(c).num != dtype.num), dtype.type)
-        return self.put([frame.SCALAR, *self.leaf(), self.object(dtype.type), self.object(other), dtype.itemsize])
+        same = [d.type for d in map(np.dtype, "lqLQ") if d == dtype and d.num != dtype.num]  # long and long long
+        other = self.object(same[0] if same else dtype.type)
+        return self.put([frame.SCALAR, *self.leaf(), self.object(dtype.type), other, dtype.itemsize])
 
     def array(self, node: ArrayLeaf) -> Address:
         assert node.dtype.isnative, f"compiled code reads native byte order, not {node.dtype}"

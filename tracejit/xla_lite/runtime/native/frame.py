@@ -47,7 +47,7 @@ SLOTS = 64
 
 # A root: kind, and two operands, and its node.
 ROOT_KIND, ROOT_FIRST, ROOT_SECOND, ROOT_NODE, ROOT_BYTES = 0, 8, 16, 24, 32
-FROM_ARGUMENT, FROM_GLOBAL, FROM_CELL = 0, 1, 2  # (index), (namespace, name), (cell)
+FROM_ARGUMENT, FROM_GLOBAL, FROM_CELL = 0, 1, 2  # (byte offset), (namespace, name), (cell)
 
 # Input nodes: the kind, then
 (

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 Int32: TypeAlias = int
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +24,7 @@ class Operation:
 
     name: str
 
-    def __call__(self, *operands: Any) -> Any:
+    def __call__(self, *operands: object) -> int:
         raise TypeError(f"{self.name} exists in native code only")
 
 
@@ -33,7 +34,7 @@ class External:
 
     signature: str
 
-    def __call__(self, *operands: int) -> Any:
+    def __call__(self, *operands: object) -> int:
         raise TypeError("C functions can be called in native code only")
 
 
@@ -60,17 +61,17 @@ def static(words: int) -> int:
     return data
 
 
-def inline(function: Callable[..., Any]) -> Callable[..., Any]:
+def inline(function: Function) -> Function:
     """Marks a function which is always inlined."""
     return function
 
 
-def noinline(function: Callable[..., Any]) -> Callable[..., Any]:
+def noinline(function: Function) -> Function:
     """Marks a function which is never inlined."""
     return function
 
 
-def export(function: Callable[..., Any]) -> Callable[..., Any]:
+def export(function: Function) -> Function:
     """Marks a function whose address is wanted outside."""
     return function
 
