@@ -108,28 +108,28 @@ def node_count(fn: Callable[..., Any], *args: Any) -> int:
 
 
 def check(fn: Callable[..., Any], *args: Any, symbolic: bool = False, rtol: float | None = None,
-          kinds: bool = True) -> None:
-    """Plain and traced calls agree; both are given copies of `args`."""
+          traced: Callable[..., Any] | None = None) -> None:
+    """Plain and traced calls agree; both are given copies of `args`. traced: what is traced, if not `fn`."""
     plain_args = [_copy(a) for a in args]
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
             expected = fn(*plain_args)
         except Exception as error:  # noqa: BLE001
-            return _check_raises(fn, args, error, symbolic)
-        traced = Traced(fn, args, symbolic)
-        found, written = traced.run()
+            return _check_raises(traced or fn, args, error, symbolic)
+        trace = Traced(traced or fn, args, symbolic)
+        found, written = trace.run()
     try:
         compare(found, expected, rtol)
         flat = [a for a in _flat(plain_args) if isinstance(a, (np.ndarray, np.generic))]
         before = [a for a in _flat(args) if isinstance(a, (np.ndarray, np.generic))]
         for i, (a, b) in enumerate(zip(flat, before)):
-            if i in traced.writes:
-                compare(written[traced.writes.index(i)], a, rtol)
+            if i in trace.writes:
+                compare(written[trace.writes.index(i)], a, rtol)
             else:
                 assert np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"), "the plain call changed its argument"
     except AssertionError as error:
-        raise AssertionError(f"{error}\n{traced.graph}") from None
+        raise AssertionError(f"{error}\n{trace.graph}") from None
 
 
 def _check_raises(fn: Callable[..., Any], args: tuple[Any, ...], error: Exception, symbolic: bool) -> None:

@@ -11,15 +11,18 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dims import Dim, Size
-from tracejit.base.dtypes import BOOL, F64, DType, dtype_of
-from tracejit.numpy.shapes import boxed, shape_view
+from tracejit.base.dtypes import BOOL, F64, dtype_of
+from tracejit.numpy.index_plans import true_positions
+from tracejit.numpy.index_ranges import constant_difference, size_like
+from tracejit.numpy.shapes import boxed, moveaxis, shape_view
 from tracejit.numpy.support import (
-    NO_VALUE,
     as_shape,
     as_size,
     compare,
+    emit,
     fail,
     filled,
+    finish,
     iota,
     iota_along,
     operand,
@@ -35,7 +38,6 @@ from tracejit.tracing.building import (
     broadcast_to,
     constant,
     convert,
-    emit,
     lift,
     result_dtype,
     static_int,
@@ -144,7 +146,6 @@ def astype(x: Any, dtype: Any, /, order: Any = None, casting: str = "unsafe", su
 
 @implements(np.copyto)
 def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    from tracejit.numpy.support import finish
     finish(lift(src), dst, where, casting, "copyto")
 
 
@@ -179,7 +180,6 @@ def _arange_count(start: Any, stop: Any, step: Any) -> Size:
             assert first is not None and last is not None
             return (last - first + step - 1) // step if step > 0 else (first - last - step - 1) // -step
     if isinstance(start, Array) and isinstance(stop, Array) and type(step) is int and step == 1:
-        from tracejit.numpy.index_ranges import constant_difference
         known = constant_difference(stop, start) if start.type == stop.type else None
         if known is not None:
             return max(known, 0)
@@ -218,7 +218,6 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep
         values = elementwise(np.floor, values)
     result = convert(values, kind if dtype is None else dtype)
     if axis != 0:
-        from tracejit.numpy.shapes import moveaxis
         result = moveaxis(result, 0, axis)
     return (result, step) if retstep else result
 
@@ -231,7 +230,6 @@ def _with_last(values: Array, last: Array, count: Size) -> Array:
 
 
 def _last_index(values: Array, count: Size) -> Array:
-    from tracejit.numpy.index_ranges import size_like
     return size_like(count - 1, values)
 
 
@@ -301,12 +299,9 @@ def _triangle(direction: str, shift: int) -> Function:
         shape = shape_of(x)
         offset = k + shift if isinstance(k, int) else elementwise(np.add, k, shift)
         mask = diagonal_mask(shape[-2], shape[-1], offset, direction)
-        return select(placed(mask, shape, (x.ndim - 2, x.ndim - 1)), x, filled(_zero(x.type.dtype), x.type.dtype, shape))
+        zeros_ = filled(_scalar(0, x.type.dtype), x.type.dtype, shape)
+        return select(placed(mask, shape, (x.ndim - 2, x.ndim - 1)), x, zeros_)
     return function
-
-
-def _zero(dtype: DType) -> Any:
-    return _scalar(0, dtype)
 
 
 implements(np.tril)(_triangle("LE", 0))
@@ -368,7 +363,6 @@ def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float
 @implements(np.ix_)
 def ix_(*args: Any) -> Any:
     """Index arrays of an open mesh; masks give their positions."""
-    from tracejit.numpy.index_plans import true_positions
     made = []
     for place, sequence in enumerate(args):
         x = lift(sequence)
@@ -379,5 +373,3 @@ def ix_(*args: Any) -> Any:
                                                       for i in range(len(args)))))
     return tuple(made)
 
-
-NOT_GIVEN = NO_VALUE

@@ -5,10 +5,14 @@ Flows out: `tracejit.tracing.implements.NUMPY`, complete.
 """
 from tracejit.numpy import (
     creation,
+    diagonals,
+    einsum,
     indexing,
+    joining,
+    products,
     reductions,
     shapes,
     ufuncs,
 )
 
-__all__ = ["creation", "indexing", "reductions", "shapes", "ufuncs"]
+__all__ = ["creation", "diagonals", "einsum", "indexing", "joining", "products", "reductions", "shapes", "ufuncs"]

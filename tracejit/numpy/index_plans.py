@@ -17,6 +17,7 @@ from tracejit.base.errors import ConcretizationError
 from tracejit.numpy.index_ranges import assert_in_range, constant_difference, size_like, wrapped
 from tracejit.numpy.support import (
     as_index,
+    emit,
     fail,
     operand,
     reshaped,
@@ -25,7 +26,7 @@ from tracejit.numpy.support import (
     size_scalar,
 )
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
-from tracejit.tracing.building import assert_, constant, convert, emit, lift, static_int
+from tracejit.tracing.building import assert_, constant, convert, lift, static_int
 from tracejit.tracing.context import current
 from tracejit.tracing.sizes import Size as TracedSize
 from tracejit.tracing.sizes import same_size, size_of, sized
@@ -270,7 +271,7 @@ def cut(size: Size, part: slice, axis: int) -> Cut:
     if any(isinstance(b, Array) for b in bounds):
         return _traced_cut(size, bounds[0], bounds[1], step, axis)
     if isinstance(size, int) and all(b is None or isinstance(b, int) for b in bounds):
-        start, stop, step = slice(*bounds, step).indices(size)
+        start, stop, step = slice(bounds[0], bounds[1], step).indices(size)
         return Cut(start, len(range(start, stop, step)), step)
     return _symbolic_cut(size, bounds[0], bounds[1], step)
 
@@ -342,7 +343,7 @@ def _traced_cut(size: Size, start: Any, stop: Any, step: int, axis: int) -> Cut:
         return Cut(first, length)
     bounds = [_static_if_possible(b) for b in (start, stop)]
     if not any(isinstance(b, Array) for b in bounds):
-        return cut(size, slice(*bounds, step), axis)
+        return cut(size, slice(bounds[0], bounds[1], step), axis)
     first, last = (_clipped(b, size) for b in (first, last))
     count = emit("maximum", emit("subtract", last, first), constant(0, "i64"))
     return Cut(first, runtime_size(count))

@@ -9,9 +9,9 @@ from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.ir.graph import Value
-from tracejit.numpy.support import compare, shape_of, size_scalar
+from tracejit.numpy.support import compare, emit, shape_of, size_scalar
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import assert_, constant, convert, emit, lift
+from tracejit.tracing.building import assert_, constant, convert, lift
 
 Range = tuple[Size, Size]     # from .. to, both included
 _SAME_ELEMENTS = frozenset("reshape transpose reverse broadcast_in_dim slice dynamic_slice gather".split())

@@ -8,7 +8,7 @@ shape the result (drop axes, add new ones, put the axes of index arrays where Nu
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from tracejit.base.dims import Size
 from tracejit.numpy.index_plans import Cut, Gathered, New, Plan, Point, plan_index, require_mask_fits
 from tracejit.numpy.support import (
     as_index,
+    emit,
     fail,
     filled,
     operand,
@@ -36,7 +37,6 @@ from tracejit.tracing.building import (
     broadcast_to,
     constant,
     convert,
-    emit,
     lift,
     view,
 )
@@ -336,5 +336,3 @@ def _values_in_order(x: Array, mask: Array, value: Array, rest: Sequence[Size]) 
     spread = emit("gather", value, as_index(order), axes=(0,))
     return reshaped(spread, shape_of(x))
 
-
-Reader = Callable[[Array], Array]

@@ -16,6 +16,7 @@ from tracejit.numpy.support import (
     NO_VALUE,
     as_bool,
     count_of,
+    emit,
     expanded,
     fail,
     filled,
@@ -35,7 +36,7 @@ from tracejit.numpy.support import (
 )
 from tracejit.numpy.ufuncs import elementwise
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import broadcast, broadcast_to, convert, emit, lift
+from tracejit.tracing.building import broadcast, broadcast_to, convert, lift
 from tracejit.tracing.implements import implements
 
 

@@ -6,13 +6,14 @@ Flows out: reshape, transpose, reverse and broadcast_in_dim ops; writing to a re
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from tracejit.base.dims import Size, divide_exactly, product
 from tracejit.numpy.support import (
     as_shape,
+    emit,
     expanded,
     fail,
     fail_shape,
@@ -22,11 +23,10 @@ from tracejit.numpy.support import (
     operand,
     reshaped,
     shape_of,
-    static_int,
     transposed,
 )
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import broadcast_shapes, broadcast_to, emit, lift, view
+from tracejit.tracing.building import broadcast_shapes, broadcast_to, lift, static_int, view
 from tracejit.tracing.implements import implements
 from tracejit.tracing.sizes import same_size
 
@@ -73,7 +73,7 @@ def _shape_argument(shape: Any) -> tuple[Size, ...]:
     return as_shape(shape)
 
 
-def _refuse_reshape(x: Array, shape: Any) -> None:
+def _refuse_reshape(x: Array, shape: Any) -> NoReturn:
     fail_shape(f"cannot reshape array of size {x.type.size} into shape {shape}",
                why=f"{x.type} has {x.type.size} elements", fix="give a shape with as many elements, or one -1")
 

@@ -5,7 +5,7 @@ Flows out: normal forms (axes as sorted non-negative tuples, shapes of ints and 
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import numpy as np
@@ -20,13 +20,16 @@ from tracejit.base.errors import (
     UnsupportedError,
 )
 from tracejit.base.types import ArrayType
+from tracejit.tracing import building
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import broadcast_to, constant, convert, emit, lift, static_int, write
+from tracejit.tracing.building import broadcast_to, constant, convert, lift, static_int, write
 from tracejit.tracing.context import current
 from tracejit.tracing.sizes import size_of
 from tracejit.tracing.spans import current_span
 
-NO_VALUE: Any = np._NoValue  # type: ignore[attr-defined]  # NumPy's own mark of an argument that was not given
+emit: Callable[..., Array] = building.emit    # of an op with one result
+emit_all: Callable[..., tuple[Array, ...]] = building.emit    # of an op with several
+NO_VALUE: Any = np._NoValue    # NumPy's own mark of an argument that was not given
 
 
 class AxisError(TracejitError, np.exceptions.AxisError):
@@ -96,7 +99,7 @@ def is_static(size: Size) -> bool:
 
 def normal_axis(axis: Any, ndim: int, name: str = "axis") -> int:
     """A non-negative axis; AxisError as NumPy's."""
-    axis = static_int(axis)
+    axis = int(axis) if type(axis) is int else int(static_int(axis))
     if not -ndim <= axis < ndim:
         prefix = "" if name == "axis" else f"{name}: "
         fail(np.exceptions.AxisError, f"{prefix}axis {axis} is out of bounds for array of dimension {ndim}")
@@ -160,7 +163,7 @@ def runtime_size(count: Array) -> Size:
         name = context.fresh_dim()
         emit("bind_dim", count, dim=name)
         known = context.objects[id(value)] = value, Dim.symbol(name)
-    return known[1]  # type: ignore[no-any-return]
+    return known[1]
 
 
 def count_of(x: Array, axes: Sequence[int]) -> Size:
@@ -218,7 +221,7 @@ def iota(size: Size, dtype: Any = "i64") -> Array:
 
 
 def iota_along(shape: Sequence[Size], dimension: int, dtype: Any = "i64") -> Array:
-    made: Array = emit("iota", dimension=dimension, type=ArrayType(dtype_of(dtype), tuple(shape)))
+    made = emit("iota", dimension=dimension, type=ArrayType(dtype_of(dtype), tuple(shape)))
     return made
 
 
@@ -278,14 +281,14 @@ def requested(dtype: Any, default: Any) -> DType:
 # ---- out=, where=, casting= ------------------------------------------------------------------------------------
 
 
-def finish(result: Array, out: Any = None, where: Any = True, casting: str = "same_kind", name: str = "") -> Any:
+def finish(result: Array, out: Any = None, where: Any = True, casting: Any = "same_kind", name: str = "") -> Any:
     """The result, written to `out` where `where` holds; without `out` the rest is undefined in NumPy too."""
     if out is None or out is NO_VALUE:
         return result
     if isinstance(out, tuple):
         (out,) = out
     target = lift(out)
-    if not np.can_cast(numpy_dtype(result), numpy_dtype(target), casting):  # type: ignore[arg-type]
+    if not np.can_cast(numpy_dtype(result), numpy_dtype(target), casting):
         fail(TypeError, f"Cannot cast ufunc '{name}' output from {numpy_dtype(result)!r} to {numpy_dtype(target)!r} "
              f"with casting rule '{casting}'", fix="give out= the dtype of the result, or casting='unsafe'")
     result = fitted(convert(result, target.type.dtype), target)

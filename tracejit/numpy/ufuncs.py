@@ -13,7 +13,7 @@ import numpy as np
 from tracejit.base.dtypes import BF16, BOOL, F16, DType, dtype_of
 from tracejit.numpy.support import (
     as_bool,
-    constant,
+    emit,
     fail_dtype,
     finish,
     numpy_dtype,
@@ -22,7 +22,7 @@ from tracejit.numpy.support import (
     shape_of,
 )
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import assert_, broadcast, convert, emit, lift
+from tracejit.tracing.building import assert_, broadcast, constant, convert, lift
 from tracejit.tracing.implements import implements
 
 Meaning = Callable[..., Any]
@@ -91,7 +91,7 @@ def _cast(value: Any, dtype: DType) -> Any:
 def resolve(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any = None, casting: str = "same_kind") -> list[DType]:
     """The dtypes of operands and results, as NumPy resolves them. Raises DtypeError with NumPy's message."""
     given = [_question(x) for x in operands]
-    options = {} if dtype is None else {
+    options: Any = {} if dtype is None else {
         "signature": (None,) * ufunc.nin + (dtype_of(dtype).numpy,) * ufunc.nout, "casting": casting}
     try:
         answer = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), **options)
@@ -245,6 +245,7 @@ def _rounding(op: str) -> Meaning:
     return compute
 
 
+_ufunc: np.ufunc
 for _op, _ufunc in {"floor": np.floor, "ceil": np.ceil, "trunc": np.trunc, "round_nearest_even": np.rint}.items():
     meaning(_ufunc)(_rounding(_op))
 
@@ -275,7 +276,7 @@ def _rounded(value: float, x: Array) -> float:
 def _of_numbers(op: str) -> Meaning:
     """NaN only where both operands are NaN."""
     def compute(x: Array, y: Array) -> Array:
-        extreme: Array = emit(op, x, y)
+        extreme = emit(op, x, y)
         if not x.type.dtype.is_inexact:
             return extreme
         return emit("select", emit("is_nan", x), y, emit("select", emit("is_nan", y), x, extreme))

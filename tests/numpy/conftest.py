@@ -1,0 +1,5 @@
+"""Makes harness.py and expressions.py of this folder importable."""
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
