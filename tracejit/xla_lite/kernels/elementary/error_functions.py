@@ -6,18 +6,19 @@ Flows out: results within 2 ULP.
 
 from __future__ import annotations
 
-from tracejit.xla_lite.kernels.elementary.builder import F32, Builder, Value
+from tracejit.xla_lite.kernels.elementary.builder import F32, F64, Builder, Value
 from tracejit.xla_lite.kernels.elementary.common import (
     INF,
     NAN,
     coefficients,
+    constant,
     multiply_by_power_of_two,
     pick,
     reduce_by_ln2_exactly,
     round_to_multiple,
 )
 from tracejit.xla_lite.kernels.elementary.exponential import exp2_of_fraction
-from tracejit.xla_lite.kernels.elementary.logarithm import log
+from tracejit.xla_lite.kernels.elementary.logarithm import log_of_split, split
 from tracejit.xla_lite.kernels.elementary.piecewise import piecewise
 
 
@@ -79,11 +80,24 @@ def erfc(b: Builder, x: Value) -> Value:
 
 
 def erfinv(b: Builder, x: Value) -> Value:
-    """Inverse error function: polynomials in w = -log(1 - x^2) in the centre, in sqrt(w) beyond."""
-    w = -log(b, (1.0 - x) * (x + 1.0))
-    central = w < 5.0
-    s = b.select(central, w - 2.5, b.sqrt(w) - 3.0)
-    centre = b.polynomial(s, coefficients(b, "erfinv_centre"))
-    p = b.select(central, centre, b.polynomial(s, coefficients(b, "erfinv_tail")))
+    """Inverse error function: x times a polynomial in w = -log(1 - x^2), or in sqrt(w) from w = 5 or 6.25 on.
+
+    After M. Giles, Approximating the erfinv function, 2010. The constant term is added last, in two parts.
+    """
     a = b.abs(x)
-    return b.select(a < 1.0, p * x, b.select(a.equals(1.0), b.copy_sign(b.const(INF), x), NAN))
+    w = -log_of_split(b, *split(b, b.fnma(a, a, 1.0)))
+    limit, middle, outer = pick(b, (5.0, 2.5, 3.0), (6.25, 3.125, 3.25))
+    high, low = constant(b, "half_root_pi")
+    slope = b.fma(w, b.polynomial(w - middle, coefficients(b, "erfinv_centre")), low)
+    centre = b.fma(a, slope, a * high)
+
+    def tails() -> tuple[Value]:
+        root = b.sqrt(w)
+        ratio = b.polynomial(root - outer, coefficients(b, "erfinv_tail"))
+        if b.type is F64:
+            ratio = b.select(root > 4.0, b.polynomial(root - 5.0, coefficients(b, "erfinv_far")), ratio)
+        return (ratio * a,)
+
+    (y,) = b.if_any(w > limit, tails, (centre,))
+    y = b.select(a < 1.0, y, b.select(a.equals(1.0), INF, NAN))
+    return b.copy_sign(y, x)

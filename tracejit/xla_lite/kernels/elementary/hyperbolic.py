@@ -58,14 +58,22 @@ def cosh(b: Builder, x: Value) -> Value:
     return (high + b.fma(p.sinh_n, p.sine_low, b.fma(p.cosh_n, p.cosine, low))) * p.fix
 
 
+def _tanh_by_expm1(b: Builder, a: Value) -> Value:
+    """(e^2a - 1) / (e^2a + 1), both scaled; a polynomial below 0.11, where e^2a - 1 cancels a little."""
+    e = ScaledExponential(b, a + a)
+    less = e.plus_excess(e.power - e.inverse)
+    y = less / (less + (e.inverse + e.inverse))
+    square = a * a
+    small = b.fma(a * square, b.polynomial(square, coefficients(b, "tanh_small")), a)
+    return b.select(a < 0.11, small, y)
+
+
 def tanh(b: Builder, x: Value) -> Value:
     """Hyperbolic tangent: by table (wide f32), expm1 (wide f64), or polynomial below 0.55 and exp above."""
     if b.wide and b.type is F32:
         return b.copy_sign(piecewise(b, b.clamp(b.abs(x), None, 10.0), "tanh"), x)
     if b.wide:
-        e = ScaledExponential(b, b.clamp(b.abs(x), None, 20.0) * 2.0, exact=True)
-        less = (e.power - e.inverse) + e.excess
-        return b.copy_sign(less / (less + (e.inverse + e.inverse)), x)
+        return b.copy_sign(_tanh_by_expm1(b, b.clamp(b.abs(x), None, 20.0)), x)
     a = b.clamp(b.abs(x), None, pick(b, 10.0, 20.0))
     square = a * a
     small = b.fma(a * square, b.polynomial_split(square, square * square, coefficients(b, "tanh")), a)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from tracejit.xla_lite.kernels.elementary.builder import F32, Builder, Value
 from tracejit.xla_lite.kernels.elementary.common import INF, NAN, coefficients, constant, pick, table
-from tracejit.xla_lite.kernels.elementary.exponential import exp
+from tracejit.xla_lite.kernels.elementary.exponential import exp, exp2
 
 SQRT_HALF = 0.7071067811865476
 
@@ -170,7 +170,7 @@ def log_with_error(b: Builder, x: Value, error: Value) -> Value:
 
 def softplus(b: Builder, x: Value) -> Value:
     """log(1 + e^x)."""
-    e = exp(b, -b.abs(x))
+    e = exp(b, -b.abs(x), exact=True)
     if b.wide:
         total, lost = b.fast_two_sum(b.const(1.0), e)
         y = b.max(x, 0.0) + log_with_error(b, total, lost)
@@ -188,7 +188,7 @@ def logaddexp(b: Builder, x: Value, y: Value) -> Value:
     """log(e^x + e^y)."""
     larger = b.select(x > y, x, y)
     difference = b.abs(x - y)
-    e = exp(b, -difference)
+    e = exp(b, -difference, exact=True)
     total, lost = b.fast_two_sum(b.const(1.0), e)
     grown = larger + (log_with_error(b, total, lost) if b.wide else log1p_extended(b, e))
     return b.select(x.equals(y), x + pick(b, 0.69314718, 0.6931471805599453), _keep_nan(b, x, y, grown, larger))
@@ -198,7 +198,7 @@ def logaddexp2(b: Builder, x: Value, y: Value) -> Value:
     """log2(2^x + 2^y)."""
     larger = b.select(x > y, x, y)
     difference = b.abs(x - y)
-    e = exp(b, difference * -constant(b, "ln2")[0])
+    e = exp2(b, -difference)
     total, lost = b.fast_two_sum(b.const(1.0), e)
     natural = log_with_error(b, total, lost) if b.wide else log1p_extended(b, e)
     grown = b.fma(natural, constant(b, "inverse_ln2")[0], larger)

@@ -10,7 +10,7 @@ all that `lookup` reads of an index, so that 8 binades are covered. Smaller argu
 from __future__ import annotations
 
 from tracejit.xla_lite.kernels.elementary.builder import Builder, Value
-from tracejit.xla_lite.kernels.elementary.coefficients import PIECEWISE
+from tracejit.xla_lite.kernels.elementary.coefficients import PIECEWISE, TABLES
 from tracejit.xla_lite.kernels.elementary.common import table
 
 
@@ -22,6 +22,9 @@ def piecewise(b: Builder, a: Value, name: str) -> Value:
     index = b.select(bits > lowest, bits, b.int_const(lowest)).logical_shift_right(shift)
     t = a - b.lookup(table(b, f"{name}_node"), index)
     y = b.lookup(table(b, f"{name}_{degree}"), index)
-    for k in reversed(range(degree)):
+    for k in reversed(range(1, degree)):
         y = b.fma(y, t, b.lookup(table(b, f"{name}_{k}"), index))
-    return y
+    first = b.lookup(table(b, f"{name}_0"), index)
+    if (f"{name}_low", b.type.name) in TABLES:  # what rounding took from the slope; matters where y = slope t
+        first = b.fma(t, b.lookup(table(b, f"{name}_low"), index), first)
+    return b.fma(y, t, first)

@@ -1,0 +1,234 @@
+"""The entry points of a program: how parameters, sizes and outputs are found in slots and output pointers.
+
+Flows in:  a fused graph and its `Interface`.
+Flows out: `Program` with `main` and, where sizes must be computed or checked before outputs exist, `prepare`.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tracejit.base.dims import Dim, Size, substitute_size
+from tracejit.base.dtypes import BOOL, I64, U8
+from tracejit.base.errors import UnsupportedError
+from tracejit.ir.graph import Graph, Value
+from tracejit.xla_lite.kernels.expressions import quotient, size_expr
+from tracejit.xla_lite.kernels.frame import storage, storage_shape
+from tracejit.xla_lite.kernels.kernel_ir import (
+    Apply,
+    Binding,
+    Buffer,
+    BufferParam,
+    Const,
+    Fail,
+    If,
+    Kernel,
+    Name,
+    Param,
+    Program,
+    ScalarParam,
+    Statement,
+    Store,
+)
+from tracejit.xla_lite.passes.buffers import Target, plan_buffers
+from tracejit.xla_lite.program import ErrorSite, Lowering, Memory, RegionLowering
+from tracejit.xla_lite.runtime.signature import Slot
+
+LEAST_SIZE = 2      # symbolic sizes: 0 and 1 get code of their own
+
+
+@dataclass(frozen=True, slots=True)
+class ParamPlace:
+    """Where one parameter is found. kind scalar: its bytes stand in the slots from word `slot` on.
+
+    array: word `slot` is its data pointer; strides_slot: byte strides, one word per axis, None for C-contiguous.
+    written: a write-back may write to the caller's array in place.
+    """
+
+    kind: Literal["array", "scalar"]
+    slot: int
+    strides_slot: int | None = None
+    donated: bool = False
+    written: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class OutputPlace:
+    """Where one output goes. new: the fresh array outs[out].  scalar: the 16 bytes at outs[out].
+    write_back: the caller's array of parameter number `param`."""
+
+    kind: Literal["new", "scalar", "write_back"]
+    out: int = -1
+    param: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class SizeGuard:
+    """left relation right must hold, with relation one of EQ NE LT LE GT GE; else the call is a miss."""
+
+    left: Size
+    relation: str
+    right: Size
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """Everything the caller and the code agree on. dim_slots: word of each named size.  first_free_slot: from there
+    on words belong to the code."""
+
+    params: tuple[ParamPlace, ...]
+    outputs: tuple[OutputPlace, ...]
+    dim_slots: Mapping[str, int]
+    first_free_slot: int
+    size_guards: tuple[SizeGuard, ...]
+
+
+@dataclass(slots=True)
+class OutputSizes:
+    """Sizes of outputs: for allocation, and after the run. computed: word -> size that `prepare` puts there;
+    measured: word -> size that `main` puts there."""
+
+    num_slots: int
+    allocated: list[tuple[int | Slot, ...]] = field(default_factory=list)
+    final: list[tuple[int | Slot, ...] | None] = field(default_factory=list)
+    computed: dict[int, Size] = field(default_factory=dict)
+    measured: dict[int, Size] = field(default_factory=dict)
+
+
+def output_sizes(graph: Graph, interface: Interface) -> OutputSizes:
+    """How large each output is. A size known only at run time is allocated at its upper bound."""
+    sizes = OutputSizes(interface.first_free_slot)
+    bounds = _upper_bounds(graph)
+    for value in graph.outputs:
+        late = bool(value.type.symbols() - interface.dim_slots.keys())
+        upper = [_bounded(n, bounds, interface.dim_slots) for n in value.shape]
+        sizes.allocated.append(tuple(_word(n, sizes, interface, sizes.computed) for n in upper))
+        sizes.final.append(tuple(_word(n, sizes, interface, sizes.measured) for n in value.shape) if late else None)
+    return sizes
+
+
+def _word(size: Size, sizes: OutputSizes, interface: Interface, table: dict[int, Size]) -> int | Slot:
+    if isinstance(size, int):
+        return size
+    if (name := size.as_symbol) is not None and name in interface.dim_slots:
+        return Slot(interface.dim_slots[name])
+    for word, known in table.items():
+        if known == size:
+            return Slot(word)
+    table[sizes.num_slots] = size
+    sizes.num_slots += 1
+    return Slot(sizes.num_slots - 1)
+
+
+def _upper_bounds(graph: Graph) -> dict[str, Size]:
+    """Run-time sizes that count the True elements of a mask are at most the mask's size."""
+    bounds: dict[str, Size] = {}
+    for node in graph.nodes:
+        size = node.attributes.get("size")
+        if node.op.name == "compact_indices" and isinstance(size, Dim) and size.as_symbol:
+            bounds[size.as_symbol] = substitute_size(node.operands[0].shape[0], bounds)
+    return bounds
+
+
+def _bounded(size: Size, bounds: Mapping[str, Size], known: Mapping[str, int]) -> Size:
+    size = substitute_size(size, bounds)
+    if isinstance(size, Dim) and (unknown := size.symbols() - known.keys()):
+        raise UnsupportedError(f"an output has the size {size}, and nothing bounds {', '.join(sorted(unknown))}",
+                               why="outputs are allocated before the compiled code runs",
+                               fix="return a boolean mask, or a reduction of the array")
+    return size
+
+
+def build_program(graph: Graph, interface: Interface, blas: Mapping[str, int],
+                  contract: bool) -> tuple[Program, list[ErrorSite]]:
+    """Kernel IR of a fused graph, and its sites of failure."""
+    sizes = output_sizes(graph, interface)
+    main = _Main(graph, interface, sizes, Lowering(blas, contract))
+    kernel = main.build()
+    prepare, bindings = _prepare(interface, sizes)
+    program = Program(tuple(main.shared.kernels.values()), kernel, tuple(main.bindings), prepare, bindings)
+    return program, main.shared.sites
+
+
+class _Main:
+    """Parameters of `main`, then its body."""
+
+    def __init__(self, graph: Graph, interface: Interface, sizes: OutputSizes, shared: Lowering):
+        self.graph, self.interface, self.sizes, self.shared = graph, interface, sizes, shared
+        self.writer = shared.writer
+        self.params: list[Param] = []
+        self.bindings: list[Binding] = []
+
+    def build(self) -> Kernel:
+        self.add(BufferParam("slots", I64, (Const(self.sizes.num_slots),), None, True, False), "slots")
+        for name, slot in self.interface.dim_slots.items():
+            self.add(ScalarParam(name, I64), "slot", slot)
+        for i, (value, place) in enumerate(zip(self.graph.params, self.interface.params, strict=True)):
+            self.parameter(i, value, place)
+        targets = [self.output(k, v) for k, v in enumerate(self.graph.outputs)]
+        plan = plan_buffers(self.graph, [self.target(k) for k in range(len(targets))])
+        if plan.total != 0:
+            self.writer.emit(Buffer("arena", U8, (size_expr(plan.total),), "heap"))
+        RegionLowering(self.shared, self.graph, plan, "arena", Const(0), targets).run()
+        for word, size in self.sizes.measured.items():
+            self.writer.store("slots", (Const(word),), size_expr(size))
+        return Kernel("main", tuple(self.params), self.writer.finish(), self.shared.contract)
+
+    def add(self, param: Param, source: Literal["slot", "out", "slots"], index: int = 0) -> None:
+        self.params.append(param)
+        self.bindings.append(Binding(param.name, source, index))
+
+    def parameter(self, i: int, value: Value, place: ParamPlace) -> None:
+        if place.kind == "scalar":
+            view = self.shared.buffer(value, "x", "local", "slots", Const(8 * place.slot))
+            self.shared.memory[value] = view
+            self.shared.scalar(value, self.shared.read(value))
+            return
+        strides = self.strides(i, value, place)
+        self.add(BufferParam(f"a.{i}", storage(value.dtype), storage_shape(value), None, place.written, False),
+                 "slot", place.slot)
+        self.shared.memory[value] = Memory(f"a.{i}", strides)
+        if not value.rank:
+            self.shared.scalar(value, self.shared.read(value))
+
+    def strides(self, i: int, value: Value, place: ParamPlace) -> tuple[Name | Apply | Const, ...] | None:
+        """Strides in elements of the buffer, from the words that hold them in bytes."""
+        if place.strides_slot is None or not value.rank:
+            return None
+        names = [f"a.{i}.b{axis}" for axis in range(value.rank)]
+        for axis, name in enumerate(names):
+            self.add(ScalarParam(name, I64), "slot", place.strides_slot + axis)
+        size = Const(storage(value.dtype).bytes)
+        return tuple(self.writer.let(quotient(Name(name), size)) for name in names)  # type: ignore[misc]
+
+    def output(self, k: int, value: Value) -> Memory:
+        place = self.interface.outputs[k]
+        if place.kind == "write_back":
+            return self.shared.memory[self.graph.params[place.param]]
+        name = f"out.{k}"
+        self.add(BufferParam(name, storage(value.dtype), storage_shape(value), None, True, True), "out", place.out)
+        return Memory(name)
+
+    def target(self, k: int) -> Target:
+        place = self.interface.outputs[k]
+        if place.kind != "write_back":
+            return Target()
+        contiguous = self.shared.memory[self.graph.params[place.param]].strides is None
+        return Target(contiguous, place.param)
+
+
+def _prepare(interface: Interface, sizes: OutputSizes) -> tuple[Kernel | None, tuple[Binding, ...]]:
+    """Checks the guards of sizes, then computes sizes of outputs."""
+    if not interface.dim_slots:
+        return None, ()
+    params: list[Param] = [BufferParam("slots", I64, (Const(sizes.num_slots),), None, True, False)]
+    params += [ScalarParam(name, I64) for name in interface.dim_slots]
+    bindings = [Binding("slots", "slots"), *(Binding(n, "slot", s) for n, s in interface.dim_slots.items())]
+    body: list[Statement] = []
+    guards = [SizeGuard(Dim.symbol(n), "GE", LEAST_SIZE) for n in interface.dim_slots] + list(interface.size_guards)
+    for guard in guards:
+        holds = Apply(guard.relation.lower(), (size_expr(guard.left), size_expr(guard.right)), BOOL)
+        body.append(If(Apply("not", (holds,), BOOL), (Fail(1),)))
+    body += [Store("slots", (Const(word),), size_expr(size)) for word, size in sizes.computed.items()]
+    return Kernel("prepare", tuple(params), tuple(body)), tuple(bindings)

@@ -1,0 +1,80 @@
+"""Whole-array reductions: partial states of fixed pieces in parallel, then one fold over the pieces.
+
+Flows in:  a body whose reductions fold every axis; it may store elementwise outputs on the way.
+Flows out: a kernel. Pieces depend on sizes alone, so the result is the same for any number of threads.
+"""
+from __future__ import annotations
+
+from tracejit.ir.graph import Node
+from tracejit.xla_lite.kernels.collapse import collapse
+from tracejit.xla_lite.kernels.elements import At, store
+from tracejit.xla_lite.kernels.expressions import plus, product_of, static_value
+from tracejit.xla_lite.kernels.folding import Fold, position_of
+from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs
+from tracejit.xla_lite.kernels.kernel_ir import Kernel, Load
+from tracejit.xla_lite.kernels.nests import Piece, Split, chunk_elements, row_loop, total_work
+
+States = dict[Node, tuple[str, ...]]
+
+
+def full_kernel(request: Request) -> Kernel:
+    """The kernel of a `full` fusion."""
+    first = next(n for n in request.body.nodes if n.op.kind == "reduction")
+    frame = Frame(request, collapse(request.body, first.operands[0].shape, request.strided))
+    return _Full(frame).generate()
+
+
+class _Full:
+    def __init__(self, frame: Frame):
+        self.frame, self.writer, self.elements = frame, frame.writer, frame.elements
+        nodes = [n for n in frame.body.nodes if n.op.kind == "reduction"]
+        self.folds = [(n, Fold.of(n)) for n in nodes]
+        self.shape = exprs(nodes[0].operands[0].shape)
+        reduced = {n.result for n in nodes}
+        self.stores = [v for v in dict.fromkeys(frame.body.outputs) if v not in reduced]
+
+    def generate(self) -> Kernel:
+        cost = body_cost(self.frame.body)
+        split = Split.of(product_of(self.shape[:-1]), self.shape[-1], chunk_elements(cost))
+        one = static_value(split.count) == 1
+        partial = {} if one else {n: f.open(self.writer, (split.count,), "heap") for n, f in self.folds}
+        with split.loop(self.writer, total_work(self.shape, cost)) as piece:
+            state = self.open_states()
+            self.fold_piece(piece, state)
+            if not one:
+                for node, fold in self.folds:
+                    for name, value in zip(partial[node], fold.read(self.writer, state[node]), strict=True):
+                        self.writer.store(name, (piece.number,), value)
+        if not one:
+            state = self.open_states()
+            for node, fold in self.folds:
+                with self.writer.loop(split.count, "vector", "p") as p:
+                    item = tuple(self.writer.let(Load(n, (p,), d))
+                                 for n, d in zip(partial[node], fold.parts, strict=True))
+                    fold.add(self.writer, state[node], (), item)
+        self.finish(state)
+        return self.frame.kernel()
+
+    def open_states(self) -> States:
+        states = {n: f.open(self.writer) for n, f in self.folds}
+        for node, fold in self.folds:
+            fold.start(self.writer, states[node])
+        return states
+
+    def fold_piece(self, piece: Piece, state: States) -> None:
+        with row_loop(self.writer, piece.row, piece.rows, self.shape[:-1]) as outer, \
+                self.writer.loop(piece.columns, "vector", "j") as j:
+            index: At = (*outer, plus(piece.column, j))
+            for node, fold in self.folds:
+                value = self.elements.at(node.operands[0], index)
+                item = fold.item(self.elements.scalars, value, position_of(node, index))
+                fold.add(self.writer, state[node], (), item)
+            for value_stored in self.stores:
+                self.frame.store_value(value_stored, index)
+
+    def finish(self, state: States) -> None:
+        for node, fold in self.folds:
+            answer = fold.result(self.elements.scalars, fold.read(self.writer, state[node]))
+            for output, name in zip(self.frame.body.outputs, self.frame.outputs, strict=True):
+                if output is node.result:
+                    store(self.writer, name, (), answer)

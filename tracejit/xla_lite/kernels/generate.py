@@ -1,0 +1,45 @@
+"""Which generator makes the kernel of which kind of fusion.
+
+Flows in:  a `Request`.
+Flows out: a `Kernel`.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from tracejit.xla_lite.kernels.columns import columns_kernel, mixed_kernel
+from tracejit.xla_lite.kernels.contraction import product_kernel
+from tracejit.xla_lite.kernels.cumulative import cumulative_kernel
+from tracejit.xla_lite.kernels.elementwise import elementwise_kernel
+from tracejit.xla_lite.kernels.frame import Request
+from tracejit.xla_lite.kernels.full import full_kernel
+from tracejit.xla_lite.kernels.kernel_ir import Kernel
+from tracejit.xla_lite.kernels.pieces import concatenate_kernel, pad_kernel
+from tracejit.xla_lite.kernels.rows import rows_kernel
+from tracejit.xla_lite.kernels.scatter import scatter_kernel
+from tracejit.xla_lite.kernels.searching import compact_kernel, searchsorted_kernel
+from tracejit.xla_lite.kernels.sorting import sort_kernel
+
+GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind of fusion -> generator
+    "elementwise": elementwise_kernel,
+    "rows": rows_kernel,
+    "full": full_kernel,
+    "columns": columns_kernel,
+    "mixed": mixed_kernel,
+    "cumulative": cumulative_kernel,
+    "scatter": scatter_kernel,
+    "concatenate": concatenate_kernel,
+    "pad": pad_kernel,
+    "compact_indices": compact_kernel,
+    "searchsorted": searchsorted_kernel,
+    "sort": sort_kernel,
+}
+
+NO_BLAS: Mapping[str, int] = {}
+
+
+def generate(request: Request, blas: Mapping[str, int] = NO_BLAS) -> Kernel:
+    """The kernel of one fusion, sort or product. blas: symbols that products may call, with integer bits."""
+    if request.kind == "dot_general":
+        return product_kernel(request, blas)
+    return GENERATORS[request.kind](request)

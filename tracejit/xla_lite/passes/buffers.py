@@ -1,0 +1,237 @@
+"""Where every value lives: registers, the caller's arrays, another value's memory, or a place in one arena.
+
+Flows in:  a fused graph, and where its outputs must end up.
+Flows out: `Plan`: a `Place` per value, the size of the arena, the plans of regions. Lifetimes are intervals of node
+           positions; memory is used again by best fit, for symbolic sizes only by blocks of the very same size.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tracejit.base.dims import Size, dim_function, product
+from tracejit.ir.graph import Graph, Node, Value
+
+ALIGNMENT = 64
+
+PlaceKind = Literal["param", "register", "local", "alias", "arena", "heap", "target", "takeover"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an output goes. param: the array of this parameter is overwritten. direct: kernels may write there."""
+
+    direct: bool = True
+    param: int = -1
+
+
+@dataclass(slots=True)
+class Place:
+    """kind param: a parameter.  register: a scalar computed in `main`.  local: one element on the stack.
+    alias: the memory of `of`, in another shape.  takeover: the memory of `of`, which nobody reads any more.
+    arena: from `offset` on.  heap: memory of its own.  target: the memory of output number `target`.
+    """
+
+    kind: PlaceKind
+    of: Value | None = None
+    offset: Size = 0
+    target: int = -1
+
+
+@dataclass(slots=True)
+class Plan:
+    """places: for every value.  total: bytes of the arena.  regions: (node, attribute name) -> plan and its offset."""
+
+    places: dict[Value, Place] = field(default_factory=dict)
+    total: Size = 0
+    regions: dict[tuple[Node, str], tuple[Plan, Size]] = field(default_factory=dict)
+    copies: list[int] = field(default_factory=list)
+
+
+def byte_size(value: Value) -> Size:
+    """Bytes of a value, rounded up to the alignment."""
+    return round_up(product(value.shape) * value.dtype.bytes)
+
+
+def round_up(size: Size) -> Size:
+    return dim_function("floordiv", size + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
+
+
+def plan_buffers(graph: Graph, targets: Sequence[Target], bound: frozenset[str] = frozenset()) -> Plan:
+    """The plan of one graph. bound: sizes that are known only after the arena is made."""
+    return _Planner(graph, targets, bound).run()
+
+
+class Arena:
+    """Offsets in one block of memory. Free blocks are used again; the total only grows."""
+
+    def __init__(self) -> None:
+        self.total: Size = 0
+        self.free: list[tuple[Size, Size]] = []     # (size, offset)
+
+    def take(self, size: Size) -> Size:
+        fits = [b for b in self.free if b[0] == size or isinstance(b[0], int) and isinstance(size, int) and b[0] > size]
+        if fits:
+            block = min(fits, key=lambda b: b[0] if isinstance(b[0], int) else 0)
+            self.free.remove(block)
+            if block[0] != size:
+                self.free.append((block[0] - size, block[1] + size))
+            return block[1]
+        offset, self.total = self.total, self.total + size
+        return offset
+
+    def give(self, size: Size, offset: Size) -> None:
+        """Joins static neighbours."""
+        if isinstance(size, int) and isinstance(offset, int):
+            for block in [b for b in self.free if isinstance(b[0], int) and isinstance(b[1], int)]:
+                if block[1] == offset + size or block[1] + block[0] == offset:
+                    self.free.remove(block)
+                    size, offset = size + block[0], min(offset, block[1])  # type: ignore[type-var]
+        self.free.append((size, offset))
+
+
+class _Planner:
+    def __init__(self, graph: Graph, targets: Sequence[Target], bound: frozenset[str]):
+        self.graph, self.targets = graph, targets
+        self.bound = bound | {n.attributes["dim"] for n in graph.nodes if n.op.name == "bind_dim"}
+        self.position = {n: i for i, n in enumerate(graph.nodes)}
+        self.users = graph.users()
+        self.plan = Plan()
+        self.arena = Arena()
+        self.base: dict[Value, Value] = {}              # the value whose memory it is
+        self.last: dict[Value, int] = {}                # base -> position of the last reader
+        self.given: set[Value] = set()                  # bases whose memory is free again
+        self.last_failure = max((i for n, i in self.position.items() if n.op.has_effect), default=-1)
+
+    def run(self) -> Plan:
+        for param in self.graph.params:
+            self.place(param, Place("param"))
+        for node in self.graph.nodes:
+            if node.op.name == "reshape" and node.result.rank and node.operands[0].rank:
+                self.base[node.result] = self.root(node.operands[0])
+        self.find_lifetimes()
+        self.choose_targets()
+        for position, node in enumerate(self.graph.nodes):
+            self.place_results(node, position)
+            self.plan_regions(node)
+            self.release(position)
+        self.plan.total = self.arena.total
+        self.plan.copies = [k for k, v in enumerate(self.graph.outputs) if self.target_of.get(self.root(v)) != k]
+        return self.plan
+
+    def root(self, value: Value) -> Value:
+        while value in self.base:
+            value = self.base[value]
+        return value
+
+    def place(self, value: Value, place: Place) -> None:
+        self.plan.places[value] = place
+
+    def find_lifetimes(self) -> None:
+        end = len(self.graph.nodes)
+        for value, readers in self.users.items():
+            base = self.root(value)
+            self.last[base] = max(self.last.get(base, -1), max((self.position[n] for n in readers), default=-1))
+        for value in self.graph.outputs:
+            self.last[self.root(value)] = end
+
+    def choose_targets(self) -> None:
+        """Outputs whose producer may write straight to where they go."""
+        self.target_of: dict[Value, int] = {}
+        for k, (value, target) in enumerate(zip(self.graph.outputs, self.targets, strict=True)):
+            base = self.root(value)
+            if base in self.target_of or base.node is None or not target.direct or not makes_memory(base.node):
+                continue
+            if target.param < 0 or self.may_overwrite(base.node, self.graph.params[target.param]):
+                self.target_of[base] = k
+
+    def may_overwrite(self, node: Node, param: Value) -> bool:
+        """Nobody reads the parameter later, nothing can fail later, and the node reads it only where it writes."""
+        position = self.position[node]
+        if self.last[param] > position or self.last_failure > position or param in self.graph.outputs:
+            return False
+        aliases = [v for v in self.base if self.root(v) is param]
+        if any(a in node.operands for a in aliases):
+            return False
+        return param not in node.operands or overwrites(node, param)
+
+    def place_results(self, node: Node, position: int) -> None:
+        if node.op.name == "reshape" and node.result.rank and node.operands[0].rank:
+            self.place(node.result, Place("alias", of=node.operands[0]))
+            return
+        for value in node.results:
+            self.place(value, self.place_of(value, node, position))
+
+    def place_of(self, value: Value, node: Node, position: int) -> Place:
+        if value in self.target_of:
+            return Place("target", target=self.target_of[value])
+        if not value.rank:
+            return Place("local" if makes_memory(node) and node.op.name not in CONTROL else "register")
+        if value.type.symbols() & self.bound:
+            return Place("heap")
+        for operand in node.operands:
+            base = self.root(operand)
+            taken = self.plan.places.get(base)
+            if base is operand and taken is not None and taken.kind == "arena" and self.last[base] == position \
+                    and overwrites(node, operand) and byte_size(operand) == byte_size(value):
+                self.base[value] = base
+                self.last[base] = max(self.last[base], self.last.get(value, -1))
+                return Place("takeover", of=operand)
+        return Place("arena", offset=self.arena.take(byte_size(value)))
+
+    def plan_regions(self, node: Node) -> None:
+        """A region's arena is a block of this one, live while the node runs. Regions run one at a time."""
+        plans = {}
+        for name, region in node.regions():
+            if node.op.name != "fusion":
+                targets = [Target(direct=bool(v.rank)) for v in region.outputs]
+                plans[name] = plan_buffers(region, targets, self.bound)
+        for name, plan in plans.items():
+            offset = self.arena.take(plan.total) if plan.total != 0 else 0
+            self.plan.regions[node, name] = (plan, offset)
+        for plan, offset in (self.plan.regions[node, n] for n in plans):
+            if plan.total != 0:
+                self.arena.give(plan.total, offset)
+
+    def release(self, position: int) -> None:
+        """Arena blocks whose last reader was here."""
+        for value, place in list(self.plan.places.items()):
+            if place.kind == "arena" and self.last[value] <= position and value not in self.given:
+                self.given.add(value)
+                self.arena.give(byte_size(value), place.offset)
+
+
+CONTROL = ("while", "for", "case")
+
+
+def makes_memory(node: Node) -> bool:
+    """Whether a kernel writes the node's results, rather than `main` computing scalars."""
+    return node.op.name in ("fusion", *CONTROL) or node.op.kind in ("library", "contraction")
+
+
+def overwrites(node: Node, operand: Value) -> bool:
+    """Whether the node's first result may lie on `operand`: each element is read before it is written, and only there."""
+    if node.op.name != "fusion" or node.operands.count(operand) != 1:
+        return False
+    body: Graph = node.attributes["body"]
+    param = body.params[node.operands.index(operand)]
+    if node.attributes["kind"] == "scatter":
+        root = body.outputs[0].node
+        assert root is not None
+        return root.operands[0] is param and len(body.users()[param]) == 1 and root.operands.count(param) == 1
+    return node.attributes["kind"] == "elementwise" and _read_in_place(body, param)
+
+
+def _read_in_place(body: Graph, param: Value) -> bool:
+    """Only pointwise ops stand between the parameter and the outputs, all of its shape and element size."""
+    users, todo, seen = body.users(), [param], {param}
+    while todo:
+        value = todo.pop()
+        for node in users[value]:
+            if node.op.kind != "pointwise" or node.result.shape != param.shape:
+                return False
+            if node.result not in seen:
+                seen.add(node.result)
+                todo.append(node.result)
+    return all(v.shape == param.shape and v.dtype.bytes == param.dtype.bytes for v in body.outputs)

@@ -1,0 +1,208 @@
+"""Groups ops into kernels: each group becomes one `fusion` node whose body a generator turns into one loop nest.
+
+Flows in:  a simplified graph.
+Flows out: a graph of `fusion` nodes and of the nodes that are no loops (control flow, products, sorts, scalars, effects).
+
+Method: some nodes are *roots*, values that are stored or reduced; everything between roots is computed again wherever
+it is read. Roots join the group of a producer, or of a sibling that reads the same arrays, when one loop nest can
+serve both (`clusters.can_join`) and no cycle arises. A root that nobody outside its group reads never reaches memory.
+"""
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from tracejit.ir.graph import Graph, Node, Value
+from tracejit.ir.rewriting import live_nodes, map_regions
+from tracejit.xla_lite.passes.clusters import Cluster, can_join, new_cluster, reads_of
+from tracejit.xla_lite.passes.manager import graph_pass
+from tracejit.xla_lite.passes.roots import find_roots, is_inlined
+
+
+@graph_pass(needs=("no dead nodes",), gives=("loops are fusions",))
+def fuse(graph: Graph) -> Graph:
+    """The same graph in terms of fusions. Linear in nodes, but for a bit mask over groups per root."""
+    return _Fuser(graph).run()
+
+
+class _Fuser:
+    """State of one graph's fusion. A *unit* is a cluster of roots, or one node that is no loop."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.live = live_nodes(graph)
+        self.nodes = [n for n in graph.nodes if n in self.live]
+        self.users = graph.users()
+        self.roots = find_roots(graph, self.nodes, self.users)
+        self.units: list[Cluster] = []
+        self.unit_of: dict[Node, Cluster] = {}
+        self.by_key: dict[Any, list[Cluster]] = {}
+
+    def run(self) -> Graph:
+        self.form_units()
+        return self.emit()
+
+    # ---- grouping -------------------------------------------------------------------------------
+
+    def form_units(self) -> None:
+        last_effect: Cluster | None = None
+        binders: dict[str, Cluster] = {}
+        for position, node in enumerate(self.nodes):
+            if is_inlined(node, self.roots):
+                continue
+            reads = reads_of(node, self.roots)
+            needs = self.producers(reads) + self.binders_of(node, reads, binders)
+            if node.op.has_effect and last_effect is not None:
+                needs.append(last_effect)
+            unit = self.join(node, reads, needs) if node in self.roots else None
+            unit = unit or self.open_unit(node, position, needs)
+            self.unit_of[node] = unit
+            if node.op.has_effect:
+                last_effect = unit
+            if node.op.name == "bind_dim":
+                binders[node.attributes["dim"]] = unit
+
+    def producers(self, reads: dict[Node, set[str]]) -> list[Cluster]:
+        return list(dict.fromkeys(self.unit_of[n] for n in reads if n in self.unit_of))
+
+    def binders_of(self, node: Node, reads: Iterable[Node], binders: dict[str, Cluster]) -> list[Cluster]:
+        """Units that bind the run-time sizes which this node's types mention."""
+        if not binders:
+            return []
+        types = [v.type for v in (*node.results, *node.operands)]
+        return [binders[s] for t in types for s in t.symbols() if s in binders]
+
+    def join(self, root: Node, reads: dict[Node, set[str]], needs: list[Cluster]) -> Cluster | None:
+        """The unit that takes `root` in, or None."""
+        siblings = self.by_key.get(new_cluster(root, 0, 0).key, ())
+        for unit in dict.fromkeys([*reversed(needs), *reversed(siblings)]):
+            others = mask_of(n for n in needs if n is not unit)
+            if unit.loops and not others & unit.bit and can_join(unit, root, reads, self.unit_of):
+                if unit in needs or self.shares_input(unit, root, reads):
+                    self.absorb(unit, root, others)
+                    return unit
+        return None
+
+    def shares_input(self, unit: Cluster, root: Node, reads: dict[Node, set[str]]) -> bool:
+        """Siblings without a common array would only lengthen each other's loop body."""
+        mine = {v for n in self.region(root) for v in n.operands if v.rank and (v.node is None or v.node in reads)}
+        return any(v in mine for other in unit.roots for n in self.region(other) for v in n.operands)
+
+    def region(self, root: Node) -> Iterator[Node]:
+        """`root` and the inlined nodes below it."""
+        todo, seen = [root], {root}
+        while todo:
+            node = todo.pop()
+            yield node
+            for value in node.operands:
+                below = value.node
+                if below is not None and below not in seen and is_inlined(below, self.roots):
+                    seen.add(below)
+                    todo.append(below)
+
+    def absorb(self, unit: Cluster, root: Node, others: int) -> None:
+        unit.add(root)
+        unit.ancestors |= others
+        for unit_after in self.units:
+            if unit_after.ancestors & unit.bit:
+                unit_after.ancestors |= unit.ancestors
+        self.by_key.setdefault(unit.key, []).append(unit)
+
+    def open_unit(self, node: Node, position: int, needs: list[Cluster]) -> Cluster:
+        unit = new_cluster(node, len(self.units), position, loops=node in self.roots)
+        unit.ancestors = mask_of(needs)
+        self.units.append(unit)
+        if unit.loops:
+            self.by_key.setdefault(unit.key, []).append(unit)
+        return unit
+
+    # ---- writing the fused graph ----------------------------------------------------------------
+
+    def emit(self) -> Graph:
+        graph = Graph([p.type for p in self.graph.params], self.graph.names)
+        env: dict[Value, Value] = dict(zip(self.graph.params, graph.params, strict=True))
+        regions = {u: self.unit_nodes(u) for u in self.units}
+        needed = self.read_outside(regions)
+        for unit in self.ordered():
+            if unit.loops:
+                self.emit_fusion(graph, env, unit, regions[unit], needed)
+            else:
+                self.emit_plain(graph, env, unit.roots[0])
+        for value in self.graph.outputs:
+            self.copy_inlined(graph, env, value)
+        graph.outputs = tuple(env[v] for v in self.graph.outputs)
+        return graph
+
+    def unit_nodes(self, unit: Cluster) -> list[Node]:
+        """What a unit computes, in program order: its roots and everything inlined below them."""
+        if not unit.loops:
+            return unit.roots
+        mine = {n for root in unit.roots for n in self.region(root)}
+        return [n for n in self.nodes if n in mine] if len(mine) > 8 else sorted(mine, key=self.position)
+
+    def position(self, node: Node) -> int:
+        if not hasattr(self, "_positions"):
+            self._positions = {n: i for i, n in enumerate(self.nodes)}
+        return self._positions[node]
+
+    def read_outside(self, regions: dict[Cluster, list[Node]]) -> set[Value]:
+        """Values of roots that another unit or the graph's output reads."""
+        needed = set(self.graph.outputs)
+        for unit, nodes in regions.items():
+            inside = set(nodes)
+            needed.update(v for n in nodes for v in n.operands if v.node not in inside)
+        return needed
+
+    def ordered(self) -> Iterator[Cluster]:
+        """Units, producers first, else in program order of their first root."""
+        waiting = {u: u.ancestors.bit_count() for u in self.units}
+        ready = [(u.position, u.number) for u in self.units if not waiting[u]]
+        heapq.heapify(ready)
+        done = 0
+        while ready:
+            unit = self.units[heapq.heappop(ready)[1]]
+            yield unit
+            done |= unit.bit
+            for later in self.units:
+                if later.ancestors & unit.bit:
+                    waiting[later] -= 1
+                    if not waiting[later]:
+                        heapq.heappush(ready, (later.position, later.number))
+
+    def emit_fusion(self, graph: Graph, env: dict[Value, Value], unit: Cluster, nodes: list[Node],
+                    needed: set[Value]) -> None:
+        inside = set(nodes)
+        outside = list(dict.fromkeys(v for n in nodes for v in n.operands if v.node not in inside))
+        body = Graph([v.type for v in outside])
+        local: dict[Value, Value] = dict(zip(outside, body.params, strict=True))
+        for node in nodes:
+            made = body.emit(node.op, [local[v] for v in node.operands], node.attributes, node.span)
+            local.update(zip(node.results, made, strict=True))
+        stored = [r for root in unit.roots for r in root.results if r in needed]
+        body.outputs = tuple(local[v] for v in stored)
+        for value in outside:
+            self.copy_inlined(graph, env, value)
+        made = graph.emit("fusion", [env[v] for v in outside], {"body": body, "kind": unit.kind}, unit.roots[-1].span)
+        env.update(zip(stored, made, strict=True))
+
+    def emit_plain(self, graph: Graph, env: dict[Value, Value], node: Node) -> None:
+        attributes = map_regions(node, fuse) or node.attributes
+        for value in node.operands:
+            self.copy_inlined(graph, env, value)
+        made = graph.emit(node.op, [env[v] for v in node.operands], attributes, node.span)
+        env.update(zip(node.results, made, strict=True))
+
+    def copy_inlined(self, graph: Graph, env: dict[Value, Value], value: Value) -> None:
+        """Scalar constants are copied to wherever they are read."""
+        if value not in env:
+            assert value.node is not None and not value.node.operands
+            env[value] = graph.emit(value.node.op, (), value.node.attributes, value.node.span)[value.index]
+
+
+def mask_of(units: Iterable[Cluster]) -> int:
+    """The bits of some units and of all that they depend on."""
+    mask = 0
+    for unit in units:
+        mask |= unit.bit | unit.ancestors
+    return mask

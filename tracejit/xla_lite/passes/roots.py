@@ -1,0 +1,75 @@
+"""Which values are stored or reduced (*roots*), and which are computed again wherever they are read.
+
+Flows in:  live nodes and their users.
+Flows out: `find_roots`, `is_inlined`, and `tree_cost`, the work of one element.
+"""
+from __future__ import annotations
+
+from tracejit.base.dims import product
+from tracejit.ir.graph import Graph, Node, Value
+
+CHEAP = 6         # additions-worth that may be computed again for a second reader
+CHEAP_AGAIN = 2   # ... again for every element of a broadcast, or at random places
+
+LOOPS = ("pointwise", "view", "gather", "reduction", "source", "cumulative", "scatter")
+OWN_NEST = ("concatenate", "pad", "compact_indices", "searchsorted")
+
+
+def is_loop(node: Node) -> bool:
+    """Whether the node is computed by loops over elements. Scalars are computed in `main`, in registers."""
+    if node.op.name in OWN_NEST:
+        return True
+    if node.op.kind not in LOOPS or node.op.name == "reshape":
+        return False
+    if node.op.kind in ("reduction", "cumulative", "scatter"):
+        return True
+    return any(r.rank for r in node.results) or node.op.kind in ("view", "gather") and _reads_array(node)
+
+
+def _reads_array(node: Node) -> bool:
+    return any(v.rank for v in node.operands)
+
+
+def is_inlined(node: Node, roots: set[Node]) -> bool:
+    """Whether readers compute the node themselves. Scalar constants are inlined too."""
+    if node in roots:
+        return False
+    return is_loop(node) or not node.operands and node.op.kind == "source"
+
+
+def find_roots(graph: Graph, nodes: list[Node], users: dict[Value, list[Node]]) -> set[Node]:
+    """Loops whose results must exist as arrays, or are better computed once."""
+    outputs = set(graph.outputs)
+    roots: set[Node] = set()
+    costs: dict[Node, int] = {}
+    loops = {n for n in nodes if is_loop(n)}
+    for node in nodes:
+        if node not in loops:
+            continue
+        costs[node] = node.op.cost + sum(costs.get(v.node, 0) for v in dict.fromkeys(node.operands)
+                                         if v.node is not None and v.node not in roots)
+        if _must_be_stored(node, outputs, users, loops) or _worth_storing(node, costs[node], users, loops):
+            roots.add(node)
+    return roots
+
+
+def _must_be_stored(node: Node, outputs: set[Value], users: dict[Value, list[Node]], loops: set[Node]) -> bool:
+    if node.op.kind in ("reduction", "cumulative", "scatter") or node.op.name in OWN_NEST:
+        return True
+    return any(r in outputs or any(u not in loops for u in users[r]) for r in node.results)
+
+
+def _worth_storing(node: Node, cost: int, users: dict[Value, list[Node]], loops: set[Node]) -> bool:
+    readers = users[node.results[0]]
+    if len(readers) > 1 and cost > CHEAP:
+        return True
+    return any(_repeats(u, node.results[0]) for u in readers) and cost > CHEAP_AGAIN
+
+
+def _repeats(user: Node, value: Value) -> bool:
+    """Whether the user reads elements of `value` many times, or at places known only at run time."""
+    if user.op.kind in ("gather", "scatter") or user.op.kind in ("cumulative", "library"):
+        return user.operands[0] is value or user.op.kind == "scatter"
+    if user.op.name in OWN_NEST:
+        return False
+    return user.op.name == "broadcast_in_dim" and product(value.shape) != product(user.attributes["shape"])
