@@ -14,7 +14,7 @@ from __future__ import annotations
 import pathlib
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import mpmath as m
@@ -246,6 +246,9 @@ def trigonometric_fits() -> dict[str, Fit]:
             mpf("0.3026"),
             {"f32": (4, 1), "f64": (10, 1)},
         ),
+        "tanh_small": Fit(
+            of_square(lambda x: (m.tanh(x) / x - 1) / x**2), lambda z: z, 0, mpf("0.0122"), {"f64": (5, 1)}
+        ),
         "inverse_cube_root": Fit(
             lambda x: x ** (-mpf(1) / 3), lambda x: x ** (mpf(1) / 3), 1, 2, {"f32": (4, 0), "f64": (5, 0)}
         ),
@@ -295,11 +298,18 @@ def error_fits() -> dict[str, Fit]:
     def inverse(g: Function) -> Function:
         return lambda v: 1 / g(v)
 
-    def centre32(v: Any) -> Any:
-        return inverse_erf_ratio(v + mpf("2.5"))
+    def centre(middle: Any) -> tuple[Function, Function]:
+        """(ratio(w) - ratio(0)) / w around the middle, and its weight."""
 
-    def tail32(s: Any) -> Any:
-        return inverse_erf_ratio((s + 3) ** 2)
+        def slope(v: Any) -> Any:
+            w = v + middle
+            return (inverse_erf_ratio(w) - m.sqrt(m.pi) / 2) / w if w > mpf(2) ** -40 else m.sqrt(m.pi) / 8
+
+        return slope, lambda v: (v + middle) / inverse_erf_ratio(v + middle)
+
+    def tail(middle: Any) -> tuple[Function, Function]:
+        """The ratio as a function of sqrt(w) around the middle, and its weight."""
+        return lambda s: inverse_erf_ratio((s + middle) ** 2), lambda s: 1 / inverse_erf_ratio((s + middle) ** 2)
 
     erf = of_square(lambda x: m.erf(x) / x - 1)
     return {
@@ -308,8 +318,11 @@ def error_fits() -> dict[str, Fit]:
         "log2_erfc_f64": Fit(per_x, lambda x: m.erfc(x) * x, "0.99", 6, {"f64": (18, 1)}),
         "erfc": Fit(scaled(2), inverse(scaled(2)), "-0.52", "0.69", {"f32": (12, 0)}),
         "erfc_f64": Fit(scaled(4), inverse(scaled(4)), "-0.73", "0.75", {"f64": (24, 0)}),
-        "erfinv_centre": Fit(centre32, inverse(centre32), "-2.5", "2.5", {"f32": (10, 0)}),
-        "erfinv_tail": Fit(tail32, inverse(tail32), m.sqrt(5) - 3, m.sqrt(17) - 3, {"f32": (9, 0)}),
+        "erfinv_centre": Fit(*centre(mpf("2.5")), "-2.5", "2.5", {"f32": (9, 0)}),
+        "erfinv_tail": Fit(*tail(mpf(3)), m.sqrt(5) - 3, m.sqrt(17) - 3, {"f32": (9, 0)}),
+        "erfinv_centre_f64": Fit(*centre(mpf("3.125")), "-3.125", "3.125", {"f64": (23, 0)}),
+        "erfinv_tail_f64": Fit(*tail(mpf("3.25")), mpf("-0.75"), mpf("0.75"), {"f64": (19, 0)}),
+        "erfinv_far_f64": Fit(*tail(mpf(5)), -1, mpf("1.1"), {"f64": (18, 0)}),
     }
 
 
@@ -329,6 +342,7 @@ def constants(kind: str) -> dict[str, tuple[float, ...]]:
         "half_pi": parts(m.pi / 2, kind, 3),
         "quarter_pi": parts(m.pi / 4, kind, 2),
         "two_over_pi": parts(2 / m.pi, kind, 1),
+        "half_root_pi": parts(m.sqrt(m.pi) / 2, kind, 2),
         "cube_root_2": (rounded(m.cbrt(2), kind), rounded(m.cbrt(4), kind)),
     }
     mp.prec = PRECISION
@@ -378,7 +392,7 @@ class Pieces:
     degree: int
     last_node: float
     kind: str = "f32"
-    nodes: list[float] = field(default_factory=list)
+    low: bool = False
 
     def edges(self, j: int) -> tuple[float, float]:
         """The ends of piece j."""
@@ -395,8 +409,8 @@ class Pieces:
         ulp = 2.0 ** -(MANTISSA[self.kind] + 1)
         return min((rounded(mpf(centre) * (1 + 3 * k * ulp), self.kind) for k in range(200)), key=distance)
 
-    def piece(self, j: int) -> tuple[float, tuple[float, ...]]:
-        """Node and coefficients."""
+    def piece(self, j: int) -> tuple[float, tuple[float, ...], float]:
+        """Node, coefficients, and what rounding took from the slope of the first piece."""
         low, high = self.edges(j)
         degrees = {self.kind: (self.degree, 0)}
         if j == 0:
@@ -405,16 +419,17 @@ class Pieces:
                 lambda t: t / self.function(t) if t else mpf(1),
                 0,
                 high,
-                {self.kind: (self.degree - 1, 1)},
+                {self.kind: (self.degree - 1, 0)},
             )
-            return 0.0, (0.0, *ratio.run(self.kind)[0])
+            coefficients, _, lost = ratio.run(self.kind)
+            return 0.0, (0.0, *coefficients), lost
         node = self.last_node if j == 15 else self.node_near((low + high) / 2)
         if j == 15:
             high = min(high, 2 * node - low)
         fit = Fit(
             lambda t: self.function(node + t), lambda t: 1 / self.function(node + t), low - node, high - node, degrees
         )
-        return node, fit.run(self.kind)[0]
+        return node, fit.run(self.kind)[0], 0.0
 
     def tables(self, name: str) -> dict[str, tuple[float, ...]]:
         """One table for the nodes and one for each coefficient, by the index which the bits give."""
@@ -425,12 +440,14 @@ class Pieces:
         out = {f"{name}_node": tuple(row[0] for row in rows)}
         for k in range(self.degree + 1):
             out[f"{name}_{k}"] = tuple(row[1][k] for row in rows)
+        if self.low:
+            out[f"{name}_low"] = tuple(row[2] for row in rows)
         return out
 
 
 PIECES = {
     "tanh": Pieces(m.tanh, 2.0**-4, 6, 10.0),
-    "erf": Pieces(m.erf, 2.0**-6, 7, 3.9375),
+    "erf": Pieces(m.erf, 2.0**-6, 7, 3.9375, low=True),
 }
 
 
