@@ -8,6 +8,10 @@ Reading order:
     parse        a live function's tree, with true line numbers, checked against the code that runs
     mangling     private names of classes
     scopes       where each name lives
+    uses         what expressions do to variables
+    statements   what single statements do to variables
+    liveness     which variables are read later; what loops carry and branches yield
+    definedness  which variables have a value
     rewriting    the walk and the nodes that all families share
     names        globals, builtins, closure cells
     attributes   loads of attributes and items

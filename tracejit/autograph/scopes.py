@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
 
 class Place(enum.Enum):
     """LOCAL: bound in the function or in a function that encloses the name and is converted with it."""
@@ -25,17 +27,23 @@ class Resolution:
     """places: nodes whose name is not local; absent means local.
 
     outer_bindings: for statements that bind names otherwise than by a `Name` node (def, class, import, except,
-    match case), the names which `global` or `nonlocal` sends outside.  outer_declared: the same for declarations.
+    match case) and for declarations, the names which `global` or `nonlocal` sends outside.
+
+    captured: for each function, its variables that functions inside it use, which may run later.
+    rebound: those of them that functions inside it assign.
     """
 
     places: dict[ast.AST, Place] = field(default_factory=dict)
     outer_bindings: dict[ast.AST, list[tuple[str, Place]]] = field(default_factory=dict)
     class_bindings: list[Any] = field(default_factory=list)
+    captured: dict[ast.AST, set[str]] = field(default_factory=dict)
+    rebound: dict[ast.AST, set[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True, eq=False)
 class _Scope:
     parent: _Scope | None
+    node: ast.AST
     is_class: bool = False
     is_comprehension: bool = False
     bound: set[str] = field(default_factory=set)
@@ -47,17 +55,32 @@ class _Scope:
 def resolve_names(root: ast.FunctionDef, free: Iterable[str]) -> Resolution:
     """Places of all names in the body of `root`; `free` are the names of its closure cells."""
     collector = _Collector()
-    collector.function(root, _Scope(None))
+    collector.function(root, _Scope(None, root))
     result, cells = Resolution(), frozenset(free)
     for node, name, scope in collector.uses:
         if (place := _resolve(scope, name, cells)) is not Place.LOCAL:
             result.places[node] = place
+        elif name not in scope.bound or name in scope.nonlocals:
+            _note_capture(result, node, name, scope)
     for node, names, scope in collector.bindings:
         outer: list[tuple[str, Place]] = [(n, p) for n in names if (p := _resolve(scope, n, cells)) is not Place.LOCAL]
         if outer:
             result.outer_bindings[node] = outer
     result.class_bindings = collector.class_declarations
     return result
+
+
+def _note_capture(result: Resolution, node: ast.AST, name: str, scope: _Scope) -> None:
+    """A local name that belongs to a function further out. Comprehensions run at once; they don't capture."""
+    later, owner = False, scope
+    while name not in owner.bound or name in owner.nonlocals or owner is not scope and owner.is_class:
+        later = later or not owner.is_comprehension
+        assert owner.parent is not None
+        owner = owner.parent
+    if later:
+        result.captured.setdefault(owner.node, set()).add(name)
+        if not isinstance(getattr(node, "ctx", None), ast.Load):
+            result.rebound.setdefault(owner.node, set()).add(name)
 
 
 def _resolve(scope: _Scope, name: str, cells: frozenset[str]) -> Place:
@@ -126,7 +149,7 @@ class _Collector:
     def named(self, node: ast.NamedExpr, scope: _Scope) -> None:
         """`:=` in a comprehension binds in the function around it."""
         home = scope
-        while home.is_comprehension and home.parent is not None:
+        while isinstance(home.node, COMPREHENSIONS) and home.parent is not None:
             home = home.parent
         self.name(node.target, home)
         self.walk(node.value, scope)
@@ -138,11 +161,11 @@ class _Collector:
     def inner_function(self, node: Any, scope: _Scope) -> None:
         self.bind(node, [node.name], scope)
         self.each([*node.decorator_list, *node.args.defaults, *node.args.kw_defaults], scope)
-        self.function(node, _Scope(scope))
+        self.function(node, _Scope(scope, node))
 
     def inner_lambda(self, node: ast.Lambda, scope: _Scope) -> None:
         self.each([*node.args.defaults, *node.args.kw_defaults], scope)
-        inner = _Scope(scope, bound=argument_names(node.args))
+        inner = _Scope(scope, node, bound=argument_names(node.args))
         self.walk(node.body, inner)
 
     def function(self, node: Any, inner: _Scope) -> None:
@@ -153,12 +176,12 @@ class _Collector:
     def class_body(self, node: ast.ClassDef, scope: _Scope) -> None:
         self.bind(node, [node.name], scope)
         self.each([*node.decorator_list, *node.bases, *node.keywords], scope)
-        self.each(node.body, _Scope(scope, is_class=True))
+        self.each(node.body, _Scope(scope, node, is_class=True))
 
     def comprehension(self, node: Any, scope: _Scope) -> None:
         """The first iterable belongs to the scope around."""
         self.walk(node.generators[0].iter, scope)
-        inner = _Scope(scope, is_comprehension=True)
+        inner = _Scope(scope, node, is_comprehension=not isinstance(node, ast.GeneratorExp))
         for i, generator in enumerate(node.generators):
             self.walk(generator.target, inner)
             if i:
@@ -172,6 +195,7 @@ class _Collector:
 
     def declared_nonlocal(self, node: ast.Nonlocal, scope: _Scope) -> None:
         scope.nonlocals.update(node.names)
+        self.uses += [(node, name, scope) for name in node.names]
         self.declared(node, scope)
 
     def declared(self, node: Any, scope: _Scope) -> None:
