@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from tracejit.base.errors import TypeRuleError
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
 from tracejit.ir.attributes import attributes_key
@@ -122,24 +123,22 @@ class Graph:
 
     def _append(self, op: Op, operands: tuple[Value, ...], attributes: dict[str, Any], key: Any,
                 span: SourceSpan | None) -> Node:
-        types = op.type_rule(*[v.type for v in operands], **attributes)
+        try:
+            types = op.type_rule(*[v.type for v in operands], **attributes)
+        except TypeRuleError as error:
+            raise error.at(span) from None
         node = Node(op, operands, attributes, key, types, span)
         self.nodes.append(node)
         return node
 
     def keep(self, node: Node, operands: Sequence[Value]) -> tuple[Value, ...]:
         """`emit` of a node of another graph on operands of the same types: the type rule need not run again."""
-        if node.has_effect:
-            key: Any = None
-            made = None
-        else:
-            key = (node.op.name, node.attributes_key, *operands)
-            made = self._interned.get(key)
-        if made is None:
+        key = (node.op.name, node.attributes_key, *operands)
+        if (made := self._interned.get(key)) is None or node.has_effect:
             made = Node(node.op, tuple(operands), node.attributes, node.attributes_key,
                         [v.type for v in node.results], node.span)
             self.nodes.append(made)
-            if key is not None:
+            if not node.has_effect:
                 self._interned[key] = made
         return made.results
 
