@@ -45,7 +45,8 @@ LOOPS = [    # program, carried by the first loop
     ("while (n := b()) > 0:\n    use(n)", ""),
     ("for i in a:\n    x = [i for i in range(i)]\n    b = x\nreturn b", "b"),
     ("for i in a:\n    del b\n    b = i\nreturn b", "b"),
-    ("for i in a:\n    try:\n        b = i\n    except E as e:\n        c = e\n    finally:\n        d = b\nreturn c, d", "b c d"),
+    ("for i in a:\n    try:\n        b = i\n    except E as e:\n        c = e\n    finally:\n        d = b\n"
+     "return d", "b d"),
     ("for i in a:\n    with m(i) as t:\n        t.go()\n    a[i] = t", ""),
     ("for i in a:\n    match i:\n        case [p, q] if p: b = q\n        case p: c = p\nreturn c", "c"),
     ("for i in a:\n    total: int = i\n    import os as o\n    class K: x = total\n    o.x = K\nreturn", "total"),
