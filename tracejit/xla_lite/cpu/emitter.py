@@ -76,7 +76,8 @@ def _bound(f: Function, p: Param, b: Binding) -> str:
     """The value of one parameter."""
     if b.source == "slots":
         return f.slots
-    array, kind = (f.slots, "i64") if isinstance(p, ScalarParam) else (f.slots if b.source == "slot" else "%outs", "ptr")
+    array = f.slots if b.source == "slot" else "%outs"
+    kind = "i64" if isinstance(p, ScalarParam) else "ptr"
     at = f.body.emit(f"getelementptr i64, ptr {array}, i64 {b.index}")
     word = f.body.emit(f"load {kind}, ptr {at}")
     return word if isinstance(p, BufferParam) else slot_scalar(f, word, p.dtype)

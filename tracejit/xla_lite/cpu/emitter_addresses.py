@@ -1,7 +1,7 @@
 """Where elements are: affine analysis of indices, addresses in pieces that move out of loops, loads and stores by kind.
 
 Flows in:  buffers with shapes and strides, index expressions.
-Flows out: scalar, contiguous, interleaved, reversed, gathered and scattered accesses, under the lane mask if there is one.
+Flows out: scalar, contiguous, interleaved, reversed, gathered and scattered accesses, under the lane mask.
 
 An index is split into terms: integer coefficient times a name, or times an expression that is no sum. The term that is
 the index of the vector loop decides how lanes read; every other term is added to the address in the place where it is

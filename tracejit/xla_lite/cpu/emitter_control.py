@@ -14,8 +14,25 @@ from tracejit.xla_lite.cpu.emitter_addresses import Addresses, Memory
 from tracejit.xla_lite.cpu.places import PlaceKind, Value
 from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, literal, vector
 from tracejit.xla_lite.kernels.kernel_ir import (
-    Accumulate, Apply, Buffer, BufferRef, Call, Combine, Const, Expr, Fail, If, Let, Load, Loop, Statement, Store, While,
-    statements, walk)
+    Accumulate,
+    Apply,
+    Buffer,
+    BufferRef,
+    Call,
+    Combine,
+    Const,
+    Expr,
+    Fail,
+    If,
+    Let,
+    Load,
+    Loop,
+    Statement,
+    Store,
+    While,
+    statements,
+    walk,
+)
 
 OUT_OF_MEMORY, CHECK_FAILED, RAISED = -2, -3, -1
 STACK_BYTES = 16 << 10    # a larger local buffer is allocated
@@ -246,7 +263,7 @@ class Control(Addresses):
             return "true" if int(extent.text) > 0 else "false"
         return self.at(max(extent.depth, self.floor), 1, f"icmp sgt i64 {extent.text}, 0").text
 
-    def guarded(self, condition: str, kind: PlaceKind, emit: Callable[[], None]) -> None:
+    def guarded(self, condition: str, kind: PlaceKind, emit: Callable[[], object]) -> None:
         """`emit` in a place of its own, entered if the condition holds."""
         if condition == "false":
             return

@@ -24,7 +24,8 @@ _BOOL = {"add": "or", "multiply": "and", "and": "and", "or": "or", "xor": "xor",
 _FLOAT = {"add": "fadd", "subtract": "fsub", "multiply": "fmul", "divide": "fdiv"}
 _BITS = {"and": "and", "or": "or", "xor": "xor"}
 INSTRUCTIONS = {"i": _INTEGER, "u": _INTEGER, "b": _BOOL, "f": _FLOAT}
-_SIGNED = {name: f"icmp {name if name in ('eq', 'ne') else 's' + name}" for name in ("eq", "ne", "lt", "le", "gt", "ge")}
+_SIGNED = {name: f"icmp {name if name in ('eq', 'ne') else 's' + name}"
+           for name in ("eq", "ne", "lt", "le", "gt", "ge")}
 _UNSIGNED = {name: text.replace(" s", " u") for name, text in _SIGNED.items()}
 _ORDERED = {name: f"fcmp {'une' if name == 'ne' else 'o' + name}" for name in _SIGNED}
 COMPARISONS = {"i": _SIGNED, "u": _UNSIGNED, "b": _UNSIGNED, "f": _ORDERED}

@@ -17,7 +17,18 @@ from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.cpu.text import ModuleText
 from tracejit.xla_lite.cpu.types import REGISTER
 from tracejit.xla_lite.kernels.kernel_ir import (
-    BufferParam, BufferRef, Call, Const, Expr, Kernel, Load, Loop, Name, Param, ScalarParam)
+    BufferParam,
+    BufferRef,
+    Call,
+    Const,
+    Expr,
+    Kernel,
+    Load,
+    Loop,
+    Name,
+    Param,
+    ScalarParam,
+)
 
 MOST_CHUNKS = 256    # a parallel loop is cut into at most so many pieces
 
@@ -258,7 +269,8 @@ class Function(VectorLoops):
 
     def _wrapper(self, name: str, captures: list[Capture]) -> None:
         """fn(context, chunk): takes the captures out of the context and finds the chunk's part of the iterations."""
-        lines = ["  %n = load i64, ptr %ctx", "  %cp = getelementptr i64, ptr %ctx, i64 1", "  %chunks = load i64, ptr %cp"]
+        lines = ["  %n = load i64, ptr %ctx", "  %cp = getelementptr i64, ptr %ctx, i64 1",
+                 "  %chunks = load i64, ptr %cp"]
         arguments = []
         for k, c in enumerate(captures):
             lines += [f"  %a{k} = getelementptr i64, ptr %ctx, i64 {k + 3}", f"  %c{k} = load {c.kind}, ptr %a{k}"]

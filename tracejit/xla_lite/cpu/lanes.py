@@ -11,7 +11,23 @@ from dataclasses import dataclass
 from tracejit.base.dtypes import I64, DType
 from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.kernels.kernel_ir import (
-    Accumulate, Apply, BufferRef, Call, Const, Expr, Fail, If, Let, Load, Loop, Name, Statement, Store, While, statements)
+    Accumulate,
+    Apply,
+    BufferRef,
+    Call,
+    Const,
+    Expr,
+    Fail,
+    If,
+    Let,
+    Load,
+    Loop,
+    Name,
+    Statement,
+    Store,
+    While,
+    statements,
+)
 
 _CALL_COST = 20     # of an elementary function, in instructions
 _LONG = 64          # from here on a main loop of its own costs more compile time than the masks cost

@@ -6,7 +6,7 @@ Flows out: text.
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
+from functools import cache
 
 from tracejit.base.dtypes import DType
 from tracejit.xla_lite.cpu.text import float_literal
@@ -18,13 +18,13 @@ SUFFIX = {"i1": "i1", "i8": "i8", "i16": "i16", "i32": "i32", "i64": "i64", "hal
           "double": "f64"}
 
 
-@lru_cache(maxsize=None)
+@cache
 def vector(scalar: str, lanes: int) -> str:
     """`float`, or `<8 x float>`."""
     return scalar if lanes == 1 else f"<{lanes} x {scalar}>"
 
 
-@lru_cache(maxsize=None)
+@cache
 def mangled(scalar: str, lanes: int) -> str:
     """The suffix of an overloaded intrinsic: `f32`, `v8f32`."""
     return SUFFIX[scalar] if lanes == 1 else f"v{lanes}{SUFFIX[scalar]}"
@@ -56,13 +56,13 @@ def _rounded(value: float, form: str) -> float:
     return rounded
 
 
-@lru_cache(maxsize=None)
+@cache
 def lane_numbers(bits: int, lanes: int) -> str:
     """The constant <0, 1, 2, ...>."""
     return "<" + ", ".join(f"i{bits} {n}" for n in range(lanes)) + ">"
 
 
-@lru_cache(maxsize=None)
+@cache
 def shuffle(lanes: tuple[int, ...]) -> str:
     """The mask operand of a shufflevector; -1 is any lane."""
     items = ", ".join("i32 poison" if n < 0 else f"i32 {n}" for n in lanes)

@@ -8,8 +8,28 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tracejit.xla_lite.kernels.kernel_ir import (
-    Accumulate, Apply, Binding, Buffer, BufferParam, BufferRef, Call, Const, Expr, Fail, If, Kernel, Let, Load, Loop,
-    Name, Param, Program, Statement, Store, While)
+    Accumulate,
+    Apply,
+    Binding,
+    Buffer,
+    BufferParam,
+    BufferRef,
+    Call,
+    Const,
+    Expr,
+    Fail,
+    If,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    Name,
+    Param,
+    Program,
+    Statement,
+    Store,
+    While,
+)
 
 _INFIX = {"add": "+", "subtract": "-", "multiply": "*", "divide": "/", "and": "&", "or": "|", "xor": "^", "eq": "==",
           "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
