@@ -326,8 +326,49 @@ def error_fits() -> dict[str, Fit]:
     }
 
 
+def gamma_fits() -> dict[str, Fit]:
+    """lgamma and digamma."""
+    root = digamma_root()
+
+    def near(integer: int) -> Function:
+        return lambda t: m.loggamma(integer + t) / t if t else m.digamma(integer)
+
+    def relative(f: Function) -> Function:
+        return lambda t: 1 / f(t)
+
+    def around_root(t: Any) -> Any:
+        x = t + mpf("1.625")
+        return m.digamma(x) / (x - root)
+
+    def stirling(z: Any) -> Any:
+        if z < mpf(2) ** -60:
+            return mpf(1) / 12
+        x = 1 / m.sqrt(z)
+        return x * (m.loggamma(x) - (x - mpf("0.5")) * m.log(x) + x - m.log(2 * m.pi) / 2)
+
+    def asymptotic(z: Any) -> Any:
+        if z < mpf(2) ** -60:
+            return -mpf(1) / 12
+        x = 1 / m.sqrt(z)
+        return (m.digamma(x) - m.log(x) + 1 / (2 * x)) / z
+
+    return {
+        "lgamma_near_1": Fit(near(1), relative(near(1)), "-0.2501", "0.5001", {"f64": (22, 0)}),
+        "lgamma_near_2": Fit(near(2), relative(near(2)), "-0.5001", "0.5001", {"f64": (18, 0)}),
+        "lgamma_series": Fit(stirling, lambda z: m.sqrt(z) / 8, 0, 1 / mpf("8.49") ** 2, {"f64": (6, 0)}),
+        "digamma_near_root": Fit(around_root, relative(around_root), "-0.626", "0.626", {"f64": (23, 0)}),
+        "digamma_series": Fit(asymptotic, lambda z: z, 0, 1 / mpf("4.99") ** 2, {"f64": (8, 0)}),
+    }
+
+
+def digamma_root() -> Any:
+    """The positive zero of digamma."""
+    return m.findroot(m.digamma, mpf("1.4616"))
+
+
 def constants(kind: str) -> dict[str, tuple[float, ...]]:
     """Constants in parts. log10_of_2 has room for products with exponents."""
+    root = digamma_root()
     mp.prec = 1600
     spare = 12 if kind == "f32" else 40
     values = {
@@ -342,6 +383,8 @@ def constants(kind: str) -> dict[str, tuple[float, ...]]:
         "half_pi": parts(m.pi / 2, kind, 3),
         "quarter_pi": parts(m.pi / 4, kind, 2),
         "two_over_pi": parts(2 / m.pi, kind, 1),
+        "half_log_two_pi": parts(m.log(2 * m.pi) / 2, kind, 2),
+        "digamma_root": parts(root, kind, 2),
         "half_root_pi": parts(m.sqrt(m.pi) / 2, kind, 2),
         "cube_root_2": (rounded(m.cbrt(2), kind), rounded(m.cbrt(4), kind)),
     }
@@ -514,11 +557,11 @@ def existing() -> dict[str, dict[Any, Any]]:
 
 def make_polynomials(into: dict[Any, Any], wanted: set[str]) -> None:
     """Runs the fits that are wanted (all, if none is named)."""
-    fits = exp_fits() | log_fits() | trigonometric_fits() | error_fits()
+    fits = exp_fits() | log_fits() | trigonometric_fits() | error_fits() | gamma_fits()
     for name, fit in fits.items():
         if wanted and name not in wanted:
             continue
-        mp.prec = 160 if "erf" in name or "cube" in name else PRECISION  # erfc is slow to evaluate
+        mp.prec = 160 if any(slow in name for slow in ("erf", "cube", "gamma")) else PRECISION  # slow to evaluate
         for kind in fit.degrees:
             coefficients, error, lost = fit.run(kind)
             into[name.removesuffix("_f64"), kind] = coefficients

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tracejit.xla_lite.kernels.elementary import (
     error_functions,
     exponential,
+    gamma,
     hyperbolic,
     inverse_trigonometric,
     logarithm,
@@ -73,6 +74,8 @@ _ALL = [
     Elementary("erf", error_functions.erf),
     Elementary("erfc", error_functions.erfc, long=True),
     Elementary("erfinv", error_functions.erfinv, long=True),
+    Elementary("lgamma", gamma.lgamma, long=True),
+    Elementary("digamma", gamma.digamma, long=True),
     Elementary("fmod", remainder.fmod, operands=2),
     Elementary("remainder", remainder.remainder, operands=2),
     Elementary("floor_divide", remainder.floor_divide, operands=2),
