@@ -1,0 +1,14 @@
+"""Graph-to-graph passes.
+
+Reading order:
+    manager          `graph_pass`, `run_passes`: invariants, verification, blame
+    regions          a pass applied inside regions
+    dce, cse         dead nodes go, equal nodes become one
+    rewriting        the pattern language of rewrite rules, and their driver
+    fold             rules: what is known is computed now
+    algebra          rules: identities of elementwise ops
+    view_rules       rules: chains of views become one view
+    reduction_rules  rules: reductions and contractions see through views
+    canonicalize     all rules together, the first pass of every compilation
+    roots, clusters, fuse, buffers   which nodes share a loop nest, and where results live
+"""
