@@ -22,7 +22,7 @@ def _graph_lines(graph: Graph, indent: str, with_spans: bool) -> Iterator[str]:
     yield f"graph({_typed(graph.params, name)}) {{"
     for node in graph.nodes:
         yield from _node_lines(node, name, indent + "  ", with_spans)
-    yield f"{indent}  return {', '.join(name[v] for v in graph.outputs)}".rstrip()
+    yield f"{indent}  return {', '.join(_name(name, v) for v in graph.outputs)}".rstrip()
     yield f"{indent}}}"
 
 
@@ -31,7 +31,7 @@ def _node_lines(node: Node, name: dict[Value, str], indent: str, with_spans: boo
     tuples = {k for k in node.attributes if f"{k}0" in regions}
     plain = [f"{k}={print_attribute(v)}" for k, v in sorted(node.attributes.items())
              if k not in regions and k not in tuples]
-    operands = [name[v] for v in node.operands]
+    operands = [_name(name, v) for v in node.operands]
     results = f"{_typed(node.results, name)} = " if node.results else ""
     comment = f"    # {node.span.file}:{node.span.line}" if with_spans and node.span else ""
     yield f"{indent}{results}{node.op.name}({', '.join(operands + plain)}){comment}"
@@ -39,6 +39,11 @@ def _node_lines(node: Node, name: dict[Value, str], indent: str, with_spans: boo
         first, *rest = _graph_lines(region, indent + "  ", with_spans)
         yield f"{indent}  {key} = {first}"
         yield from rest
+
+
+def _name(name: dict[Value, str], value: Value) -> str:
+    """`%?` for a value that is not of this graph, so that the verifier can print what it refuses."""
+    return name.get(value, "%?")
 
 
 def _typed(values: Sequence[Value], name: dict[Value, str]) -> str:
