@@ -135,7 +135,16 @@ def test_unusual_arrays_miss() -> None:
     x = np.arange(12.0)
     misaligned = np.zeros(97, np.uint8)[1:].view("f8")
     assert not misaligned.flags.aligned
-    unusual = (x[::2], x[::-1], x.reshape(3, 4), x.astype(">f8"), x.astype("f4"), x.astype("i8"), misaligned, np.ma.array(x))
+    unusual = (
+        x[::2],
+        x[::-1],
+        x.reshape(3, 4),
+        x.astype(">f8"),
+        x.astype("f4"),
+        x.astype("i8"),
+        misaligned,
+        np.ma.array(x),
+    )
     for bad in (*unusual, x.view(np.recarray), np.array(1.0), np.float64(1), 1.0, None, [1.0], object()):
         assert not fits(VECTOR, bad)
     assert fits(VECTOR, x[2:5])
@@ -185,7 +194,9 @@ def test_tensors_are_looked_through() -> None:
 
 def test_overlapping_written_arrays_miss() -> None:
     leaf = ArrayLeaf(F8, ("n",), "strided", writable=True)
-    spec = specialise(((Positional(0), leaf), (Positional(1), ArrayLeaf(F8, ("m",), "strided"))), OutConst(1), written=(0,))
+    spec = specialise(
+        ((Positional(0), leaf), (Positional(1), ArrayLeaf(F8, ("m",), "strided"))), OutConst(1), written=(0,)
+    )
     f, x = compiled(spec), np.arange(20.0)
     for a, b in ((x[:10], x[10:]), (x[10:], x[:10]), (x, np.ones(5)), (x[::-1][:10], x[:10]), (x[:0], x), (x, x[5:5])):
         assert f(a, b) == 1
@@ -286,7 +297,13 @@ def test_sequences_have_their_class_and_length() -> None:
 def test_dicts_have_their_keys_in_order() -> None:
     node = Dict((("a", FloatLeaf()), ("b", IntLeaf())))
     assert slots_of(one(node), {"".join("a"): 1.0, "b": 2}) == [0x3FF << 52, 2]
-    for bad in ({"b": 2, "a": 1.0}, {"a": 1.0}, {"a": 1.0, "c": 2}, {"a": 1.0, "b": 2, "c": 3}, collections.OrderedDict(a=1.0, b=2)):
+    for bad in (
+        {"b": 2, "a": 1.0},
+        {"a": 1.0},
+        {"a": 1.0, "c": 2},
+        {"a": 1.0, "b": 2, "c": 3},
+        collections.OrderedDict(a=1.0, b=2),
+    ):
         assert not fits(node, bad)
     assert fits(Dict(((1, FloatLeaf()), ((2, "x"), FloatLeaf()))), {1: 1.0, (2, "x"): 2.0})
     assert not fits(Dict(((1, FloatLeaf()),)), {True: 1.0}) and not fits(Dict(((1, FloatLeaf()),)), {1.0: 1.0})
@@ -347,9 +364,17 @@ def test_cells_are_read_at_every_call() -> None:
 
 
 def test_the_shape_of_the_call_belongs_to_the_signature() -> None:
-    f = compiled(specialise(((Positional(0), IntLeaf()), (Keyword("b"), IntLeaf()), (Keyword("c"), IntLeaf())), OutConst(1)))
+    f = compiled(
+        specialise(((Positional(0), IntLeaf()), (Keyword("b"), IntLeaf()), (Keyword("c"), IntLeaf())), OutConst(1))
+    )
     assert f(1, b=2, c=3) == 1 and f(*[1], **{"".join("b"): 2, "c": 3}) == 1
-    for miss in (lambda: f(1, 2, 3), lambda: f(1, c=3, b=2), lambda: f(1, b=2), lambda: f(), lambda: f(1, b=2, c=3, d=4)):
+    for miss in (
+        lambda: f(1, 2, 3),
+        lambda: f(1, c=3, b=2),
+        lambda: f(1, b=2),
+        lambda: f(),
+        lambda: f(1, b=2, c=3, d=4),
+    ):
         assert miss() is SLOW
 
 
@@ -483,7 +508,11 @@ def test_callables_look_like_functions() -> None:
 
 def test_callables_bind_as_methods() -> None:
     spec = specialise(((Positional(0), Object(Module, (("w", VECTOR),))), (Positional(1), IntLeaf())), OutConst(1))
-    cls = type("Owner", (Module,), {"m": compiled(specialise(((Positional(0), Check(lambda s: True)), (Positional(1), IntLeaf())), OutConst(1)))})
+    cls = type(
+        "Owner",
+        (Module,),
+        {"m": compiled(specialise(((Positional(0), Check(lambda s: True)), (Positional(1), IntLeaf())), OutConst(1)))},
+    )
     owner = cls(1)
     assert owner.m(3) == 1 and owner.m("x") is SLOW and cls.m is cls.__dict__["m"]
     bound = owner.m
@@ -526,7 +555,9 @@ def test_no_reference_is_lost_or_gained(mode: str) -> None:
     x, marker, m = np.ones(2), object(), Module(np.ones(2))
     d, key, big = {"a": x, "b": [x, (x,)]}, "key".upper(), 2.5
     tree = Dict((("a", VECTOR), ("b", Seq(list, (VECTOR, Seq(tuple, (VECTOR,)))))))
-    outputs = OutSeq(tuple, (OutArray(F8, ("n",)), OutConst(marker), OutInput(0), OutRoot(0), OutDict(((key, OutRepeat(0)),))))
+    outputs = OutSeq(
+        tuple, (OutArray(F8, ("n",)), OutConst(marker), OutInput(0), OutRoot(0), OutDict(((key, OutRepeat(0)),)))
+    )
     space = {"g": big}
     roots = (
         (Positional(0), tree),

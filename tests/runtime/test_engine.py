@@ -13,7 +13,8 @@ from tracejit.xla_lite.runtime.engine import PASSES, engine
 
 ADD = "define i64 @add(i64 %a, i64 %b) {\n  %s = alloca i64\n  store i64 %a, ptr %s\n  %l = load i64, ptr %s\n"
 ADD += "  %r = add i64 %l, %b\n  ret i64 %r\n}\n"
-VECTOR = "define <4 x float> @fma(<4 x float> %a, <4 x float> %b) {\n  %r = fmul <4 x float> %a, %b\n  ret <4 x float> %r\n}\n"
+VECTOR = "define <4 x float> @product(<4 x float> %a, <4 x float> %b) {\n  %r = fmul <4 x float> %a, %b\n"
+VECTOR += "  ret <4 x float> %r\n}\n"
 
 
 def as_function(address: int) -> "ctypes._CFuncPtr":
@@ -28,7 +29,8 @@ def test_every_level_gives_working_code(level: int) -> None:
 
 def test_imports_are_supplied_at_link_time() -> None:
     text = "@data = external global i64\ndeclare i64 @twice(i64)\n"
-    text += "define i64 @run(i64 %a, i64 %b) {\n  %d = load i64, ptr @data\n  %t = call i64 @twice(i64 %d)\n  ret i64 %t\n}\n"
+    text += "define i64 @run(i64 %a, i64 %b) {\n  %d = load i64, ptr @data\n"
+    text += "  %t = call i64 @twice(i64 %d)\n  ret i64 %t\n}\n"
     code = engine().compile_text(text)
     twice = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(lambda v: 2 * v)
     for value in (4, 5):  # one object, two links
@@ -39,7 +41,9 @@ def test_imports_are_supplied_at_link_time() -> None:
 
 
 def test_the_c_library_needs_no_imports() -> None:
-    library = link("declare i64 @labs(i64)\ndefine i64 @f(i64 %a, i64 %b) {\n  %r = call i64 @labs(i64 %a)\n  ret i64 %r\n}", ["f"])
+    library = link(
+        "declare i64 @labs(i64)\ndefine i64 @f(i64 %a, i64 %b) {\n  %r = call i64 @labs(i64 %a)\n  ret i64 %r\n}", ["f"]
+    )
     assert as_function(library["f"])(-3, 0) == 3
 
 
@@ -58,7 +62,7 @@ def test_bad_text_is_an_internal_error(text: str) -> None:
 
 
 def test_missing_symbols_are_an_internal_error() -> None:
-    text = "declare i64 @no_such_function_anywhere()\ndefine i64 @f() {\n  %r = call i64 @no_such_function_anywhere()\n  ret i64 %r\n}"
+    text = "declare i64 @no_such_function()\ndefine i64 @f() {\n  %r = call i64 @no_such_function()\n  ret i64 %r\n}"
     with pytest.raises(InternalError):
         link(text, ["f"])
 

@@ -35,22 +35,45 @@ def run(tmp_path: Path, source: str, *operands: int) -> int:
 PROGRAMS: list[tuple[str, tuple[int, ...], int]] = [
     ("@export\ndef f(a, b):\n    return (a + b * 3 - 1) // 2 << 1 | 64", (4, 5), 82),
     ("@export\ndef f(a, b):\n    return -a if a < 0 else ~b & 7", (-3, 1), 3),
-    ("@export\ndef f(n):\n    s = 0\n    for i in range(n):\n        if i == 2:\n            continue\n        if i > 6:\n"
-     "            break\n        s += i\n    return s", (100,), 19),
+    (
+        "@export\ndef f(n):\n    s = 0\n    for i in range(n):\n        if i == 2:\n            continue\n"
+        "        if i > 6:\n"
+        "            break\n        s += i\n    return s",
+        (100,),
+        19,
+    ),
     ("@export\ndef f(n):\n    s = 0\n    for i in range(2, n):\n        s += i\n    return s", (5,), 9),
     ("@export\ndef f(n):\n    while n < 100 and not n == 64:\n        n = n * 2\n    return n", (1,), 64),
     ("@export\ndef f(a):\n    return (a > 1 or 1 // 0 > 5) + (a == 2)", (2,), 2),
-    ("def g(p):\n    put_word(p, 8, word(p, 0) + 1)\n\n@export\ndef f(a):\n    p = stack(2)\n    put_word(p, 0, a)\n    g(p)\n"
-     "    return word(p, 8)", (41,), 42),
+    (
+        "def g(p):\n    put_word(p, 8, word(p, 0) + 1)\n\n@export\ndef f(a):\n    p = stack(2)\n"
+        "    put_word(p, 0, a)\n    g(p)\n"
+        "    return word(p, 8)",
+        (41,),
+        42,
+    ),
     ("K = 5\ncell = static(4)\n@export\ndef f(a):\n    put_byte(cell, 3, a)\n    return byte(cell, 3) + K", (-1,), 260),
-    ("@export\ndef f(a):\n    p = stack(1)\n    put_int32(p, 0, a)\n    return int32(p, 0) + truncate32(a)", (2**32 - 1,), -2),
-    ("def twice(x: int) -> Int32:\n    return x * 2\n\n@export\ndef f(a):\n    return twice(a) + call(g, a)\n\ndef g(x):\n"
-     "    return x - 1", (2**31 - 1,), 2**31 - 4),
+    (
+        "@export\ndef f(a):\n    p = stack(1)\n    put_int32(p, 0, a)\n    return int32(p, 0) + truncate32(a)",
+        (2**32 - 1,),
+        -2,
+    ),
+    (
+        "def twice(x: int) -> Int32:\n    return x * 2\n\n@export\ndef f(a):\n"
+        "    return twice(a) + call(g, a)\n\ndef g(x):\n"
+        "    return x - 1",
+        (2**31 - 1,),
+        2**31 - 4,
+    ),
     ("@export\ndef f(a):\n    return multiply_saturated(a, a)", (2**40,), 2**63 - 1),
     ("@export\ndef f(a):\n    return below(1, a) + shift_right(a, 63) + leading_zeros(1)", (-1,), 65),
-    ("cell = static(1)\n@export\ndef f(a):\n    x = compare_swap(cell, 0, a) * 10 + compare_swap(cell, 0, a)\n"
-     "    return x + atomic_load(cell)", (7,), 17),
-]  # fmt: skip
+    (
+        "cell = static(1)\n@export\ndef f(a):\n    x = compare_swap(cell, 0, a) * 10 + compare_swap(cell, 0, a)\n"
+        "    return x + atomic_load(cell)",
+        (7,),
+        17,
+    ),
+]
 
 
 @pytest.mark.parametrize(("source", "operands", "expected"), PROGRAMS)
@@ -60,7 +83,15 @@ def test_programs_compute(tmp_path: Path, source: str, operands: tuple[int, ...]
 
 @pytest.mark.parametrize(
     "body",
-    ["return a @ a", "return [a]", "x, y = a, a", "return unknown(a)", "for i in a:\n        pass", "with a:\n        pass", "return a.b"],
+    [
+        "return a @ a",
+        "return [a]",
+        "x, y = a, a",
+        "return unknown(a)",
+        "for i in a:\n        pass",
+        "with a:\n        pass",
+        "return a.b",
+    ],
 )
 def test_other_python_is_refused_by_line(tmp_path: Path, body: str) -> None:
     with pytest.raises(SyntaxError, match=r"native_example\.py:\d+"):

@@ -41,9 +41,9 @@ def word_at(address: int) -> int:
 
 def numpy_function(name: str) -> int:
     """The address of an entry of NumPy's C API."""
-    get = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(("PyCapsule_GetPointer", ctypes.pythonapi))
-    table = get(_umath()._ARRAY_API, None)
-    return word_at(table + 8 * NUMPY_API[name])
+    make = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)
+    get = make(("PyCapsule_GetPointer", ctypes.pythonapi))
+    return word_at(get(_umath()._ARRAY_API, None) + 8 * NUMPY_API[name])
 
 
 def _umath() -> Any:
@@ -116,22 +116,23 @@ def _python_layout() -> bool:
 
 def _array_layout() -> bool:
     array = np.zeros((3, 5), np.float32)[:, ::2]
-    word = lambda offset: word_at(id(array) + offset)
-    dims, strides = word(ARRAY_DIMS), word(ARRAY_STRIDES)
+    base = id(array)
+    dims, strides = word_at(base + ARRAY_DIMS), word_at(base + ARRAY_STRIDES)
     return (
-        word(ARRAY_DATA) == array.ctypes.data
-        and word(ARRAY_RANK) & 0xFFFFFFFF == 2
+        word_at(base + ARRAY_DATA) == array.ctypes.data
+        and word_at(base + ARRAY_RANK) & 0xFFFFFFFF == 2
         and (word_at(dims), word_at(dims + 8)) == array.shape
         and (word_at(strides), word_at(strides + 8)) == array.strides
-        and word(ARRAY_DESCR) == id(array.dtype)
-        and word(ARRAY_FLAGS) & 0xFFFFFFFF == array.flags.num
+        and word_at(base + ARRAY_DESCR) == id(array.dtype)
+        and word_at(base + ARRAY_FLAGS) & 0xFFFFFFFF == array.flags.num
         and word_at(id(array.dtype) + DESCR_KEY) & DESCR_KEY_MASK == dtype_key(array.dtype)
     )
 
 
 def _scalar_layout() -> bool:
     """NumPy scalars keep their value right behind the object's head."""
-    for value in (np.float64(2.5), np.float32(2.5), np.int8(-3), np.complex128(1 + 2j), np.float16(1.5), np.bool_(True)):
+    samples = (np.float64(2.5), np.float32(2.5), np.int8(-3), np.complex128(1 + 2j), np.float16(1.5), np.bool_(True))
+    for value in samples:
         raw = ctypes.string_at(id(value) + SCALAR_VALUE, value.dtype.itemsize)
         if raw != value.tobytes():
             return False
@@ -139,10 +140,13 @@ def _scalar_layout() -> bool:
 
 
 class _Slotted:
-    __slots__ = ("first", "_data")
+    __slots__ = ("_data", "first")
+
+    def __init__(self, data: object) -> None:
+        self.first, self._data = None, data
 
 
 def _slot_layout() -> bool:
-    holder, kept = _Slotted(), object()
-    holder._data = kept
+    kept = object()
+    holder = _Slotted(kept)
     return word_at(id(holder) + member_offset(_Slotted, "_data")) == id(kept)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ctypes
 import math
 import os
-import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.abi import ARRAY_HANDLER, abi_is_known, numpy_function, word_at
 from tracejit.xla_lite.runtime.library import native_library
+from tracejit.xla_lite.runtime.locks import fork_safe_lock
 from tracejit.xla_lite.runtime.native import arrays as native_arrays
 from tracejit.xla_lite.runtime.native import blocks as native
 from tracejit.xla_lite.runtime.threads import thread_pool
@@ -32,7 +32,7 @@ class _Handler(ctypes.Structure):
 
     _fields_ = [
         ("name", ctypes.c_char * 127), ("version", ctypes.c_uint8), ("context", ctypes.c_void_p),
-        ("malloc", ctypes.c_void_p), ("calloc", ctypes.c_void_p), ("realloc", ctypes.c_void_p), ("free", ctypes.c_void_p),
+        *((name, ctypes.c_void_p) for name in ("malloc", "calloc", "realloc", "free")),
     ]  # fmt: skip
 
 
@@ -57,7 +57,7 @@ class Buffers:
         self._trim = ctypes.CFUNCTYPE(None, ctypes.c_int64)(library["blocks_trim"])
         self._new_array = ctypes.PYFUNCTYPE(
             ctypes.py_object, ctypes.py_object, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
-        )(library["new_array"])
+        )(library["make_array"])
         self.set_limit(min(MOST_CACHED, _memory_bytes() // 4))
         self._put(native.TICK_LENGTH, int(TICK_NANOSECONDS * thread_pool().ticks_per_nanosecond))
         self._put(native.KEPT_TICKS, KEPT_TICKS)
@@ -101,7 +101,8 @@ class Buffers:
     def _install_handler(self) -> bool:
         """Makes the handler that recycled arrays carry; whether NumPy finds it where we put it."""
         library = native_library()
-        handler = _Handler(b"tracejit", 1, None, *(library[f"handler_{n}"] for n in ("malloc", "calloc", "realloc", "free")))
+        functions = [library[f"handler_{name}"] for name in ("malloc", "calloc", "realloc", "free")]
+        handler = _Handler(b"tracejit", 1, None, *functions)
         name = ctypes.create_string_buffer(b"mem_handler")
         make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
         capsule = make(("PyCapsule_New", ctypes.pythonapi))(ctypes.addressof(handler), ctypes.addressof(name), None)
@@ -134,7 +135,7 @@ def _memory_bytes() -> int:
 
 
 _buffers: Buffers | None = None  # written by buffers(), once
-_buffers_lock = threading.Lock()
+_buffers_lock = fork_safe_lock()
 
 
 def buffers() -> Buffers:

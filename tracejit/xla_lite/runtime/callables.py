@@ -7,11 +7,11 @@ Flows out: `new_callable`, and access to the fields of instances.
 from __future__ import annotations
 
 import ctypes
-import threading
 from typing import Any
 
 from tracejit.xla_lite.runtime.abi import c_address
 from tracejit.xla_lite.runtime.library import native_library
+from tracejit.xla_lite.runtime.locks import fork_safe_lock
 from tracejit.xla_lite.runtime.native import entry
 
 T_PYSSIZET, READONLY = 19, 1
@@ -77,7 +77,7 @@ def _make_type() -> type:
 
 
 _type: type | None = None  # written by callable_type(), once
-_type_lock = threading.Lock()
+_type_lock = fork_safe_lock()
 
 
 def callable_type() -> type:

@@ -7,7 +7,6 @@ Flows out: callables that run compiled code without running Python, and fall bac
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -19,13 +18,14 @@ from tracejit.xla_lite.runtime.buffers import buffers
 from tracejit.xla_lite.runtime.callables import get_reference, new_callable, put_reference, put_word
 from tracejit.xla_lite.runtime.host import prepare_host
 from tracejit.xla_lite.runtime.library import native_library
+from tracejit.xla_lite.runtime.locks import fork_safe_lock
 from tracejit.xla_lite.runtime.native import entry
 from tracejit.xla_lite.runtime.python_dispatch import PythonCallable
 from tracejit.xla_lite.runtime.signature import Specialisation
 from tracejit.xla_lite.runtime.tables import Tables
 from tracejit.xla_lite.runtime.threads import thread_pool
 
-_install_lock = threading.Lock()
+_install_lock = fork_safe_lock()
 
 
 def is_native() -> bool:
@@ -51,6 +51,7 @@ def make_callable(slow: Callable[..., Any], owner: object) -> Any:
 
 def install(function: Any, spec: Specialisation) -> None:
     """Puts a specialisation before those that `function` has already. Running calls are not disturbed."""
+    apply_settings()
     with _install_lock:
         if isinstance(function, PythonCallable):
             function._chain = (spec, *function._chain)

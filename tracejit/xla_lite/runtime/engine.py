@@ -7,12 +7,12 @@ Flows out: object bytes (valid in every process of this machine), `Library` with
 from __future__ import annotations
 
 import ctypes
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tracejit.base.errors import InternalError
+from tracejit.xla_lite.runtime.locks import fork_safe_lock
 
 # What each level does before code generation, and the level of code generation itself.  LLVM's vectorisers never
 # run: kernels come with explicit vectors.  Level 3 inlines `alwaysinline` functions as well.
@@ -70,7 +70,7 @@ class Engine:
         self.host = Target(
             llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
         )
-        self._lock = threading.RLock()
+        self._lock = fork_safe_lock()
         self._machines: dict[tuple[Target, int], Any] = {}
         self._linked = 0
         # Position-independent code reaches imported symbols through a table, so they may lie anywhere.
@@ -162,7 +162,7 @@ class Engine:
 
 
 _engine: Engine | None = None  # written by engine() at the first compile or link
-_engine_lock = threading.Lock()
+_engine_lock = fork_safe_lock()
 
 
 def engine() -> Engine:

@@ -3,8 +3,8 @@
 Flows in:  Python functions to be called from compiled code.
 Flows out: `symbols()`, names and addresses for the linker.
 
-Code that calls `tj_poll` or `tj_host_call` must declare `UNKNOWN_WORK`, because Python code runs inside them. It may call
-them from the thread that called it, not from a chunk of a parallel job; where they give non-zero it returns -1.
+Code that calls `tj_poll` or `tj_host_call` must declare `UNKNOWN_WORK`, because Python code runs inside them. It may
+call them from the thread that called it, not from a chunk of a parallel job; where they give non-zero it returns -1.
 """
 
 from __future__ import annotations

@@ -11,11 +11,11 @@ import importlib
 import mmap
 import os
 import sys
-import threading
 from pathlib import Path
 
 from tracejit.xla_lite.runtime.abi import c_addresses
 from tracejit.xla_lite.runtime.engine import Library, engine
+from tracejit.xla_lite.runtime.locks import fork_safe_lock
 from tracejit.xla_lite.runtime.object_cache import CachedObject, object_cache
 
 PACKAGE = "tracejit.xla_lite.runtime.native"
@@ -69,7 +69,7 @@ def _load() -> Library:
 
 
 _library: Library | None = None  # written by native_library(), once
-_lock = threading.Lock()
+_lock = fork_safe_lock()
 
 
 def native_library() -> Library:

@@ -24,6 +24,7 @@ from typing import Any
 
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.engine import engine
+from tracejit.xla_lite.runtime.locks import fork_safe_lock
 
 RUNTIME_VERSION = "1"  # changes with the contract between generated code and this package
 MAGIC = b"TRACEJO1"
@@ -64,7 +65,6 @@ class ObjectCache:
         self.hits = self.misses = self.rejected = self.evicted = 0
         self.reason = "" if directory else "turned off"
         self._bytes: int | None = None  # an estimate; None before the first scan
-        self._lock = threading.Lock()
         self._names = itertools.count()
         if directory:
             try:
@@ -100,7 +100,8 @@ class ObjectCache:
         if not self.enabled:
             return
         raw = encode(key, code, metadata)
-        temporary = os.path.join(self.directory, f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{next(self._names)}")
+        name = f"{TEMPORARY}{os.getpid()}-{threading.get_ident()}-{next(self._names)}"
+        temporary = os.path.join(self.directory, name)
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             with open(descriptor, "wb") as file:
@@ -161,7 +162,7 @@ class ObjectCache:
                 yield entry.path, entry.stat(follow_symlinks=False)
 
     def _account(self, added: int) -> None:
-        with self._lock:
+        with _caches_lock:
             total = sum(s.st_size for _, s in self._files()) if self._bytes is None else self._bytes + added
             self._bytes = self._evict() if total > self.limit else total
 
@@ -227,7 +228,7 @@ def _unlink(path: str) -> bool:
 
 
 _caches: dict[str, ObjectCache] = {}  # written by object_cache(), one for each directory in use
-_caches_lock = threading.Lock()
+_caches_lock = fork_safe_lock()
 
 
 def object_cache() -> ObjectCache:

@@ -117,7 +117,8 @@ class Call:
                 require(type(value) is type(wanted))
                 require(typed_key(value) == typed_key(wanted) if type(wanted) is float else value == wanted)
             case Seq(kind=kind, items=items):
-                require(type(value) is kind and len(value) == len(items))
+                require(type(value) is kind)
+                require(len(value) == len(items))
                 for i, item in enumerate(items):
                     self.check(item, value[i])
             case Dict(items=items):

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import atexit
 import ctypes
-import os
 import sys
-import threading
 import time
 
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.library import PAGE, native_library
+from tracejit.xla_lite.runtime.locks import fork_safe_lock
 from tracejit.xla_lite.runtime.native import pool as native
 
 SPIN_NANOSECONDS = 30_000  # waking a parked worker takes 15 to 30 us; longer spinning takes cores from other libraries
@@ -29,9 +28,9 @@ class ThreadPool:
         self._settings, self._page = library["pool_settings"], library["pool_page"]
         self.address = library["tj_parallel_for"]
         self.run = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)(self.address)
+        self._try_hold = ctypes.CFUNCTYPE(ctypes.c_int64)(library["pool_try_hold"])
         self._stop = ctypes.CFUNCTYPE(None)(library["pool_stop"])
         self._clock = ctypes.CFUNCTYPE(ctypes.c_int64)(library["pool_clock"])
-        self._lock = threading.Lock()
         self.ticks_per_nanosecond = self._calibrate()
         self.set_portable(sys.platform != "linux" or not native.FUTEX_CALL)
         self.set_spin(SPIN_NANOSECONDS)
@@ -65,25 +64,21 @@ class ThreadPool:
 
     def stop(self, timeout: float = 1.0) -> None:
         """Makes the workers leave, so that no thread spins while the process winds down; waits for a running job."""
-        with self._lock:
-            deadline = time.monotonic() + timeout
-            if self._word(native.STARTED) != 2 or not self._acquire(deadline):
+        deadline = time.monotonic() + timeout
+        with _pool_lock:
+            if self._word(native.STARTED) != 2 or not self._hold(deadline):
                 return
             self._stop()
             while self.alive > 0 and time.monotonic() < deadline:
                 time.sleep(0.0002)
             if self.alive == 0:
-                ctypes.memset(self._page, 0, PAGE)  # the next job starts new workers
+                ctypes.memset(self._page, 0, PAGE)  # gives the pool back; the next job starts new workers
 
-    def _acquire(self, deadline: float) -> bool:
-        """Holds the pool, so that no job begins while it stops; the page's reset gives it back."""
-        busy = ctypes.c_int32.from_address(self._page + native.BUSY)
-        while busy.value and time.monotonic() < deadline:
+    def _hold(self, deadline: float) -> bool:
+        """Takes the pool, so that no job begins while it stops."""
+        while not (held := self._try_hold()) and time.monotonic() < deadline:
             time.sleep(0.0002)
-        if busy.value:
-            return False
-        busy.value = 1
-        return True
+        return bool(held)
 
     def _setting(self, offset: int) -> ctypes.c_int64:
         return ctypes.c_int64.from_address(self._settings + offset)
@@ -103,7 +98,7 @@ class ThreadPool:
 
 
 _pool: ThreadPool | None = None  # written by thread_pool(), once
-_pool_lock = threading.Lock()
+_pool_lock = fork_safe_lock()
 
 
 def thread_pool() -> ThreadPool:
@@ -115,13 +110,3 @@ def thread_pool() -> ThreadPool:
                 _pool = ThreadPool()
     return _pool
 
-
-def _renew_lock() -> None:
-    """A forked child must not inherit locks that another thread of the parent held."""
-    global _pool_lock
-    _pool_lock = threading.Lock()
-    if _pool is not None:
-        _pool._lock = threading.Lock()
-
-
-os.register_at_fork(after_in_child=_renew_lock)

@@ -21,7 +21,17 @@ from tracejit.xla_lite.runtime.abi import (
     OB_REFCNT,
     OWNDATA,
 )
-from tracejit.xla_lite.runtime.native.blocks import POISON, POISON_BYTE, blocks, memcpy, memset, tj_alloc, tj_free
+from tracejit.xla_lite.runtime.native.blocks import (
+    POISON,
+    POISON_BYTE,
+    SMALL_LARGEST,
+    any_free,
+    blocks,
+    memcpy,
+    memset,
+    small_alloc,
+    tj_alloc,
+)
 from tracejit.xla_lite.runtime.native.words import (
     export,
     external,
@@ -38,7 +48,7 @@ from tracejit.xla_lite.runtime.native.words import (
     word,
 )
 
-RECYCLE_FROM = 1 << 20  # smaller arrays come from NumPy, whose own caches serve them well
+RECYCLE_FROM = 1 << 20  # below, and above the small ones, the C library's allocator serves well
 HUGE_ARRAY = 1 << 47  # beyond any address space: NumPy says so in its own words
 HANDLER_CAPSULE = 0  # offset in array_settings; 0 while recycled arrays are turned off
 
@@ -90,16 +100,13 @@ def array_bytes(item: int, rank: int, dims: int) -> int:
     return total
 
 
-@noinline
-def recycled_array(dtype: int, rank: int, dims: int, size: int) -> int:
-    """An array which owns a recycled block: NumPy frees it through our handler, set in this array only."""
-    data = tj_alloc(size)
-    if data == 0:
-        return PyErr_NoMemory()
+@inline
+def adopt(dtype: int, rank: int, dims: int, data: int) -> int:
+    """An array which owns a block: NumPy frees it through our handler, set in this array only."""
     incref(dtype)
     array = PyArray_NewFromDescr(PyArray_Type, dtype, rank, dims, 0, data, C_ARRAY, 0)
-    if array == 0:
-        tj_free(data)
+    if unlikely(array == 0):
+        any_free(data)
         return 0
     capsule = word(array_settings, HANDLER_CAPSULE)
     incref(capsule)  # the array drops it in its destructor
@@ -108,17 +115,45 @@ def recycled_array(dtype: int, rank: int, dims: int, size: int) -> int:
     return array
 
 
-@export
-def new_array(dtype: int, item: int, rank: int, dims: int) -> int:
-    """An uninitialised C-contiguous array; `item` is the size of an element."""
-    size = array_bytes(item, rank, dims)
-    if unlikely(size >= RECYCLE_FROM) and size < HUGE_ARRAY and word(array_settings, HANDLER_CAPSULE) != 0:
-        return recycled_array(dtype, rank, dims, size)
+@noinline
+def recycled_array(dtype: int, rank: int, dims: int, size: int) -> int:
+    """An array on a recycled block."""
+    data = tj_alloc(size)
+    return PyErr_NoMemory() if data == 0 else adopt(dtype, rank, dims, data)
+
+
+@noinline
+def numpy_array(dtype: int, rank: int, dims: int, size: int) -> int:
+    """An array whose memory NumPy gets."""
     incref(dtype)  # stolen by the call
     array = PyArray_NewFromDescr(PyArray_Type, dtype, rank, dims, 0, 0, 0, 0)
     if unlikely(word(blocks, POISON) != 0) and array != 0:
         memset(word(array, ARRAY_DATA), POISON_BYTE, size)
     return array
+
+
+@inline
+def new_array(dtype: int, item: int, rank: int, dims: int) -> int:
+    """An uninitialised C-contiguous array; `item` is the size of an element."""
+    size = array_bytes(item, rank, dims)
+    if unlikely(word(array_settings, HANDLER_CAPSULE) == 0) or size < 0 or size >= HUGE_ARRAY:
+        return numpy_array(dtype, rank, dims, size)
+    if size > SMALL_LARGEST:
+        if size >= RECYCLE_FROM:
+            return recycled_array(dtype, rank, dims, size)
+        return numpy_array(dtype, rank, dims, size)
+    data = small_alloc(size)
+    if unlikely(data == 0):
+        return PyErr_NoMemory()
+    if unlikely(word(blocks, POISON) != 0):
+        memset(data, POISON_BYTE, size)
+    return adopt(dtype, rank, dims, data)
+
+
+@export
+def make_array(dtype: int, item: int, rank: int, dims: int) -> int:
+    """`new_array` for Python."""
+    return new_array(dtype, item, rank, dims)
 
 
 @noinline

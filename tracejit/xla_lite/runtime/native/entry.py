@@ -4,8 +4,9 @@ Flows in:  calls by CPython's vectorcall protocol.
 Flows out: results; calls that no specialisation fits go to the slow path, a Python callable.
 
 One entry serves all specialisations: it walks the callable's chain of tables, newest first. An instance holds the
-entry's address, its slow path, its owner, a weak reference list, a dict, the head of the chain, and the list which keeps
-the chain's specialisations alive. That list is owned during a call, so a chain may be replaced while calls are running.
+entry's address, its slow path, its owner, a weak reference list, a dict, the head of the chain, and the list which
+keeps the chain's specialisations alive. That list is owned during a call, so a chain may be replaced while calls are
+running.
 """
 
 from __future__ import annotations

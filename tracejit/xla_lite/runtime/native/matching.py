@@ -3,9 +3,9 @@
 Flows in:  a frame, the arguments.
 Flows out: HIT, MISS, or FAILED with an exception set; the frame's slots, arrays, objects and root values.
 
-Where Python code may run during the checks (attributes, predicates, exotic `==`), every value read is owned by the frame,
-and arrays are looked at only after the last Python code has run. Elsewhere references are borrowed: nobody can drop them
-while we hold the interpreter lock.
+Where Python code may run during the checks (attributes, predicates, exotic `==`), every value read is owned by the
+frame, and arrays are looked at only after the last Python code has run. Elsewhere references are borrowed: nobody can
+drop them while we hold the interpreter lock.
 """
 
 from __future__ import annotations

@@ -4,9 +4,9 @@ Flows in:  a function of (context, chunk) and the number of chunks.
 Flows out: every chunk run exactly once, by the caller and whichever workers were quick enough.
 
 One word holds the state of the job: generation << 32 | next chunk. A worker claims chunk i of generation g with one
-compare-and-swap, so it can't run a chunk of a job it did not see. Between jobs the low half is CLOSED, which is the only
-time the job's description is written. The caller never waits for a worker to wake: it takes chunks itself and waits only
-for chunks that others really claimed. A busy pool (nested call, second Python thread) runs the job serially.
+compare-and-swap, so it can't run a chunk of a job it did not see. Between jobs the low half is CLOSED, which is the
+only time the job's description is written. The caller never waits for a worker to wake: it takes chunks itself and
+waits only for chunks that others really claimed. A busy pool (nested call, second Python thread) runs the job serially.
 """
 
 from __future__ import annotations
@@ -212,6 +212,12 @@ def tj_parallel_for(job: int, context: int, count: int) -> Int32:
     for chunk in range(count):
         call(job, context, chunk)
     return 0
+
+
+@export
+def pool_try_hold() -> int:
+    """Takes the pool as a job does; 1 if it was free."""
+    return compare_swap32(pool_page + BUSY, 0, 1)
 
 
 @export

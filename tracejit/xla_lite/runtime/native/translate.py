@@ -253,7 +253,8 @@ class Function:
             return self.branch(test.values[-1], then, other, weights)
         if (hint := self.operation_of(test)) in ("likely", "unlikely"):
             assert isinstance(test, ast.Call)
-            return self.branch(test.args[0], then, other, WEIGHTS.format(*((2000, 1) if hint == "likely" else (1, 2000))))
+            odds = (2000, 1) if hint == "likely" else (1, 2000)
+            return self.branch(test.args[0], then, other, WEIGHTS.format(*odds))
         self.emit_line(f"br i1 {self.condition(test)}, label %{then}, label %{other}{weights}")
         return None
 
@@ -487,5 +488,7 @@ class Function:
 
 def _type_name(annotation: object) -> str:
     """The LLVM type of a parameter or result, from its annotation as a tree or as text."""
-    text = annotation if isinstance(annotation, str) else ast.unparse(annotation) if isinstance(annotation, ast.AST) else ""
-    return {"Int32": "i32", "None": "void"}.get(text, "i64")
+    if annotation is None:
+        return "i64"
+    text = ast.unparse(annotation) if isinstance(annotation, ast.AST) else annotation
+    return {"Int32": "i32", "None": "void"}.get(str(text), "i64")

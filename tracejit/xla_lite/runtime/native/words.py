@@ -3,9 +3,9 @@
 Flows in:  nothing.
 Flows out: the operations, `external` functions, `symbol` and `static` data that native modules import.
 
-A native module is a Python file of functions on words (numbers and addresses alike). Python never runs it: `translate.py`
-turns its text into LLVM. Comparison and division are signed; parameters and results are words unless annotated `Int32`
-(a C int at the boundary). Integer constants of the module, also imported ones, can be used by name.
+A native module is a Python file of functions on words (numbers and addresses alike). Python never runs them:
+`translate.py` turns their text into LLVM. Comparison and division are signed; parameters and results are words unless
+annotated `Int32` (a C int at the boundary). Integer constants of the module, also imported ones, can be used by name.
 """
 
 from __future__ import annotations
