@@ -137,9 +137,13 @@ class Function(VectorLoops):
         return Memory(outer.name, outer.dtype, pointer_value, outer.shape, strides, outer.root)
 
     def stride_expressions(self, name: str) -> tuple[Expr, ...] | None:
-        if name not in self.buffers and self.around is not None:
+        if name not in self.buffers and self.around is not None and self.around.knows(name):
             self.buffer(name)
         return self.strides.get(name)
+
+    def knows(self, name: str) -> bool:
+        """Whether a buffer is in scope."""
+        return name in self.buffers or self.around is not None and self.around.knows(name)
 
     # Parameters.
 

@@ -134,8 +134,8 @@ class VectorLoops(Control):
         return self.counted(limit, plan.main, lambda index: self._body(s, index, plan.main, None), written)
 
     def _straight(self, s: Loop, index: int, lanes: int) -> None:
-        """One vector at a constant index."""
-        self.push("loop", self.body.block)
+        """One vector at a constant index. The body is emitted again for the next one: nothing of it moves out."""
+        self.push("arm", self.body.block)
         self._body(s, str(index), lanes, None)
         place = self.pop()
         self.body.lines += place.lines
@@ -188,7 +188,7 @@ class VectorLoops(Control):
         self.guarded(more, "guard" if more != "true" else "loop", run)
 
     def _constant_rest(self, s: Loop, at: int, left: int, plan: LanePlan) -> None:
-        self.push("loop", self.body.block)
+        self.push("arm", self.body.block)
         mask = None
         if left < plan.rest:
             flags = ", ".join(f"i1 {'true' if n < left else 'false'}" for n in range(plan.rest))
