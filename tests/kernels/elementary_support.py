@@ -17,7 +17,7 @@ import numpy as np
 from tracejit.base import dtypes
 from tracejit.xla_lite.cpu.text import Body, ModuleText, VectorFeatures, vector_type
 from tracejit.xla_lite.cpu.vector_math import emit_math_results, scalar_name
-from tracejit.xla_lite.kernels.elementary.builder import F32, FloatType
+from tracejit.xla_lite.kernels.elementary.builder import F32, F64, FloatType
 from tracejit.xla_lite.kernels.elementary.functions import FUNCTIONS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -111,7 +111,11 @@ class Compiled:
         self.engine = llvm.create_mcjit_compiler(module, self.machine)
         self.engine.finalize_object()
         signature = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * pointers, *[ctypes.c_int64] * integers)
-        self.raw = signature(self.engine.get_function_address("kernel"))
+        self._entry = signature(self.engine.get_function_address("kernel"))
+
+    def run(self, *arguments: int) -> None:
+        """Calls the loop with addresses and counts."""
+        self._entry(*arguments)
 
 
 class Kernel:
@@ -141,7 +145,7 @@ class Kernel:
         for buffer, x in zip(buffers, inputs, strict=True):
             buffer[:count] = x.ravel()
         outs = [np.empty(padded, self.dtype) for _ in range(self.results)]
-        self.compiled.raw(*[a.ctypes.data for a in outs + buffers], padded)
+        self.compiled.run(*[a.ctypes.data for a in outs + buffers], padded)
         return tuple(out[:count].reshape(inputs[0].shape) for out in outs)
 
 
@@ -179,9 +183,23 @@ def ulp_error(y: Array, high: Array, low: Array) -> Array:
 def error_against_f64(name: str, x: Array, features: VectorFeatures) -> Array:
     """ULP errors of the f32 function against the f64 one."""
     (y,) = kernel(name, F32, features)(x)
-    from tracejit.xla_lite.kernels.elementary.builder import F64
-
     (reference,) = kernel(name, F64, features)(x.astype(np.float64))
     error = ulp_error(y, reference, np.zeros_like(reference))
     wrong_zero = (y == 0) & (np.signbit(y) != np.signbit(reference))
     return np.where(wrong_zero, 1e20, error)
+
+
+SPECIAL = [0.0, 1.0, 0.5, 2.0, 3.0, np.inf, np.nan, 1e-40, 5e-324, 88.8, 104.0, 710.0, 745.2, 1e30, 1e300, 1.7e308]
+
+
+def sample(dtype: np.dtype[Any], count: int, seed: int) -> Array:
+    """Random bits, moderate numbers, numbers in [-1, 1], and specials of both signs; operands pair up shuffled."""
+    rng = np.random.default_rng(seed)
+    ints = np.dtype(f"i{dtype.itemsize}")
+    info = np.iinfo(ints)
+    bits = rng.integers(info.min, info.max, count, ints).view(dtype)
+    with np.errstate(all="ignore"):
+        special = np.array(SPECIAL + [-x for x in SPECIAL]).astype(dtype)
+        rest = [rng.uniform(-limit, limit, count).astype(dtype) for limit in (12.0, 1.0)]
+    values = np.concatenate([bits, *rest, *[special] * 4])
+    return rng.permutation(values) if seed else values
