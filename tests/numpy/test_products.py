@@ -20,7 +20,7 @@ np.einsum('bij,ij->b', a, x); np.einsum('...i,...i->...', a, x); np.einsum('ij,j
 np.einsum('i,i,i->', v, v, v); np.einsum('ij,kj,k->i', x, y, w); np.einsum(x, [0, 1], q, [1, 2], [0, 2])
 np.einsum('ij,jk->ik', i, i.T); np.einsum('ij,j->i', c, v); np.einsum('ij,jk->ik', b, b.T); np.einsum('ij,i->ij', i, k[:1])
 np.einsum('iij->j', a[:, :2]); np.einsum('ij,jk', x, x); np.einsum('i', x); np.einsum('ij,ij->ij', x, y, optimize=True)
-np.einsum('ij,jk->k', x, q); np.einsum('a,b,c->cab', v, w, k); np.einsum('ijk,jil->kl', a, a.transpose(1, 0, 2))
+np.einsum('ij,jk->k', x, q); np.einsum('a,b,c->cab', v, w, o); np.einsum('ijk,jil->kl', a, a.transpose(1, 0, 2))
 np.diagonal(x); np.diagonal(x, 1); np.diagonal(a, -1, 1, 2); np.diagonal(v); np.diag(x); np.diag(v); np.diag(v, 2)
 np.diag(v, -1); np.diag(x, -1); np.diagflat(x[:2, :2]); np.diag(x, 7); np.fill_diagonal(x, 9.0), x; np.fill_diagonal(sq, v), sq
 np.diag_indices(3); np.tril_indices(3, 1); np.triu_indices(4, -1, 3); np.triu_indices_from(x); np.tril_indices_from(x, 1)

@@ -5,14 +5,19 @@ Flows out: `tracejit.tracing.implements.NUMPY`, complete.
 """
 from tracejit.numpy import (
     creation,
+    cumulative,
     diagonals,
     einsum,
     indexing,
     joining,
     products,
     reductions,
+    selecting,
+    sets,
     shapes,
+    sorting,
     ufuncs,
 )
 
-__all__ = ["creation", "diagonals", "einsum", "indexing", "joining", "products", "reductions", "shapes", "ufuncs"]
+__all__ = ["creation", "cumulative", "diagonals", "einsum", "indexing", "joining", "products", "reductions",
+           "selecting", "sets", "shapes", "sorting", "ufuncs"]

@@ -58,7 +58,7 @@ def _masked(x: Array, where: Any, identity: Any) -> Array:
     return select(mask, x, like(x, identity))
 
 
-def _accumulator(dtype: DType) -> DType:
+def sum_dtype(dtype: DType) -> DType:
     """What sums and products of small integers are accumulated in."""
     if dtype.kind in "bi":
         return I64
@@ -78,7 +78,7 @@ def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
          where: Any = True) -> Any:
     """np.sum."""
     x = operand(a)
-    x = convert(x, _accumulator(x.type.dtype) if dtype is None else dtype)
+    x = convert(x, sum_dtype(x.type.dtype) if dtype is None else dtype)
     if x.type.dtype is BOOL:
         return finish(_fold("reduce_or", np.logical_or, False, x, axis, keepdims, initial, where), out)
     return finish(_fold("reduce_sum", np.add, 0, x, axis, keepdims, initial, where), out, name="add")
@@ -89,7 +89,7 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
          where: Any = True) -> Any:
     """np.prod."""
     x = operand(a)
-    x = convert(x, _accumulator(x.type.dtype) if dtype is None else dtype)
+    x = convert(x, sum_dtype(x.type.dtype) if dtype is None else dtype)
     if x.type.dtype is BOOL:
         return finish(_fold("reduce_and", np.logical_and, True, x, axis, keepdims, initial, where), out)
     return finish(_fold("reduce_prod", np.multiply, 1, x, axis, keepdims, initial, where), out, name="multiply")
