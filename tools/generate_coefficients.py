@@ -34,11 +34,15 @@ def rounded(x: Any, kind: str, bits: int | None = None) -> float:
         return float(+x)
 
 
-def parts(x: Any, kind: str, count: int, bits: int | None = None) -> tuple[float, ...]:
-    """x as a sum of floats; all but the last have at most `bits` significant bits."""
+def parts(x: Any, kind: str, count: int, bits: int | None = None, rounding: str = "n") -> tuple[float, ...]:
+    """x as a sum of floats; all but the last have at most `bits` significant bits and are rounded to `rounding`."""
     out = []
     for k in range(count):
-        out.append(rounded(x, kind, bits if k < count - 1 else None))
+        if k < count - 1:
+            with mp.workprec(bits or MANTISSA[kind] + 1):
+                out.append(float(m.fadd(x, 0, rounding=rounding)))
+        else:
+            out.append(rounded(x, kind))
         x = x - mpf(out[-1])
     return tuple(out)
 
@@ -381,6 +385,7 @@ def constants(kind: str) -> dict[str, tuple[float, ...]]:
         "third": parts(mpf(1) / 3, kind, 2),
         "pi": parts(m.pi, kind, 3),
         "half_pi": parts(m.pi / 2, kind, 3),
+        "half_pi_from_below": parts(m.pi / 2, kind, 3, MANTISSA[kind] + 1, "d"),  # positive: keeps the sign of -0
         "quarter_pi": parts(m.pi / 4, kind, 2),
         "two_over_pi": parts(2 / m.pi, kind, 1),
         "half_log_two_pi": parts(m.log(2 * m.pi) / 2, kind, 2),

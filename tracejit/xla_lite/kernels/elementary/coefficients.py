@@ -347,6 +347,12 @@ CONSTANTS: dict[tuple[str, str], tuple[float, ...]] = {
     ("digamma_root", "f64"): (
         1.4616321449683622, 9.549995429965697e-17,
     ),
+    ("half_pi_from_below", "f32"): (
+        1.570796251296997, 7.549789415861596e-08, 5.390302953474238e-15,
+    ),
+    ("half_pi_from_below", "f64"): (
+        1.5707963267948966, 6.123233995736765e-17, 1.082856673921914e-32,
+    ),
 }
 
 TABLES: dict[tuple[str, str], tuple[float, ...]] = {

@@ -208,5 +208,5 @@ def logaddexp2(b: Builder, x: Value, y: Value) -> Value:
 def _keep_nan(b: Builder, x: Value, y: Value, grown: Value, larger: Value) -> Value:
     """`grown`, but the infinity if an operand is infinite and NaN if one is NaN."""
     difference = x - y
-    y_or_nan = b.select(b.is_nan(x) | b.is_nan(y), x + y, larger)
+    y_or_nan = b.select(b.is_nan(x) | b.is_nan(y), x + y, larger + 0.0)
     return b.select(b.abs(difference) < INF, grown, y_or_nan)

@@ -67,7 +67,7 @@ def trigonometric_slow(b: Builder, x: Value) -> tuple[Value, Value, Value]:
 
 def _reduce(b: Builder, x: Value, exact: bool) -> tuple[Value, Value, Value]:
     """x = n pi/2 + r + tail: r, tail (0 unless `exact`), an integer with n in its low bits."""
-    p1, p2, p3 = constant(b, "half_pi")
+    p1, p2, p3 = constant(b, "half_pi_from_below")
     n, bits = round_to_multiple(b, x, constant(b, "two_over_pi")[0])
     first = b.fnma(p1, n, x)
     if exact:
