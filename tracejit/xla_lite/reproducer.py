@@ -9,8 +9,11 @@ import os
 import platform
 import tempfile
 
+import numpy as np
+
 from tracejit.base.errors import InternalError
 from tracejit.ir.graph import Graph
+from tracejit.xla_lite.runtime.engine import engine
 
 TEMPLATE = '''"""Replays an internal failure of tracejit: python {name}
 
@@ -38,9 +41,8 @@ def internal_error(graph: Graph, name: str, failure: Exception) -> InternalError
 
 
 def _write(graph: Graph, what: str) -> str | None:
-    import llvmlite
-    import numpy as np
-    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, llvmlite {llvmlite.__version__}"
+    llvmlite, llvm = engine().versions
+    versions = f"Python {platform.python_version()}, NumPy {np.__version__}, llvmlite {llvmlite}, LLVM {llvm}"
     try:
         handle, path = tempfile.mkstemp(prefix="tracejit-repro-", suffix=".py")
         with os.fdopen(handle, "w", encoding="utf8") as file:

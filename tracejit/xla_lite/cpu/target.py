@@ -48,7 +48,8 @@ class Target:
 
     @property
     def vector_features(self) -> VectorFeatures:
-        return VectorFeatures(self.vector_bits, self.avx512)
+        """For `vector_math`, whose AVX-512 forms keep tables in 512-bit registers."""
+        return VectorFeatures(self.vector_bits, self.avx512 and self.vector_bits >= 512)
 
     @property
     def registers(self) -> int:

@@ -96,6 +96,16 @@ class ModuleText:
         head = f"define {linkage} {result} @{name}({parameters}) {attributes} #0"
         self.functions[name] = f"{head} {{\nentry:\n{text}\n}}"
 
+    def adopt(self, other: ModuleText) -> None:
+        """Takes over what another module holds and this one lacks."""
+        for mine, theirs in (
+            (self.declarations, other.declarations),
+            (self.tables, other.tables),
+            (self.functions, other.functions),
+        ):
+            for name in theirs.keys() - mine.keys():
+                mine[name] = theirs[name]
+
     def text(self) -> str:
         """The whole module."""
         group = f"attributes #0 = {{ nounwind {self.attributes} }}"
@@ -159,6 +169,12 @@ class Body:
     def fill(self, hole: int, instructions: Iterable[str]) -> None:
         """Puts instructions, results included, into a place kept by `hole`."""
         self.lines[hole] = "\n".join([f"  {instruction}" for instruction in instructions])
+
+    def paste(self, text: str, last_block: str) -> None:
+        """Appends ready lines which end in the block `last_block` (empty: in the present one)."""
+        self.lines.append(text)
+        if last_block:
+            self.block = last_block
 
     def any_lane(self, mask: str, lanes: int) -> str:
         """An i1: whether any lane of the `<lanes x i1>` is set."""

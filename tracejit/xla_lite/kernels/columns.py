@@ -90,8 +90,9 @@ class _Columns(_Folding):
         length, rows = self.shape[self.kept[-1]], self.shape[self.gone[0]]
         others = [self.shape[a] for a in self.gone[1:]]
         per_row = maximum(times(product_of(others), minimum(length, Const(BLOCK))), ONE)
-        group = maximum(ONE, quotient(Const(PIECE), per_row))
-        groups, blocks = maximum(ONE, chunks_of(rows, group)), chunks_of(length, Const(BLOCK))
+        group = self.writer.let(maximum(ONE, quotient(Const(PIECE), per_row)))
+        groups = self.writer.let(maximum(ONE, chunks_of(rows, group)))
+        blocks = self.writer.let(chunks_of(length, Const(BLOCK)))
         partial = {n: f.open(self.writer, (product_of(outer), groups, length), "heap") for n, f in self.folds}
         count = times(times(product_of(outer), groups), blocks)
         with self.writer.loop(count, "parallel", "c", total_work(self.shape, self.cost)) as c:
@@ -134,7 +135,7 @@ class _Columns(_Folding):
                       partial: dict[Node, tuple[str, ...]]) -> None:
         """Pieces in order, one lane a column."""
         work = times(times(product_of(outer), groups), times(length, Const(2)))
-        blocks = maximum(ONE, chunks_of(length, Const(BLOCK)))
+        blocks = self.writer.let(maximum(ONE, chunks_of(length, Const(BLOCK))))
         with self.writer.loop(times(product_of(outer), blocks), "parallel", "c", work) as c:
             k, j0 = self.writer.let(quotient(c, blocks)), self.writer.let(times(modulo(c, blocks), Const(BLOCK)))
             columns = self.writer.let(minimum(Const(BLOCK), minus(length, j0)))

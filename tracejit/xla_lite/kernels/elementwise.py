@@ -60,7 +60,7 @@ def _short(shape: tuple[Expr, ...], cost: int) -> int | None:
 def _blocks(frame: Frame, shape: tuple[Expr, ...], chunk: int, work: Expr) -> Iterator[At]:
     writer = frame.writer
     rows = product_of(shape[:-1]) if len(shape) > 1 else ONE
-    with (Split.of(rows, shape[-1], chunk).loop(writer, work) as piece,
+    with (Split.of(writer, rows, shape[-1], chunk).loop(writer, work) as piece,
           row_loop(writer, piece.row, piece.rows, shape[:-1]) as outer,
           writer.loop(piece.columns, "vector", "j") as j):
         yield (*outer, plus(piece.column, j))

@@ -11,7 +11,7 @@ from tracejit.xla_lite.kernels.elements import At, store
 from tracejit.xla_lite.kernels.expressions import plus, product_of, static_value
 from tracejit.xla_lite.kernels.folding import Fold, position_of
 from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs
-from tracejit.xla_lite.kernels.kernel_ir import Kernel, Load
+from tracejit.xla_lite.kernels.kernel_ir import ONE, Kernel, Load
 from tracejit.xla_lite.kernels.nests import Piece, Split, chunk_elements, row_loop, total_work
 
 States = dict[Node, tuple[str, ...]]
@@ -35,7 +35,8 @@ class _Full:
 
     def generate(self) -> Kernel:
         cost = body_cost(self.frame.body)
-        split = Split.of(product_of(self.shape[:-1]), self.shape[-1], chunk_elements(cost))
+        inner = self.shape[-1] if self.shape else ONE
+        split = Split.of(self.writer, product_of(self.shape[:-1]), inner, chunk_elements(cost))
         one = static_value(split.count) == 1
         partial = {} if one else {n: f.open(self.writer, (split.count,), "heap") for n, f in self.folds}
         with split.loop(self.writer, total_work(self.shape, cost)) as piece:
@@ -64,7 +65,7 @@ class _Full:
     def fold_piece(self, piece: Piece, state: States) -> None:
         with row_loop(self.writer, piece.row, piece.rows, self.shape[:-1]) as outer, \
                 self.writer.loop(piece.columns, "vector", "j") as j:
-            index: At = (*outer, plus(piece.column, j))
+            index: At = (*outer, plus(piece.column, j)) if self.shape else ()
             for node, fold in self.folds:
                 value = self.elements.at(node.operands[0], index)
                 item = fold.item(self.elements.scalars, value, position_of(node, index))

@@ -46,7 +46,7 @@ def unflatten(flat: Expr, shape: Sequence[Expr]) -> tuple[Expr, ...]:
 @contextmanager
 def chunked(writer: Writer, extent: Expr, chunk: Expr, work: Expr) -> Iterator[tuple[Expr, Expr]]:
     """Parallel pieces of range(extent): yields (start, length)."""
-    with writer.loop(chunks_of(extent, chunk), "parallel", "c", work) as c:
+    with writer.loop(writer.let(chunks_of(extent, chunk)), "parallel", "c", work) as c:
         start = times(c, chunk)
         if static_value(chunks_of(extent, chunk)) == 1:
             yield start, extent
@@ -76,16 +76,16 @@ class Split:
     blocks: Expr
     block: Expr
 
-    @staticmethod
-    def of(rows: Expr, inner: Expr, chunk: int, blocks: bool = True) -> Split:
-        """About `chunk` elements a piece. blocks: whether a row may be cut."""
-        group = maximum(ONE, quotient(Const(chunk), maximum(inner, ONE)))
-        count = maximum(ONE, chunks_of(inner, Const(chunk))) if blocks else ONE
-        return Split(rows, inner, group, count, Const(chunk) if count != ONE else inner)
+    count: Expr
 
-    @property
-    def count(self) -> Expr:
-        return times(chunks_of(self.rows, self.group), self.blocks)
+    @staticmethod
+    def of(writer: Writer, rows: Expr, inner: Expr, chunk: int, blocks: bool = True) -> Split:
+        """About `chunk` elements a piece. blocks: whether a row may be cut."""
+        rows, inner = writer.let(rows), writer.let(inner)
+        group = ONE if rows == ONE else writer.let(maximum(ONE, quotient(Const(chunk), maximum(inner, ONE))))
+        pieces = writer.let(maximum(ONE, chunks_of(inner, Const(chunk)))) if blocks else ONE
+        count = writer.let(times(chunks_of(rows, group), pieces))
+        return Split(rows, inner, group, pieces, Const(chunk) if pieces != ONE else inner, count)
 
     @contextmanager
     def loop(self, writer: Writer, work: Expr) -> Iterator[Piece]:

@@ -56,7 +56,7 @@ class _Rows:
     def long_rows(self) -> None:
         work = total_work((*self.outer, *self.inner), self.cost)
         chunk = chunk_elements(self.cost)
-        split = Split.of(product_of(self.outer), product_of(self.inner), chunk, blocks=False)
+        split = Split.of(self.writer, product_of(self.outer), product_of(self.inner), chunk, blocks=False)
         with split.loop(self.writer, work) as piece:
             kept = self.open_kept()
             with row_loop(self.writer, piece.row, piece.rows, self.outer) as row:

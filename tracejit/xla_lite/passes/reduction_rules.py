@@ -77,7 +77,10 @@ def reduce_before_transpose(g: Rewriter, op: Op, operands: Sequence[Value], attr
 
 @rewrite_each("dot_general")
 def contract_transposed(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
-    """dot_general names axes, so a transpose before it is a change of names, if the free axes keep their order."""
+    """dot_general names axes, so a transpose before it is a change of names, if the free axes keep their order.
+
+    Batch axes must come first, as products are normalised to have them.
+    """
     sides, roles, changed = list(operands), dict(attributes), False
     for k, side in enumerate(("lhs", "rhs")):
         made = operands[k].node
@@ -86,7 +89,7 @@ def contract_transposed(g: Rewriter, op: Op, operands: Sequence[Value], attribut
         order = made.attributes["permutation"]
         batch, contract = (tuple(order[a] for a in roles[f"{side}_{r}"]) for r in ("batch", "contract"))
         free = [order[a] for a in free_axes(len(order), roles[f"{side}_batch"], roles[f"{side}_contract"])]
-        if free == sorted(free):
+        if free == sorted(free) and batch == tuple(range(len(batch))):
             sides[k], roles[f"{side}_batch"], roles[f"{side}_contract"] = made.operands[0], batch, contract
             changed = True
     return g.emit(op, sides, roles) if changed else None

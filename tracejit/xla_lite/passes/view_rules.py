@@ -57,33 +57,52 @@ def merge_reshapes(g: Rewriter, x: Value, shape: Shape) -> Value | None:
     return g.add("reshape", x, shape=shape)
 
 
-def unit_map(source: Shape, target: Shape) -> list[int] | None:
-    """Where each axis of `source` is in `target`, if `target` only has additional axes of size 1."""
-    found, at = [], 0
-    for n in source:
-        while at < len(target) and target[at] != n:
-            if target[at] != 1:
-                return None
-            at += 1
-        if at == len(target):
+def wide_axes(shape: Shape) -> list[int]:
+    """Axes whose size is not 1."""
+    return [a for a, n in enumerate(shape) if n != 1]
+
+
+def unit_map(source: Shape, target: Shape) -> dict[int, int] | None:
+    """Where each wide axis of `source` is in `target`, if the two differ in axes of size 1 only."""
+    rows, columns = wide_axes(source), wide_axes(target)
+    same = [source[a] for a in rows] == [target[a] for a in columns]
+    return dict(zip(rows, columns)) if same else None
+
+
+def place_axes(places: Sequence[int | None], rank: int) -> Axes | None:
+    """Increasing dims with the given ones fixed; axes of size 1 (None) go wherever there is room, since they expand."""
+    dims, free = [], 0
+    for i, place in enumerate(places):
+        place = free if place is None else place
+        limit = next((q for q in places[i + 1:] if q is not None), rank)
+        if place < free or place >= limit:
             return None
-        found.append(at)
-        at += 1
-    return found if all(n == 1 for n in target[at:]) else None
+        dims.append(place)
+        free = place + 1
+    return tuple(dims)
 
 
 @rewrite(p.broadcast_in_dim(p.reshape("x", shape="middle"), shape="shape", dims="dims"))
 def broadcast_reshaped(g: Rewriter, x: Value, middle: Shape, shape: Shape, dims: Axes) -> Value | None:
-    """A reshape that only adds axes of size 1 before a broadcast is part of the broadcast."""
-    at = unit_map(x.shape, middle)
-    return None if at is None else g.add("broadcast_in_dim", x, shape=shape, dims=tuple(dims[i] for i in at))
+    """A reshape that only adds or drops axes of size 1 before a broadcast is part of the broadcast."""
+    if (at := unit_map(x.shape, middle)) is None:
+        return None
+    found = place_axes([dims[at[a]] if a in at else None for a in range(x.rank)], len(shape))
+    return None if found is None else g.add("broadcast_in_dim", x, shape=shape, dims=found)
+
+
+def reshaped_dims(dims: Axes, inner: Shape, shape: Shape) -> Axes | None:
+    """dims of a broadcast to `inner` after a reshape to `shape` that only adds or drops axes of size 1."""
+    if (at := unit_map(inner, shape)) is None:
+        return None
+    return place_axes([at.get(d) for d in dims], len(shape))
 
 
 @rewrite(p.reshape(p.broadcast_in_dim("x", shape="inner", dims="dims"), shape="shape"))
 def reshape_broadcast(g: Rewriter, x: Value, inner: Shape, dims: Axes, shape: Shape) -> Value | None:
-    """A reshape that only adds axes of size 1 after a broadcast is part of the broadcast."""
-    moved = unit_map(inner, shape)
-    return None if moved is None else g.add("broadcast_in_dim", x, shape=shape, dims=tuple(moved[d] for d in dims))
+    """A reshape that only adds or drops axes of size 1 after a broadcast is part of the broadcast."""
+    moved = reshaped_dims(dims, inner, shape)
+    return None if moved is None else g.add("broadcast_in_dim", x, shape=shape, dims=moved)
 
 
 @rewrite_each("broadcast_in_dim")
@@ -169,7 +188,8 @@ def _reshapes_freely(value: Value, shape: Shape) -> bool:
     node = value.node
     if node is None or splat(value) is not None or node.op.kind in STORED or node.op.name == "reshape":
         return True
-    return node.op.name == "broadcast_in_dim" and unit_map(value.shape, shape) is not None
+    return (node.op.name == "broadcast_in_dim"
+            and reshaped_dims(node.attributes["dims"], value.shape, shape) is not None)
 
 
 # ---- transpose -------------------------------------------------------------------------------------------------
