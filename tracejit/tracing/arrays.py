@@ -28,6 +28,9 @@ from tracejit.tracing.spans import current_span
 ARRAY_LIKE: dict[type, Callable[[Any], Any]] = {}    # written at import by layers above: class -> its ndarray
 
 
+KINDS: dict[str, type] = {}    # written at import by layers above: the class behind kind "tensor"
+
+
 class View:
     """How a view hangs on its parent. seen: the version of the owner that the view's value belongs to."""
 
@@ -134,6 +137,8 @@ class Array:
     @property
     def python_type(self) -> type:
         """The class that Python would see here."""
+        if self.kind == "tensor":
+            return KINDS["tensor"]
         if self.weak is not None:
             return {"b": bool, "i": int, "f": float, "c": complex}[self.weak]
         return np.ndarray if not self.is_scalar else self._value.type.dtype.numpy.type

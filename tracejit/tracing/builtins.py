@@ -14,7 +14,7 @@ import numpy as np
 
 from tracejit.base.dtypes import F64
 from tracejit.base.errors import UnsupportedError
-from tracejit.tracing.arrays import ARRAY_LIKE, Array
+from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, convert, emit, lift
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.scalars import common, convert_to, weak
@@ -36,7 +36,7 @@ def builtin(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def python_type(value: Any) -> type:
     """The class that plain Python would see."""
     if type(value) is Array:
-        return next(iter(ARRAY_LIKE)) if value.kind == "tensor" and ARRAY_LIKE else value.python_type
+        return value.python_type
     return int if type(value) is Size else type(value)
 
 

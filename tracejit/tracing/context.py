@@ -85,6 +85,7 @@ class TraceContext:
         self.scalars: dict[Value, str] = {}     # parameters that are scalars, with their paths
         self.objects: dict[int, tuple[Any, Any]] = {}      # by id: an object that is known here, and its tracer
         self.capture: Callable[[Any], Any] | None = None   # makes an implicit argument of an array met by value
+        self.call: Callable[..., Any] | None = None        # calls a function as converted code would
         self.notes: list[str] = []
         self.formatted: list[Any] | None = None            # traced values of the message that is being formatted
         self.depth: dict[Any, int] = {}

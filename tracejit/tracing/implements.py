@@ -37,3 +37,13 @@ def implementation(key: Any) -> Callable[..., Any] | None:
         return NUMPY.get(key)
     except TypeError:
         return None
+
+
+LOADERS: list[Callable[[], object]] = []    # imports of front ends, written at import, run before the first trace
+
+
+def load_front_end() -> None:
+    """Fills the table. Importing the front ends is left to the first trace, so that importing the package is quick."""
+    for loader in tuple(LOADERS):
+        loader()
+    LOADERS.clear()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -24,7 +25,8 @@ from tracejit.tracing.spans import current_span
 
 NUMBERS = {int: ("i", I64), float: ("f", F64), complex: ("c", C128)}
 _STATIC_TYPES = (bool, str, bytes, type(None), type, type(Ellipsis), type(NotImplemented), slice, range, frozenset,
-                 np.dtype, np.ufunc, enum.Enum, FunctionType, BuiltinFunctionType, MethodType)
+                 np.dtype, np.ufunc, enum.Enum, FunctionType, BuiltinFunctionType, partial)
+_BY_IDENTITY = (type, FunctionType, BuiltinFunctionType, partial, np.ufunc)
 
 ShapeFor = Callable[[str, tuple[int, ...]], tuple[Size, ...]]
 
@@ -39,14 +41,15 @@ class Input:
 @dataclass(slots=True, eq=False)
 class ArrayInput(Input):
     """An ndarray or Tensor. layout: "C" or "strided".  param: its graph parameter.  same_as: an earlier input that is
-    the same memory.  tracer: what the trace saw."""
+    the same memory.  tracer: what the trace saw.  data: the ndarray of the traced call, while it is traced."""
 
     type: ArrayType
     holder: type
     layout: str
     param: int
-    tracer: Array
+    tracer: Array = field(repr=False)
     same_as: ArrayInput | None = None
+    data: Any = field(default=None, repr=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -86,12 +89,33 @@ class ContainerInput(Input):
 
 
 @dataclass(slots=True, eq=False)
-class ObjectInput(Input):
-    """An instance whose attributes are read one by one. value: the object; identical: it must be this very one."""
+class FrozenInput(Input):
+    """A captured container of a class that dispatch can't look into: it must hold the very same objects, or equal
+    numbers and texts; its arrays are read by reference."""
 
+    cls: type
+    meta: Any
+    content: list[Any]
+
+
+@dataclass(slots=True, eq=False)
+class ObjectInput(Input):
+    """An instance whose attributes are read one by one. value: the object; of a trace that is kept, only modules.
+
+    identical: it must be this very one.
+    """
+
+    cls: type
     value: Any
     identical: bool
     attributes: dict[str, Input] = field(default_factory=dict)
+
+
+@dataclass(slots=True, eq=False)
+class SharedInput(Input):
+    """An object or container that was read before by another path: it must be the very same again."""
+
+    first: ObjectInput | ContainerInput
 
 
 @dataclass(slots=True, eq=False)
@@ -102,7 +126,7 @@ class Root:
     """
 
     kind: str
-    holder: Any
+    holder: Any = field(repr=False)
     name: str
     input: Input
 
@@ -111,10 +135,12 @@ class Reader:
     """Makes tracers of live values; remembers which value is which input.
 
     shape_for(path, shape): the shape of an array with symbols for the axes that vary.
+    aliases: arrays that are the same memory become one tracer; else each is read as its own (nothing may write them).
     """
 
-    def __init__(self, context: TraceContext, shape_for: ShapeFor):
-        self.context, self.shape_for = context, shape_for
+    def __init__(self, context: TraceContext, shape_for: ShapeFor, aliases: bool = False):
+        self.context, self.shape_for, self.aliases = context, shape_for, aliases
+        self.in_arguments = True
         self.arrays: list[ArrayInput] = []
         self.numbers: list[NumberInput] = []
         self.containers: dict[int, ContainerInput] = {}     # by id of the traced copy
@@ -134,7 +160,9 @@ class Reader:
         if isinstance(value, np.ndarray):
             raise _subclass_error(cls, path)
         if value is None or isinstance(value, _STATIC_TYPES):
-            return StaticInput(path, value, isinstance(value, (type, FunctionType, BuiltinFunctionType))), value
+            return StaticInput(path, value, isinstance(value, _BY_IDENTITY)), value
+        if cls is MethodType:
+            return self.method(value, path), value
         if cls in (list, tuple, dict) or (node_type(value) is not None and not isinstance(value, ModuleType)):
             return self.container(value, path)
         return self.object(value, path), value
@@ -149,8 +177,8 @@ class Reader:
         cls = type(value)
         data = value if cls is np.ndarray else ARRAY_LIKE[cls](value)
         memory = (data.__array_interface__["data"][0], data.dtype.str, data.shape, data.strides)
-        if data.size and (known := self._memory.get(memory)) is not None and known.holder is cls:
-            made = ArrayInput(path, known.type, cls, known.layout, known.param, known.tracer, known)
+        if self.aliases and data.size and (known := self._memory.get(memory)) is not None and known.holder is cls:
+            made = ArrayInput(path, known.type, cls, known.layout, known.param, known.tracer, known, data)
             self.context.objects[id(value)] = value, known.tracer
             self.arrays.append(made)
             return made, known.tracer
@@ -161,6 +189,7 @@ class Reader:
         layout = "C" if data.flags.c_contiguous else "strided"
         made = tracer.origin = ArrayInput(path, type_, cls, layout, len(self.context.root.graph.params) - 1, tracer)
         self.context.objects[id(value)] = value, tracer
+        made.data = data
         self._memory[memory] = made
         self.arrays.append(made)
         return made, tracer
@@ -198,10 +227,14 @@ class Reader:
     def container(self, value: Any, path: str) -> tuple[Input, Any]:
         """A pytree node: its children are read, the trace works on a copy."""
         if (known := self.copies.get(id(value))) is not None:
-            return known, known.traced
+            return SharedInput(path, known), known.traced
         node = node_type(value)
         assert node is not None
         children, meta = node.flatten(value)
+        if not self.in_arguments and not _is_plain(type(value), meta):
+            content = list(children)
+            seen = [self.context.capture(c) if type(c) is np.ndarray and self.context.capture else c for c in content]
+            return FrozenInput(path, type(value), meta, content), node.unflatten(meta, seen)
         made = ContainerInput(path, type(value), meta, [])
         self.copies[id(value)] = made
         self.context.objects[id(value)] = value, None
@@ -214,12 +247,20 @@ class Reader:
         self.containers[id(made.traced)] = made
         return made, made.traced
 
-    def object(self, value: Any, path: str) -> ObjectInput:
+    def object(self, value: Any, path: str) -> Input:
         """Any other object: its class (modules: itself) is guarded, attributes are read when the code reads them."""
         if (known := self.objects.get(id(value))) is not None:
-            return known
-        made = self.objects[id(value)] = ObjectInput(path, value, isinstance(value, ModuleType))
+            return SharedInput(path, known)
+        made = self.objects[id(value)] = ObjectInput(path, type(value), value, isinstance(value, ModuleType))
         self.context.objects.setdefault(id(value), (value, None))
+        return made
+
+
+    def method(self, value: MethodType, path: str) -> ObjectInput:
+        """A bound method: its function is guarded, its instance is an input."""
+        made = ObjectInput(path, MethodType, value, False)
+        made.attributes["__func__"] = StaticInput(f"{path}.__func__", value.__func__, True)
+        made.attributes["__self__"] = self.read(value.__self__, f"{path}.__self__")[0]
         return made
 
 
@@ -230,6 +271,16 @@ def supported_dtype(array: Any, path: str) -> Any:
     except TypeError as error:
         raise UnsupportedTypeError(f"{path} has dtype {array.dtype}, which can't be compiled", why=str(error),
                                    fix=f"convert it before the call: {path}.astype(float)") from None
+
+
+def _is_plain(cls: type, meta: Any) -> bool:
+    """Whether dispatch can look into such a container: exact dicts, lists, tuples of any class, dataclasses."""
+    return cls is dict or issubclass(cls, (list, tuple)) or is_dataclass_like(cls, meta)
+
+
+def is_dataclass_like(cls: type, meta: Any) -> bool:
+    """Whether children are attributes named by `meta`."""
+    return hasattr(cls, "__dataclass_fields__") and isinstance(meta, tuple)
 
 
 def _subclass_error(cls: type, path: str) -> UnsupportedTypeError:

@@ -26,7 +26,7 @@ from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import assert_at_run_time, negation
 
-INLINED: dict[type, Callable[[Any], Any]] = {}    # written at import by layers above: a compiled callable -> its function
+INLINED: dict[type, Callable[[Any], Any]] = {}    # written by layers above: class of compiled callables -> their function
 
 _DEPTH = 100        # calls of one function inside itself
 _MISSING: Any = object()
@@ -45,7 +45,7 @@ class TracingNamespace(PlainNamespace):
         super().__init__()
         self.context, self.reader = context, reader
         self.roots: list[Root] = []
-        self.stored: dict[tuple[int, str], tuple[str, Any, str, Any]] = {}  # (kind, holder, name, value) by holder, name
+        self.stored: dict[tuple[int, str], tuple[str, Any, str, Any]] = {}    # kind, holder, name, value
         self._loaded: dict[tuple[int, str], Any] = {}
         self._functions: dict[FunctionType, Callable[..., Any]] = {}
 
@@ -166,7 +166,8 @@ class TracingNamespace(PlainNamespace):
             return stored[3]
         known = self.reader.objects.get(id(obj))
         if known is None and cls is ModuleType:
-            known = self.root_of(obj, obj.__name__)[0]    # type: ignore[assignment]
+            self.root_of(obj, obj.__name__)
+            known = self.reader.objects[id(obj)]
         if known is None or not _is_data(obj, name):
             return super().load_attribute(obj, name)
         return self.load_input_attribute(known, name)

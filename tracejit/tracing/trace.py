@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
-from tracejit.autograph.namespace import Namespace
 from tracejit.base.dims import Dim
 from tracejit.base.errors import InternalError, RecursionLimitError
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
+from tracejit.tracing.implements import load_front_end
 from tracejit.tracing.inputs import ArrayInput, Input, NumberInput, Reader, Root, ShapeFor
 from tracejit.tracing.namespace import TracingNamespace
 from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
@@ -52,6 +53,7 @@ class Call:
     """The call that is traced. names: how errors and explain() call each argument; static: paths that are never traced.
 
     convert: whether user functions are converted (autograph).  returns: "like_inputs", "numpy" or "tensor".
+    aliases: arrays that are the same memory are traced as one.
     """
 
     fn: Callable[..., Any]
@@ -61,10 +63,12 @@ class Call:
     static: frozenset[str] = frozenset()
     convert: bool = True
     returns: str = "like_inputs"
+    aliases: bool = False
 
 
 def trace(call: Call, shape_for: ShapeFor, decisions: Decisions | None = None) -> Trace:
     """Traces `call`; starts again after every decision until none is left to take."""
+    load_front_end()
     decisions = decisions or Decisions()
     for _ in range(_ATTEMPTS):
         context = TraceContext(decisions, {}, lift)
@@ -83,10 +87,12 @@ def trace(call: Call, shape_for: ShapeFor, decisions: Decisions | None = None) -
 
 
 def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
-    reader = Reader(context, shape_for)
+    reader = Reader(context, shape_for, call.aliases)
     namespace = TracingNamespace(context, reader)
     context.capture = lambda value: namespace.root_of(value, _array_name(value))[1]
-    roots, values = _read_arguments(call, reader, namespace)
+    context.call = namespace.call
+    roots, values = _read_arguments(call, reader)
+    reader.in_arguments = False
     args, kwargs = values[:len(call.args)], dict(zip(call.kwargs, values[len(call.args):], strict=True))
     result = _run(call, namespace, args, kwargs)
     writer = Writer(reader, call.returns)
@@ -99,7 +105,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
                  tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes))
 
 
-def _read_arguments(call: Call, reader: Reader, namespace: TracingNamespace) -> tuple[list[Root], list[Any]]:
+def _read_arguments(call: Call, reader: Reader) -> tuple[list[Root], list[Any]]:
     roots, values = [], []
     for i, (value, name) in enumerate(zip((*call.args, *call.kwargs.values()), call.names, strict=True)):
         input_, seen = reader.static(value, name) if name in call.static else reader.read(value, name)
@@ -110,8 +116,10 @@ def _read_arguments(call: Call, reader: Reader, namespace: TracingNamespace) -> 
     return roots, values
 
 
-def _run(call: Call, namespace: Namespace, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+def _run(call: Call, namespace: TracingNamespace, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Floating point warnings of NumPy calls on constants say nothing about the compiled function."""
+    if not isinstance(call.fn, FunctionType):
+        namespace.root_of(call.fn, getattr(call.fn, "__name__", type(call.fn).__name__))
     with np.errstate(all="ignore"):
         return namespace.call(call.fn, *args, **kwargs) if call.convert else call.fn(*args, **kwargs)
 

@@ -1,0 +1,67 @@
+"""A trace becomes a specialisation: signature, places, machine code, outputs.
+
+Flows in:  `Trace`.
+Flows out: `Compiled`: the runtime's specialisation and the executable behind it.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from tracejit.api.failures import error_raiser
+from tracejit.api.results import Results
+from tracejit.api.signature import Signature, signature_of
+from tracejit.base.dims import Dim
+from tracejit.tracing.arrays import KINDS
+from tracejit.tracing.inputs import ArrayInput
+from tracejit.tracing.trace import Trace
+from tracejit.xla_lite.compile import Executable, compile_graph
+from tracejit.xla_lite.entry import ParamPlace, SizeGuard
+from tracejit.xla_lite.runtime import signature as rt
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compiled:
+    """One specialisation of a function."""
+
+    trace: Trace
+    signature: Signature
+    executable: Executable
+    specialisation: rt.Specialisation
+
+
+def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[str] = (),
+                  compile: Callable[..., Executable] = compile_graph) -> Compiled:
+    """Compiles the graph for the places where dispatch puts its parameters and outputs."""
+    signature = signature_of(trace)
+    roots: rt.Roots = tuple(signature.roots)
+    layout = rt.slot_layout(roots)
+    results = Results(trace, signature)
+    guards = [SizeGuard(g.left, g.relation, g.right) for g in trace.size_guards]
+    guards += [SizeGuard(Dim.symbol(n), "EQ", size) for n, size in signature.compound.items()]
+    executable = compile(trace.graph, _params(trace, signature, layout, donated), results.places(),
+                         dim_slots=layout.dims, first_free_slot=layout.extra, size_guards=guards, name=name,
+                         precision=precision)
+    outputs, finish = results.build(executable.output_dims, executable.final_dims)
+    written = tuple(i for i, leaf in enumerate(signature.leaves) if any(leaf is w for w in trace.written))
+    specialisation = rt.Specialisation(
+        roots=roots, outputs=outputs, main_address=executable.main_address,
+        on_error=error_raiser(executable.error_sites), prepare_address=executable.prepare_address,
+        extra_words=executable.num_slots - layout.extra, work=executable.work, finish=finish, written=written,
+        tensor_class=KINDS.get("tensor"), library=executable.library, keep=(executable, results))
+    return Compiled(trace, signature, executable, specialisation)
+
+
+def _params(trace: Trace, signature: Signature, layout: rt.SlotLayout, donated: Collection[str]) -> list[ParamPlace]:
+    """Where each parameter of the graph is found."""
+    written = {id(w) for w in trace.written}
+    places: dict[int, ParamPlace] = {}
+    for leaf, where in zip(signature.leaves, layout.leaves, strict=True):
+        if isinstance(leaf, ArrayInput):
+            strides = where.slot + 1 if leaf.layout == "strided" else None
+            is_donated = any(leaf.path == d or leaf.path.startswith((d + "[", d + ".")) for d in donated)
+            places[leaf.param] = ParamPlace("array", where.slot, strides, is_donated, id(leaf) in written)
+        else:
+            places[leaf.param] = ParamPlace("scalar", where.slot)    # type: ignore[attr-defined]
+    return [places[i] for i in range(len(trace.graph.params))]
+

@@ -1,0 +1,64 @@
+"""Errors which compiled code raises, as if the user's line had raised them.
+
+Flows in:  the status that compiled code returned and the words of its message.
+Flows out: a builtin exception whose traceback ends in the user's file and line.
+"""
+from __future__ import annotations
+
+import builtins
+import struct
+from collections.abc import Callable, Sequence
+from types import CodeType, TracebackType
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.dtypes import DType
+from tracejit.base.errors import InternalError, MemoryLimitError
+from tracejit.base.spans import SourceSpan
+
+OUT_OF_MEMORY = "MemoryError"
+
+
+def error_raiser(sites: Sequence[Any]) -> Callable[[int, tuple[int, ...]], Any]:
+    """What dispatch calls when compiled code fails. sites: site k - 1 belongs to status k."""
+    def raise_error(status: int, words: tuple[int, ...]) -> None:
+        if not 0 < status <= len(sites):
+            raise InternalError(f"compiled code returned the unknown status {status}")
+        site = sites[status - 1]
+        raise failure(site.exception, site.message, [value_of(w, d) for w, d in zip(words, site.payload)], site.span)
+    return raise_error
+
+
+def failure(exception: str, message: str, values: Sequence[Any], span: SourceSpan | None) -> BaseException:
+    """The exception, with the user's line at the end of its traceback."""
+    text = message.format(*values) if message else ""
+    if exception == OUT_OF_MEMORY:
+        return MemoryLimitError(text or "out of memory", span=span)
+    cls: Any = getattr(builtins, exception, RuntimeError)
+    error: BaseException = cls(*((text,) if text else ()))
+    return error.with_traceback(traceback_at(span)) if span is not None else error
+
+
+def value_of(word: int, dtype: DType) -> Any:
+    """One word of a message as a Python number."""
+    raw = struct.pack("<q", word)
+    if dtype.kind == "b":
+        return bool(raw[0])
+    return np.frombuffer(raw[:dtype.numpy.itemsize], dtype.numpy)[0].item()
+
+
+def traceback_at(span: SourceSpan) -> TracebackType | None:
+    """A traceback of one frame, at the place of `span`."""
+    source = "\n" * (span.line - 1) + "raise _Here"
+    code: CodeType = compile(source, span.file, "exec").replace(co_name=span.function or "<module>")
+    try:
+        exec(code, {"_Here": _Here, "__name__": span.file})
+    except _Here as here:
+        traceback = here.__traceback__
+        return traceback.tb_next if traceback is not None else None
+    return None
+
+
+class _Here(Exception):
+    """Raised and caught above."""

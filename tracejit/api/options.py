@@ -1,0 +1,95 @@
+"""The options of `tj.function`, checked.
+
+Flows in:  what the user wrote.
+Flows out: `Options`; SignatureError for names that are no parameter.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import FunctionType, MethodType
+from typing import Any
+
+from tracejit.base.errors import SignatureError, UnsupportedError
+from tracejit.base.types import ArrayType
+
+_CODE_TAKES_ARGS = 0x04
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """static, donate: parameter names.  declared: types of parameters that the user fixed, by name."""
+
+    autograph: bool
+    static: frozenset[str]
+    donate: frozenset[str]
+    declared: Mapping[str, ArrayType]
+    precision: str
+    returns: str
+    name: str | None
+
+
+def make_options(names: Sequence[str], autograph: bool, static: Any, donate: Any, signature: Any, precision: str,
+                 device: str | None, returns: str, name: str | None) -> Options:
+    """Checks every option."""
+    _one_of("precision", precision, ("default", "strict"))
+    _one_of("returns", returns, ("like_inputs", "numpy", "tensor"))
+    if device not in (None, "cpu"):
+        raise UnsupportedError(f"device={device!r} is not available", why="this version compiles for the CPU only",
+                               fix='leave device= out, or give device="cpu"')
+    return Options(autograph, _parameters("static", static, names), _parameters("donate", donate, names),
+                   _declared(signature, names), precision, returns, name)
+
+
+def parameter_names(fn: Any) -> tuple[str, ...]:
+    """Names of the positional parameters, without those that a method or partial has filled."""
+    skip = 0
+    while not isinstance(fn, FunctionType):
+        if isinstance(fn, MethodType):
+            fn, skip = fn.__func__, skip + 1
+        elif hasattr(fn, "func") and hasattr(fn, "args"):
+            fn, skip = fn.func, skip + len(fn.args)
+        elif isinstance(call := getattr(type(fn), "__call__", None), FunctionType):    # noqa: B004
+            fn, skip = call, skip + 1
+        else:
+            return ()
+    return fn.__code__.co_varnames[skip:fn.__code__.co_argcount]
+
+
+def _parameters(option: str, given: Any, names: Sequence[str]) -> frozenset[str]:
+    """Names from names and positions."""
+    items = (given,) if isinstance(given, (str, int)) else tuple(given)
+    found = set()
+    for item in items:
+        if isinstance(item, int) and -len(names) <= item < len(names):
+            found.add(names[item])
+        elif isinstance(item, str):
+            found.add(item)
+        else:
+            raise SignatureError(f"{option}={item!r} is no parameter", why=f"the parameters are {', '.join(names)}",
+                                 fix=f"name parameters: {option}={tuple(names[:1])!r}")
+    return frozenset(found)
+
+
+def check_names(option: str, given: frozenset[str], accepted: Sequence[str], takes_keywords: bool) -> None:
+    """SignatureError for a name that no parameter has."""
+    unknown = sorted(given - set(accepted))
+    if unknown and not takes_keywords:
+        raise SignatureError(f"{option} names {unknown[0]!r}, which is no parameter",
+                             why=f"the parameters are {', '.join(accepted)}",
+                             fix=f"{option}={tuple(accepted[:1])!r}")
+
+
+def _declared(signature: Any, names: Sequence[str]) -> dict[str, ArrayType]:
+    if signature is None:
+        return {}
+    items = signature.items() if isinstance(signature, Mapping) else zip(names, signature, strict=False)
+    if not isinstance(signature, Mapping) and len(signature) > len(names):
+        raise SignatureError(f"signature has {len(signature)} types, the function {len(names)} positional parameters",
+                             fix="give one type per parameter")
+    return {name: ArrayType.parse(t) if isinstance(t, str) else t for name, t in items if t is not None}
+
+
+def _one_of(option: str, given: Any, allowed: Sequence[str]) -> None:
+    if given not in allowed:
+        raise SignatureError(f"{option}={given!r} is unknown", fix=f"{option}= one of {', '.join(map(repr, allowed))}")
