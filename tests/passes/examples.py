@@ -131,6 +131,10 @@ graph(%0: f32[2]) {
                                     "f32[4,2,3] = broadcast_in_dim(%1, shape=(4, 2, 3), dims=(1, 2))"),
     "broadcast_reshaped": graph("f32[2,3]", "f32[2,1,3] = reshape(%0, shape=(2, 1, 3))",
                                 "f32[2,4,3] = broadcast_in_dim(%1, shape=(2, 4, 3), dims=(0, 1, 2))"),
+    "broadcast_reshaped:dropped": graph("f32[1,3]", "f32[3] = reshape(%0, shape=(3,))",
+                                        "f32[2,3] = broadcast_in_dim(%1, shape=(2, 3), dims=(1,))"),
+    "reshape_broadcast:dropped": graph("f32[3]", "f32[2,1,3] = broadcast_in_dim(%0, shape=(2, 1, 3), dims=(2,))",
+                                       "f32[2,3] = reshape(%1, shape=(2, 3))"),
     "reshape_broadcast": graph("f32[3]", "f32[2,3] = broadcast_in_dim(%0, shape=(2, 3), dims=(1,))",
                                "f32[2,1,3,1] = reshape(%1, shape=(2, 1, 3, 1))"),
     "broadcast_without_growth": graph("f32[3]", "f32[1,3] = broadcast_in_dim(%0, shape=(1, 3), dims=(1,))"),
@@ -200,5 +204,10 @@ KEPT: dict[str, str] = {
     "negative_integer_power": graph("i32[2]", number("2", "i32[2]"), number("-1", "i32[2]"), "i32[2] = power(%1, %2)"),
     "slice_across_parts": graph("f32[2] f32[2]", "f32[4] = concatenate(%0, %1, axis=0)",
                                 "f32[2] = slice(%2, start=(1,), limit=(3,), stride=(1,))"),
+    "no_room_for_a_unit_axis": graph("f32[3,1]", "f32[3] = reshape(%0, shape=(3,))",
+                                     "f32[2,3] = broadcast_in_dim(%1, shape=(2, 3), dims=(1,))"),
+    "batch_axis_behind": graph("f32[3,2,4] f32[2,4,5]", "f32[2,3,4] = transpose(%0, permutation=(1, 0, 2))",
+                               "f32[2,3,5] = dot_general(%2, %1, lhs_batch=(0,), rhs_batch=(0,), lhs_contract=(2,), "
+                               "rhs_contract=(1,))"),
     "complex_times_one": with_number("c64[2]", "1", "multiply(%0, %1)"),
 }
