@@ -175,13 +175,11 @@ def _extremum(b: Expressions, e: Apply, dtype: DType, values: list[Value]) -> Va
 
 def _native(b: Expressions, e: Apply, dtype: DType, values: list[Value]) -> Value:
     """Functions that are one instruction of every vector unit."""
-    name = _NATIVE[e.fn]
-    if dtype.is_integer:
-        name = {"fabs": "abs", "ctpop": "ctpop"}[name]
-    if name != "abs":
-        return b.intrinsic(name, dtype, values)
-    zero = b.binary("sub", dtype, Value("0"), values[0])
-    return b.intrinsic("smax", dtype, [values[0], zero])
+    if e.fn != "abs" or dtype.is_float:
+        return b.intrinsic(_NATIVE[e.fn], dtype, values)
+    if not dtype.is_signed:
+        return values[0]
+    return b.intrinsic("smax", dtype, [values[0], b.binary("sub", dtype, Value("0"), values[0])])
 
 
 def _convert(b: Expressions, e: Apply, dtype: DType, values: list[Value]) -> Value:

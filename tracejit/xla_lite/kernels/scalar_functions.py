@@ -83,7 +83,7 @@ def convert_scalar(value: Any, source: DType, result: DType) -> Any:
         return round_to(_odd_single(float(value)), BF16)
     if result is BF16 and source.is_integer and source.bits > 16:
         return round_to(_odd_single(float(value)), BF16)
-    if result.bits == 16 and source.is_integer:
+    if result.is_float and result.bits == 16 and source.is_integer:
         return round_to(np.float64(value), result)
     return round_to(value, result)
 

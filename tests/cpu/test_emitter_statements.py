@@ -1,0 +1,345 @@
+"""Reductions, control flow, buffers, calls, parallel loops and failure: native code against the interpreter.
+
+Flows in: small kernels.  Flows out: differences.
+"""
+
+import ctypes
+
+import numpy as np
+import pytest
+
+from tests.cpu import support
+from tests.cpu.support import (
+    addition,
+    agree,
+    apply,
+    array,
+    compile_program,
+    const,
+    load,
+    maximum,
+    natives,
+    program,
+    scalar,
+    whole,
+)
+from tracejit.base.dtypes import BOOL, F32, F64, I8, I32, I64
+from tracejit.xla_lite.kernels.kernel_ir import (
+    Accumulate,
+    Binding,
+    Buffer,
+    BufferRef,
+    Call,
+    Combine,
+    Const,
+    Fail,
+    If,
+    Kernel,
+    Let,
+    Loop,
+    Name,
+    Program,
+    Store,
+    While,
+)
+
+EXTENTS = (0, 1, 5, 16, 33, 130, 700)
+n, m, i, j, k = (Name(name) for name in "nmijk")
+
+
+def whole_numbers(*shape, dtype=np.float32, seed=0):
+    """Sums of these are exact in any order."""
+    return np.random.default_rng(seed).integers(-50, 50, shape).astype(dtype)
+
+
+def reduction(combine, dtype, initial):
+    return program(
+        [array("x", n, dtype=dtype), array("o", dtype=dtype, written=True), scalar("n")],
+        [Buffer("acc", dtype, ()), Store("acc", (), const(initial, dtype)),
+         Loop("i", n, (Accumulate(("acc",), (), combine, (load("x", i, dtype=dtype),)),), "vector"),
+         Store("o", (), load("acc", dtype=dtype))],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", [F32, F64, I64, I32, I8], ids=str)
+def test_sums(dtype):
+    p = reduction(addition(dtype), dtype, 0)
+    versions = natives(p)
+    for count in EXTENTS:
+        agree(p, [whole_numbers(count, dtype=dtype.numpy), count], [np.zeros((), dtype.numpy)], versions)
+
+
+def test_any_and_all():
+    left, right = Name("l", BOOL), Name("r", BOOL)
+    for fn, neutral in (("or", False), ("and", True)):
+        combine = Combine(fn, (left,), (right,), (apply(fn, left, right),), (Const(neutral, BOOL),))
+        p = reduction(combine, BOOL, neutral)
+        versions = natives(p)
+        for count in EXTENTS:
+            for x in (np.full(count, neutral), np.arange(count) == count - 1):
+                agree(p, [x, count], [np.zeros((), bool)], versions)
+
+
+def test_argmax_keeps_two_states():
+    lv, rv, li, ri = Name("lv", F32), Name("rv", F32), Name("li"), Name("ri")
+    better = apply("or", apply("gt", rv, lv), apply("and", apply("eq", rv, lv), apply("lt", ri, li)))
+    combine = Combine("argmax", (lv, li), (rv, ri), (apply("select", better, rv, lv), apply("select", better, ri, li)),
+                      (Const(-np.inf, F32), Const(1 << 62)))  # fmt: skip
+    p = program(
+        [array("x", n), array("o", dtype=I64, written=True), scalar("n")],
+        [Buffer("v", F32, ()), Buffer("at", I64, ()), Store("v", (), const(-np.inf, F32)), Store("at", (), const(1 << 62)),
+         Loop("i", n, (Accumulate(("v", "at"), (), combine, (load("x", i), i)),), "vector"),
+         Store("o", (), load("at", dtype=I64))],
+    )  # fmt: skip
+    versions = natives(p)
+    for count in EXTENTS[1:]:
+        x = whole_numbers(count)
+        (o,) = agree(p, [x, count], [np.zeros((), np.int64)], versions)
+        assert o == x.argmax()
+
+
+def test_row_reductions_straight_into_memory():
+    p = program(
+        [array("x", n, m), array("o", n, written=True), scalar("n"), scalar("m")],
+        [Loop("i", n, (Store("o", (i,), const(0.0, F32)),
+                       Loop("j", m, (Accumulate(("o",), (i,), addition(), (load("x", i, j),)),), "vector")))],
+    )  # fmt: skip
+    versions = natives(p)
+    for rows, columns in ((1, 1), (3, 10), (4, 129), (5, 0)):
+        agree(p, [whole_numbers(rows, columns), rows, columns], [np.zeros(rows, np.float32)], versions)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 16, 64, 70, 600])
+def test_column_sums_in_a_local_array(columns):
+    size = const(columns)
+    p = program(
+        [array("x", n, size), array("o", size, written=True), scalar("n")],
+        [Buffer("acc", F32, (size,)), Loop("j", size, (Store("acc", (j,), const(0.0, F32)),), "vector"),
+         Loop("i", n, (Loop("j", size, (Accumulate(("acc",), (j,), addition(), (load("x", i, j),)),), "vector"),)),
+         Loop("j", size, (Store("o", (j,), load("acc", j)),), "vector")],
+    )  # fmt: skip
+    versions = natives(p)
+    for rows in (0, 1, 7):
+        agree(p, [whole_numbers(rows, columns), rows], [np.zeros(columns, np.float32)], versions)
+
+
+def test_unrolled_accumulators_stay_apart():
+    p = program(
+        [array("x", n, const(4)), array("o", const(4), written=True), scalar("n")],
+        [Buffer("acc", F32, (const(4),)), Loop("k", const(4), (Store("acc", (k,), const(0.0, F32)),), "unroll"),
+         Loop("i", n, (Loop("k", const(4), (Accumulate(("acc",), (k,), addition(), (load("x", i, k),)),), "unroll"),), "vector"),
+         Loop("k", const(4), (Store("o", (k,), load("acc", k)),), "unroll")],
+    )  # fmt: skip
+    versions = natives(p)
+    for count in EXTENTS:
+        agree(p, [whole_numbers(count, 4), count], [np.zeros(4, np.float32)], versions)
+
+
+def test_serial_loops_inside_vector_loops_keep_registers_of_lanes():
+    p = program(
+        [array("x", n, m), array("y", m, k), array("o", n, k, written=True), scalar("n"), scalar("m"), scalar("k")],
+        [Loop("i", n, (Loop("j", k, (
+            Buffer("acc", F32, ()), Store("acc", (), const(0.0, F32)),
+            Loop("q", m, (Accumulate(("acc",), (), addition(), (apply("multiply", load("x", i, Name("q")), load("y", Name("q"), j)),)),)),
+            Store("o", (i, j), load("acc"))), "vector"),))],
+    )  # fmt: skip
+    versions = natives(p)
+    for a, b, c in ((1, 1, 1), (3, 5, 17), (2, 0, 3), (4, 7, 70)):
+        agree(p, [whole_numbers(a, b), whole_numbers(b, c), a, b, c], [np.zeros((a, c), np.float32)], versions)
+
+
+def escape_time():
+    squared, more = Name("squared", F32), apply("lt", load("count", dtype=I32), const(40, I32))
+    return program(
+        [array("c", n), array("o", n, dtype=I32, written=True), scalar("n")],
+        [Loop("i", n, (
+            Buffer("z", F32, ()), Store("z", (), const(0.0, F32)),
+            Buffer("count", I32, ()), Store("count", (), const(0, I32)),
+            While((Let("squared", apply("multiply", load("z"), load("z"))),),
+                  apply("and", apply("lt", squared, const(4.0, F32)), more),
+                  (Store("z", (), apply("add", squared, load("c", i))),
+                   Store("count", (), apply("add", load("count", dtype=I32), const(1, I32))))),
+            If(apply("eq", apply("and", load("count", dtype=I32), const(1, I32)), const(0, I32)),
+               (Store("count", (), apply("add", load("count", dtype=I32), const(1000, I32))),
+                Store("o", (i,), load("count", dtype=I32))),
+               (Store("o", (i,), apply("negate", load("count", dtype=I32))),))), "vector")],
+    )  # fmt: skip
+
+
+def test_lanes_leave_loops_and_branches_on_their_own():
+    p = escape_time()
+    versions = natives(p)
+    for count in EXTENTS:
+        c = np.random.default_rng(count).uniform(-2.2, 0.6, count).astype(np.float32)
+        agree(p, [c, count], [np.zeros(count, np.int32)], versions)
+
+
+def test_a_branch_that_no_lane_takes_reads_nothing():
+    outside = load("x", apply("add", i, const(1 << 40)))
+    p = program(
+        [array("x", n), array("o", n, written=True), scalar("n")],
+        [Loop("i", n, (If(apply("lt", i, const(0)), (Store("o", (i,), outside),), (Store("o", (i,), load("x", i)),)),), "vector")],
+    )
+    agree(p, [whole_numbers(33), 33], [np.zeros(33, np.float32)])
+
+
+def test_branches_of_scalars_and_counted_loops_in_main():
+    p = whole(
+        [array("x", n), array("o", n, written=True), scalar("n"), scalar("flag", BOOL)],
+        [If(Name("flag", BOOL),
+            (Loop("i", n, (Store("o", (i,), load("x", i)),)),),
+            (Loop("i", n, (Store("o", (i,), apply("negate", load("x", apply("subtract", apply("subtract", n, const(1)), i)))),)),))],
+    )  # fmt: skip
+    versions = natives(p)
+    for flag in (0, 1):
+        agree(p, [whole_numbers(20), 20, flag], [np.zeros(20, np.float32)], versions)
+
+
+def softmax():
+    row, e = load("x", i, j), Name("e", F32)
+    return program(
+        [array("x", n, m), array("o", n, m, written=True), scalar("n"), scalar("m")],
+        [Loop("i", n, (
+            Buffer("top", F32, ()), Store("top", (), const(-np.inf, F32)),
+            Loop("j", m, (Accumulate(("top",), (), maximum(), (row,)),), "vector"),
+            Buffer("sum", F32, ()), Store("sum", (), const(0.0, F32)),
+            Loop("j", m, (Let("e", apply("exp", apply("subtract", row, load("top")))), Store("o", (i, j), e),
+                          Accumulate(("sum",), (), addition(), (e,))), "vector"),
+            Let("scale", apply("divide", const(1.0, F32), load("sum"))),
+            Loop("j", m, (Store("o", (i, j), apply("multiply", load("o", i, j), Name("scale", F32))),), "vector")),
+            "parallel", apply("multiply", apply("multiply", n, m), const(20)))],
+    )  # fmt: skip
+
+
+def test_softmax_serial_and_in_chunks():
+    p = softmax()
+    versions = natives(p)
+    for rows, columns in ((1, 1), (3, 10), (20, 700)):
+        x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
+        found = agree(p, [x, rows, columns], [np.zeros_like(x)], versions, exact=False)
+        np.testing.assert_allclose(found[0].sum(1), 1, rtol=1e-5)
+
+
+def test_chunks_cover_every_iteration_once():
+    p = program(
+        [array("o", n, dtype=I64, written=True), scalar("n")],
+        [Loop("i", n, (Store("o", (i,), apply("add", load("o", i, dtype=I64), const(1))),), "parallel", const(1 << 40))],
+    )
+    versions = natives(p)
+    for count in (0, 1, 2, 255, 256, 1000):
+        (o,) = agree(p, [count], [np.zeros(count, np.int64)], versions)
+        assert (o == 1).all()
+
+
+def test_captured_scalars_and_buffers_reach_parallel_bodies():
+    p = program(
+        [array("x", n), array("o", n, written=True), scalar("n"), scalar("a", F32), scalar("flag", BOOL)],
+        [Buffer("reg", F32, ()), Store("reg", (), const(3.0, F32)), Let("b", apply("multiply", Name("a", F32), load("reg"))),
+         Let("last", apply("subtract", n, const(1))), Buffer("table", F32, (const(4),)),
+         Loop("k", const(4), (Store("table", (k,), apply("convert", k, dtype=F32)),)),
+         Loop("i", n, (Store("o", (apply("subtract", Name("last"), i),), apply("add", apply("multiply", load("x", i), Name("b", F32)), apply(
+             "select", Name("flag", BOOL), load("reg"), load("table", apply("and", i, const(3)))))),), "parallel", const(1 << 40))],
+    )  # fmt: skip
+    versions = natives(p)
+    for flag in (0, 1):
+        agree(p, [whole_numbers(77), 77, 2.0, flag], [np.zeros(77, np.float32)], versions)
+
+
+def test_heap_buffers_and_views_are_freed():
+    p = program(
+        [array("x", n), array("o", n, written=True), scalar("n")],
+        [Buffer("arena", I8, (apply("add", apply("multiply", n, const(8)), const(64)),), "heap"),
+         Buffer("t", F32, (n,), of="arena", offset=const(64)),
+         Loop("i", n, (Store("t", (i,), apply("add", load("x", i), load("x", i))),), "vector"),
+         Loop("i", n, (Store("o", (i,), load("t", apply("subtract", apply("subtract", n, const(1)), i))),), "vector")],
+    )  # fmt: skip
+    versions = natives(p)
+    for count in EXTENTS:
+        agree(p, [whole_numbers(count), count], [np.zeros(count, np.float32)], versions)
+
+
+def test_running_out_of_memory_is_a_status(monkeypatch):
+    p = program([scalar("n")], [Buffer("a", F32, (n,), "heap"), Buffer("b", F32, (n,), "heap"), Store("b", (const(0),), const(0.0, F32))])
+    native = compile_program(p)
+    monkeypatch.setattr(support, "ALLOCATION_LIMIT", [1])
+    assert native([100]) == -2
+    assert not support.LIVE
+
+
+def failing():
+    check = Kernel("check", (array("x", n), scalar("n")), (
+        Buffer("t", F32, (n,), "heap"),
+        Loop("i", n, (If(apply("lt", load("x", i), const(0.0, F32)), (Fail(3, (i, load("x", i))),)),)),))
+    main = Kernel("main", (array("x", n), array("o", const(1), written=True), scalar("n")), (
+        Call("check", (BufferRef("x"), n)), Store("o", (const(0),), const(1.0, F32))))
+    return Program((check,), main, (Binding("x", "slot", 0), Binding("o", "out", 0), Binding("n", "slot", 1)))
+
+
+def test_failures_leave_with_site_and_payload_and_free_memory():
+    p = failing()
+    native = compile_program(p)
+    x = np.ones(10, np.float32)
+    agree(p, [x, 10], [np.zeros(1, np.float32)], [native])
+    x[7] = -2
+    (o,) = agree(p, [x, 10], [np.zeros(1, np.float32)], [native])
+    assert o == 0 and native.words[0] == 7 and native.words[1:2].view(np.float64) == -2
+
+
+def test_c_symbols_are_called_with_plain_arguments():
+    symbol = ctypes.CFUNCTYPE(ctypes.c_double, ctypes.c_int64, ctypes.c_double, ctypes.c_void_p)(
+        lambda size, value, p: size + value + ctypes.c_float.from_address(p).value
+    )
+    p = whole(
+        [array("x", n), array("o", const(1), dtype=F64, written=True), scalar("n"), scalar("v", F64)],
+        [Call("twice", (n, Name("v", F64), BufferRef("x", (const(2),))), Name("r", F64)), Store("o", (const(0),), Name("r", F64))],
+    )
+    o = np.zeros(1)
+    assert compile_program(p, symbols={"twice": symbol})([np.arange(5, dtype=np.float32), 5, 0.5], [o]) == 0
+    assert o == 7.5
+
+
+def test_long_loops_of_main_poll_for_signals(monkeypatch):
+    register = Buffer("c", I64, ())
+    p = whole([scalar("n")], [register, Store("c", (), const(0)), While(
+        (), apply("lt", load("c", dtype=I64), n), (Store("c", (), apply("add", load("c", dtype=I64), const(1))),))])
+    native = compile_program(p)
+    support.POLLS.clear()
+    monkeypatch.setattr(support, "POLL_LIMIT", [3])
+    assert native([1 << 21]) == 0 and len(support.POLLS) == 2
+    assert native([1 << 30]) == -1
+
+
+def test_elementary_functions_inline_and_shared():
+    value = load("x", i)
+    for _ in range(7):
+        value = apply("tanh", apply("add", value, const(0.25, F32)))
+    p = program(
+        [array("x", n), array("o", n, written=True), scalar("n")],
+        [Loop("i", n, (Store("o", (i,), apply("sqrt", apply("abs", value))),), "vector")],
+    )
+    for count in (1, 40):
+        agree(p, [np.linspace(-3, 3, count, dtype=np.float32), count], [np.zeros(count, np.float32)], exact=False)
+
+
+def test_names_of_one_arm_do_not_reach_the_other():
+    p = program(
+        [array("x", n), array("o", n, written=True), scalar("n")],
+        [Loop("i", n, (
+            If(apply("gt", load("x", i), const(0.0, F32)),
+               (Let("t", apply("add", i, const(1))), Store("o", (i,), apply("convert", Name("t"), dtype=F32))),
+               (Let("t", apply("convert", load("x", i), dtype=I64)), Store("o", (i,), apply("convert", Name("t"), dtype=F32)))),),
+            "vector")],
+    )  # fmt: skip
+    agree(p, [whole_numbers(40), 40], [np.zeros(40, np.float32)])
+
+
+def test_stores_between_loads_are_seen():
+    p = program(
+        [array("o", n, written=True), scalar("n")],
+        [Loop("i", n, (Store("o", (i,), const(1.0, F32)), Store("o", (i,), apply("add", load("o", i), load("o", i))),
+                       Store("o", (i,), apply("add", load("o", i), const(3.0, F32)))), "vector"),
+         Buffer("r", F32, ()), Store("r", (), const(0.0, F32)),
+         Loop("i", n, (Store("r", (), apply("add", load("r"), load("o", i))), Store("o", (i,), load("r"))))],
+    )  # fmt: skip
+    for count in (1, 20):
+        agree(p, [count], [np.zeros(count, np.float32)])
