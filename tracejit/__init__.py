@@ -1,17 +1,43 @@
-"""tracejit: trace Python/NumPy functions into fused native kernels."""
-from tracejit.api.function import function
-from tracejit.base import errors
-from tracejit.base import trees as tree
-from tracejit.base.options import config, options
-from tracejit.base.types import ArrayType
-from tracejit.tracing.implements import LOADERS
+"""tracejit: trace Python/NumPy functions into fused native kernels.
 
+Names are loaded when they are first used, so that importing the package costs next to nothing.
+"""
+from __future__ import annotations
 
-def _load_numpy() -> None:
-    import tracejit.numpy.implementations  # noqa: F401
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-
-LOADERS.append(_load_numpy)
+if TYPE_CHECKING:
+    from tracejit import autograph
+    from tracejit import numpy as numpy
+    from tracejit.api.function import function
+    from tracejit.api.tensor import Tensor, constant
+    from tracejit.base import errors
+    from tracejit.base import trees as tree
+    from tracejit.base.options import config, options
+    from tracejit.base.types import ArrayType
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "config", "errors", "function", "options", "tree"]
+__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "errors", "function", "numpy", "options", "tree"]
+
+# Where each name lives: module, attribute (empty: the module itself).
+_PLACES = {
+    "ArrayType": ("tracejit.base.types", "ArrayType"), "Tensor": ("tracejit.api.tensor", "Tensor"),
+    "autograph": ("tracejit.autograph", ""), "config": ("tracejit.base.options", "config"),
+    "constant": ("tracejit.api.tensor", "constant"), "errors": ("tracejit.base.errors", ""),
+    "function": ("tracejit.api.function", "function"), "numpy": ("tracejit.numpy", ""),
+    "options": ("tracejit.base.options", "options"), "tree": ("tracejit.base.trees", "")}
+
+
+def __getattr__(name: str) -> Any:
+    """Loads a public name; from then on it is an ordinary attribute."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'tracejit' has no attribute {name!r}")
+    module, attribute = _PLACES[name]
+    found = import_module(module)
+    value = globals()[name] = getattr(found, attribute) if attribute else found
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -67,7 +67,8 @@ class TraceRecord:
     @property
     def host_calls(self) -> list[str]:
         """What runs in Python at every call."""
-        return [str(n.attributes.get("name", n.op.name)) for n in self.graph.nodes if n.op.name in ("host_call", "print")]
+        host = [n for n in self.graph.nodes if n.op.name in ("host_call", "print")]
+        return [str(n.attributes.get("name", n.op.name)) for n in host]
 
     def text(self) -> str:
         """What `explain()` prints of this trace."""

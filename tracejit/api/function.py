@@ -15,6 +15,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -39,6 +40,7 @@ from tracejit.base.trees import flatten
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.context import Decisions, active
+from tracejit.tracing.implements import LOADERS
 from tracejit.tracing.namespace import INLINED
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.trace import Call, Trace, trace
@@ -332,6 +334,12 @@ def _after_fork() -> None:
         state.lock = threading.RLock()
 
 
+def _load_numpy() -> None:
+    """Imports the implementations of NumPy functions by name: a front end, which this layer may not import."""
+    import_module("tracejit.numpy.implementations")
+
+
+LOADERS.append(_load_numpy)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 

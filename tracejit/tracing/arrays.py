@@ -252,10 +252,10 @@ class Array:
     # NumPy's protocols
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return _implementation(ufunc if method == "__call__" else (ufunc, method))(*inputs, **options)
+        return NUMPY[ufunc if method == "__call__" else (ufunc, method)](*inputs, **options)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        return _implementation(function)(*args, **options)
+        return NUMPY[function](*args, **options)
 
     def __getattr__(self, name: str) -> Any:
         owner = self.python_type
@@ -345,17 +345,6 @@ def _needs_value(array: Array, asked_by: str) -> Exception:
         f"Python needs the value of a traced {array.type} ({asked_by})", span=span,
         why="it is computed from array content, which is known only when the compiled function runs",
         fix="keep it an array, or pass it as a Python number, which is then guarded")
-
-
-def _implementation(key: Any) -> Callable[..., Any]:
-    found = NUMPY.get(key)
-    if found is None:
-        name = key.__name__ if not isinstance(key, tuple) else f"{key[0].__name__}.{key[1]}"
-        module = getattr(key, "__module__", None) or "numpy"
-        raise UnsupportedError(
-            f"{module}.{name} is not supported in a compiled function", span=current_span(2),
-            why="it has no compiled meaning yet", fix="write it with supported functions, or call it outside")
-    return found
 
 
 def is_operand(array: Array, other: Any) -> bool:

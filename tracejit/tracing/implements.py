@@ -7,13 +7,34 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
+
+from tracejit.base.errors import UnsupportedError
+from tracejit.tracing.spans import current_span
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+
+class Table(dict[Any, Callable[..., Any]]):
+    """Look-up of something without an implementation is the user's error, at the user's line."""
+
+    def __missing__(self, key: Any) -> NoReturn:
+        raise unsupported(key)
+
+
+def unsupported(key: Any) -> UnsupportedError:
+    """The error for a NumPy function that has no compiled meaning."""
+    parts = key if isinstance(key, tuple) else (key,)
+    name = ".".join(getattr(part, "__name__", str(part)) for part in parts)
+    module = getattr(parts[0], "__module__", None) or "numpy"
+    return UnsupportedError(f"{module}.{name} is not supported in a compiled function", span=current_span(3),
+                            why="it has no compiled meaning yet",
+                            fix="write it with supported functions, or call it outside")
+
+
 # Keys: NumPy callables, builtins (abs, sum, len, ...), pairs such as (np.add, "reduce") for methods of ufuncs, texts
 # such as "ndarray.astype" for methods of arrays without a function, and the two keys of indexing below.
-NUMPY: dict[Any, Callable[..., Any]] = {}    # written by `implements` while the front end is imported
+NUMPY: dict[Any, Callable[..., Any]] = Table()    # written by `implements` while the front end is imported
 
 # READ(x, index) -> Array: `x[index]`; basic indexing of a mutable array makes a `building.view`.
 READ = operator.getitem

@@ -26,7 +26,7 @@ from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import assert_at_run_time, negation
 
-INLINED: dict[type, Callable[[Any], Any]] = {}    # written by layers above: class of compiled callables -> their function
+INLINED: dict[type, Callable[[Any], Any]] = {}    # written by layers above: class of callables -> their function
 
 _DEPTH = 100        # calls of one function inside itself
 _MISSING: Any = object()

@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.dims import Dim
 from tracejit.base.errors import InternalError, RecursionLimitError
 from tracejit.ir.graph import Graph
-from tracejit.tracing.arrays import Array
+from tracejit.tracing import methods, scalars
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.implements import load_front_end
-from tracejit.tracing.inputs import ArrayInput, Input, NumberInput, Reader, Root, ShapeFor
+from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, ShapeFor
 from tracejit.tracing.namespace import TracingNamespace
 from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
 
@@ -128,4 +127,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Array", "Call", "Dim", "Input", "Trace", "trace"]
+__all__ = ["Call", "Trace", "methods", "scalars", "trace"]
