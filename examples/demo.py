@@ -4,6 +4,7 @@ Flows in: the TEOS-10 polynomial over an ocean section; scikit-learn's digits.  
 """
 
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -47,38 +48,41 @@ def largest_difference(actual: Any, expected: Any) -> str:
     return f"{difference:.2g} of the largest value"
 
 
-def kernels_of(compiled: Any, *args: Any) -> int:
-    """How many kernels are left after fusion."""
-    return sum(line.startswith("kernel ") for line in str(compiled.stages(*args).kernels).splitlines())
+def count_kernels(text: str) -> int:
+    """Kernels besides `main`, which calls them."""
+    lines = text.splitlines()
+    return sum(line.startswith("kernel ") and not line.startswith("kernel main") for line in lines)
 
 
-def compare(plain: Callable[..., Any], compiled: Any, args: tuple[Any, ...], show: Callable[[Any], Any]) -> None:
-    """Prints both times, the speed-up, the difference and the number of kernels."""
+def compare(plain: Callable[..., Any], args: tuple[Any, ...], show: Callable[[Any], Any]) -> Any:
+    """Compiles, prints both times, the speed-up, the difference and the number of kernels; gives the compiled one."""
+    compiled = tj.function(plain)
     start = time.perf_counter()
     first = compiled(*args)
     first_call = time.perf_counter() - start
-    expected = plain(*args)
     plain_time, compiled_time = best_time(plain, *args), best_time(compiled, *args)
-    operations = sum(" = " in line for line in str(compiled.stages(*args).graph).splitlines())
+    stages = compiled.stages(*args)
+    operations = sum(" = " in line for line in str(stages.graph).splitlines())
     facts([
         ("plain NumPy", duration(plain_time)),
         ("compiled", duration(compiled_time)),
         ("speed-up", f"{plain_time / compiled_time:.1f} x"),
         ("first call, compilation included", duration(first_call)),
-        ("largest difference", largest_difference(show(first), show(expected))),
+        ("largest difference", largest_difference(show(first), show(plain(*args)))),
         ("operations traced", str(operations)),
-        ("kernels after fusion", str(kernels_of(compiled, *args))),
+        ("kernels after fusion", str(count_kernels(str(stages.kernels)))),
     ])
+    return compiled
 
 
 def explain(compiled: Any) -> None:
     print("\n  explain() after a call with another size:\n")
-    print("\n".join(f"    {line}" for line in str(compiled.explain()).splitlines()))
+    for line in str(compiled.explain()).splitlines():
+        print(textwrap.fill(line, 110, initial_indent="    ", subsequent_indent="        "))
 
 
 def sea_water() -> None:
     title("Sea water: specific volume by the 75-term TEOS-10 polynomial, 1,000,000 points, float64")
-    compiled = tj.function(seawater.specific_volume)
     point = tuple(map(np.float64, seawater.CHECK_POINT))
     value = float(tj.function(seawater.specific_volume)(*point))
     facts([
@@ -88,7 +92,7 @@ def sea_water() -> None:
     ])
     assert abs(value / seawater.CHECK_VALUE - 1) < 1e-13, "the compiled polynomial misses the published value"
     print()
-    compare(seawater.specific_volume, compiled, seawater.ocean_grid(1_000_000), lambda volume: volume)
+    compiled = compare(seawater.specific_volume, seawater.ocean_grid(1_000_000), lambda volume: volume)
     compiled(*seawater.ocean_grid(50_000))
     explain(compiled)
 
@@ -97,15 +101,14 @@ def handwritten_digits() -> None:
     title("Digits: PCA whitening and softmax regression on scikit-learn's 1797 images, float32")
     images, labels = digits.load_images()
     model = digits.fit(images[:1200], labels[:1200])
-    compiled = tj.function(digits.classify)
-    found, _ = compiled(model, images)
+    found, _ = tj.function(digits.classify)(model, images)
     plain, _ = digits.classify(model, images)
     facts([
         ("images not seen in fitting", f"{np.mean(found[1200:] == labels[1200:]):.1%} right"),
         ("same digits as plain NumPy", f"{np.count_nonzero(found == plain)} of {len(images)}"),
     ])
     print()
-    compare(digits.classify, compiled, (model, images), lambda result: result[1])
+    compiled = compare(digits.classify, (model, images), lambda result: result[1])
     compiled(model, images[:500])
     explain(compiled)
 

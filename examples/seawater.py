@@ -68,12 +68,12 @@ def specific_volume(salinity, temperature, pressure):
 
 
 def ocean_grid(points, dtype=np.float64):
-    """Salinity, temperature and pressure of about `points` points: an idealised section through an ocean.
+    """Salinity, temperature and pressure of `points` points: an idealised section through an ocean.
 
-    Returns three arrays [n]: warm and salty at the surface near the equator, cold and fresher at depth.
+    Returns three arrays [points]: warm and salty at the surface near the equator, cold and fresher at depth.
     """
-    depths = max(1, int(np.sqrt(points / 10)))
-    stations = max(1, points // depths)
+    depths = max(d for d in range(1, int(points**0.5) + 1) if points % d == 0)
+    stations = points // depths
     pressure = np.linspace(0, 6000, depths)[:, None]
     latitude = np.linspace(-70, 70, stations)[None, :]
     warmth = np.cos(np.radians(latitude)) ** 2 * np.exp(-pressure / 800)

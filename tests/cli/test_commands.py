@@ -13,7 +13,7 @@ PROGRAM = '''
 import numpy as np
 
 def step(w, x, rate):
-    return w - rate * np.tanh(x @ w)
+    return x - rate * np.tanh(x * w)
 '''
 
 
@@ -58,10 +58,10 @@ def test_a_cache_that_is_off_says_so(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.parametrize(("stage", "word"), [
-    ("source", "def step"), ("graph", "tanh"), ("optimized", "tanh"), ("kernels", "kernel "), ("llvm", "define"),
+    ("source", "def step"), ("graph", "tanh"), ("fused", "fusion"), ("kernels", "kernel "), ("llvm", "define"),
 ])
 def test_show_prints_a_stage(program: str, stage: str, word: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", program, "--args", "f32[3], f32[n,3], 0.1", "--size", "n=4", "--stage", stage]) in (0, 1)
+    assert main(["show", program, "--args", "f32[3], f32[n,3], 0.1", "--stage", stage]) == 0
     assert word in capsys.readouterr().out
 
 
@@ -74,6 +74,6 @@ def test_mistakes_on_the_command_line_exit_with_2(program: str, capsys: pytest.C
 
 @pytest.mark.slow
 def test_bench_of_a_function_compares_with_numpy(program: str, capsys: pytest.CaptureFixture[str]) -> None:
-    status = main(["bench", program, "--args", "f32[3], f32[3,3], 0.1", "--systems", "numpy,tracejit", "--rounds", "1",
+    status = main(["bench", program, "--args", "f32[3], f32[8,3], 0.1", "--systems", "numpy,tracejit", "--rounds", "1",
                    "--seconds", "0", "--repeats", "1", "--kinds", "steady"])
     assert status == 0 and "step" in capsys.readouterr().out

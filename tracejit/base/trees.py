@@ -1,7 +1,7 @@
 """Pytrees: any nesting of containers as a flat list of leaves and a structure.
 
 Flows in:  dicts, lists, tuples, namedtuples, dataclasses, None, registered classes; everything else is a leaf.
-Flows out: `flatten`, `unflatten`, `TreeDef` (hashable, printable), `register_node`.
+Flows out: `flatten`, `unflatten`, `TreeDef` (hashable, printable), `register_node`, `register_leaf`.
 """
 from __future__ import annotations
 
@@ -56,6 +56,7 @@ class NodeType:
 
 LEAF = TreeDef(None)
 _REGISTRY: dict[type, NodeType] = {}    # written by register_node, at import or by users
+_LEAVES: set[type] = set()    # written by register_leaf, at import or by users
 
 
 def register_node(cls: type, flatten: Callable[[Any], tuple[Iterable[Any], Any]],
@@ -65,11 +66,18 @@ def register_node(cls: type, flatten: Callable[[Any], tuple[Iterable[Any], Any]]
     _REGISTRY[cls] = NodeType(flatten, unflatten, path)
 
 
+def register_leaf(cls: type) -> None:
+    """Makes the dataclass or namedtuple `cls` a leaf: its fields are not taken apart."""
+    _LEAVES.add(cls)
+
+
 def node_type(tree: Any) -> NodeType | None:
     """How to take `tree` apart; None for a leaf."""
     cls = type(tree)
     if (found := _REGISTRY.get(cls)) is not None:
         return found
+    if cls in _LEAVES:
+        return None
     if isinstance(tree, tuple) and hasattr(cls, "_fields"):
         return NodeType(lambda t: (t, t._fields), lambda meta, c: cls(*c), lambda meta, i: f".{meta[i]}")
     if dataclasses.is_dataclass(cls):

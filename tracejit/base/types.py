@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from tracejit.base.dims import Dim, Size, evaluate_size, product, substitute_size, symbols_of
 from tracejit.base.dtypes import DType
+from tracejit.base.trees import register_leaf
 
 _TEXT = re.compile(r"\s*(\w+)\s*(?:\[(.*)\])?\s*", re.DOTALL)
 
@@ -63,6 +64,10 @@ class ArrayType:
             return ArrayType(DType.parse(match[1]), tuple(Dim.parse(d.strip()) for d in dims))
         except (AssertionError, KeyError, ValueError, SyntaxError):
             raise ValueError(f"not an array type: {text!r}; write for example f32[n,784]") from None
+
+
+for _cls in (ArrayType, Dim, DType):
+    register_leaf(_cls)
 
 
 def _split(text: str) -> list[str]:

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.api import function
+from tracejit.api.function import function
+from tracejit.api.stages import Stages
 from tracejit.base.types import ArrayType
 from tracejit.cli.arguments import load_function, map_types, parse_arguments, random_array, split_target
 
-STAGES = ("source", "converted", "graph", "optimized", "kernels", "llvm", "asm")
+STAGES = Stages.NAMES
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
