@@ -520,6 +520,18 @@ def test_callables_bind_as_methods() -> None:
     assert compiled(spec)(Module(np.ones(1)), 3) == 1
 
 
+def test_only_callables_take_specialisations() -> None:
+    f = make_callable(lambda *args: SLOW, None)
+    install(weakref.proxy(f), specialise(one(IntLeaf()), OutConst("hit")))
+    assert f(1) == "hit" and len(installed(weakref.proxy(f))) == 1
+    for bad in (lambda: None, None, object(), type(f)):
+        with pytest.raises(TypeError):
+            install(bad, plus_one())
+    if type(f).__flags__ & 1 << 7:
+        with pytest.raises(TypeError):
+            type(f)()
+
+
 def test_exceptions_of_the_slow_path_pass_through() -> None:
     f = make_callable(lambda *args: 1 / 0, None)
     with pytest.raises(ZeroDivisionError):

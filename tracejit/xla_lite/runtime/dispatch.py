@@ -7,6 +7,7 @@ Flows out: callables that run compiled code without running Python, and fall bac
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -15,7 +16,7 @@ from tracejit.base.options import config
 from tracejit.xla_lite.runtime import python_dispatch
 from tracejit.xla_lite.runtime.abi import abi_is_known
 from tracejit.xla_lite.runtime.buffers import buffers
-from tracejit.xla_lite.runtime.callables import get_reference, new_callable, put_reference, put_word
+from tracejit.xla_lite.runtime.callables import callable_type, get_reference, new_callable, put_reference, put_word
 from tracejit.xla_lite.runtime.host import prepare_host
 from tracejit.xla_lite.runtime.library import native_library
 from tracejit.xla_lite.runtime.locks import fork_safe_lock
@@ -52,6 +53,7 @@ def make_callable(slow: Callable[..., Any], owner: object) -> Any:
 def install(function: Any, spec: Specialisation) -> None:
     """Puts a specialisation before those that `function` has already. Running calls are not disturbed."""
     apply_settings()
+    function = _real(function)
     with _install_lock:
         if isinstance(function, PythonCallable):
             function._chain = (spec, *function._chain)
@@ -67,6 +69,7 @@ def install(function: Any, spec: Specialisation) -> None:
 
 def uninstall_all(function: Any) -> None:
     """Takes all specialisations away. Running calls end undisturbed."""
+    function = _real(function)
     with _install_lock:
         if isinstance(function, PythonCallable):
             function._chain = ()
@@ -77,6 +80,7 @@ def uninstall_all(function: Any) -> None:
 
 def installed(function: Any) -> tuple[Specialisation, ...]:
     """The specialisations of `function`, newest first."""
+    function = _real(function)
     if isinstance(function, PythonCallable):
         return function._chain
     return tuple(tables.spec for tables in get_reference(function, entry.KEPT))
@@ -95,6 +99,15 @@ def run_specialisation(spec: Specialisation, args: tuple[Any, ...], kwargs: dict
     made = ctypes.cast(result, ctypes.py_object).value
     ctypes.pythonapi.Py_DecRef(ctypes.c_void_p(result))
     return True, made
+
+
+def _real(function: Any) -> Any:
+    """The callable itself, where a weak proxy of it is given. Raises TypeError for anything else."""
+    if isinstance(function, weakref.CallableProxyType):
+        function = function.__repr__.__self__  # type: ignore[attr-defined]  # the bound method of the referent
+    if type(function) is not callable_type() and type(function) is not PythonCallable:
+        raise TypeError(f"not made by make_callable: {type(function).__name__}")
+    return function
 
 
 def native_tables(spec: Specialisation) -> Tables:
