@@ -251,7 +251,7 @@ def trigonometric_fits() -> dict[str, Fit]:
             {"f32": (4, 1), "f64": (10, 1)},
         ),
         "tanh_small": Fit(
-            of_square(lambda x: (m.tanh(x) / x - 1) / x**2), lambda z: z, 0, mpf("0.0122"), {"f64": (5, 1)}
+            of_square(lambda x: (m.tanh(x) / x - 1) / x**2), lambda z: z, 0, mpf("0.0226"), {"f64": (5, 1)}
         ),
         "inverse_cube_root": Fit(
             lambda x: x ** (-mpf(1) / 3), lambda x: x ** (mpf(1) / 3), 1, 2, {"f32": (4, 0), "f64": (5, 0)}
@@ -433,7 +433,10 @@ def log_tables(kind: str) -> dict[str, tuple[float, ...]]:
 
 @dataclass(frozen=True)
 class Pieces:
-    """A function in 16 pieces, two to a binade from `smallest` up; the last one is expanded at `last_node`."""
+    """A function in 16 pieces from `smallest` up, 2^splits to a binade.
+
+    The piece that holds `last_node` is expanded there and is the last one in use.
+    """
 
     function: Function
     smallest: float
@@ -441,11 +444,13 @@ class Pieces:
     last_node: float
     kind: str = "f32"
     low: bool = False
+    splits: int = 1
 
     def edges(self, j: int) -> tuple[float, float]:
         """The ends of piece j."""
-        octave = self.smallest * 2.0 ** (j // 2)
-        return (octave, 1.5 * octave) if j % 2 == 0 else (1.5 * octave, 2 * octave)
+        count = 1 << self.splits
+        octave = self.smallest * 2.0 ** (j // count)
+        return octave * (1 + j % count / count), octave * (1 + (j % count + 1) / count)
 
     def node_near(self, centre: float) -> float:
         """A float at which the function is almost a float of the type."""
@@ -471,9 +476,12 @@ class Pieces:
             )
             coefficients, _, lost = ratio.run(self.kind)
             return 0.0, (0.0, *coefficients), lost
-        node = self.last_node if j == 15 else self.node_near((low + high) / 2)
-        if j == 15:
-            high = min(high, 2 * node - low)
+        if low > self.last_node:
+            return 0.0, (0.0,) * (self.degree + 1), 0.0
+        last = low <= self.last_node < high
+        node = self.last_node if last else self.node_near((low + high) / 2)
+        if last:
+            high = node + (node - low) / 16
         fit = Fit(
             lambda t: self.function(node + t), lambda t: 1 / self.function(node + t), low - node, high - node, degrees
         )
@@ -481,7 +489,7 @@ class Pieces:
 
     def tables(self, name: str) -> dict[str, tuple[float, ...]]:
         """One table for the nodes and one for each coefficient, by the index which the bits give."""
-        offset = int(m.log(self.smallest, 2)) * 2 + 2 * (127 if self.kind == "f32" else 1023)
+        offset = (int(m.log(self.smallest, 2)) + (127 if self.kind == "f32" else 1023)) << self.splits
         rows: list[Any] = [None] * 16
         for j in range(16):
             rows[(offset + j) % 16] = self.piece(j)
@@ -496,6 +504,7 @@ class Pieces:
 PIECES = {
     "tanh": Pieces(m.tanh, 2.0**-4, 6, 10.0),
     "erf": Pieces(m.erf, 2.0**-6, 7, 3.9375, low=True),
+    "erf_f64": Pieces(m.erf, 2.0**-1, 14, 5.9375, "f64", low=True, splits=2),
 }
 
 
@@ -536,7 +545,8 @@ Flows out: numbers by (name, type): `POLYNOMIALS` low to high, `CONSTANTS` in pa
 def write(values: dict[str, dict[Any, Any]]) -> None:
     """Writes the module."""
     piecewise = {
-        (name, p.kind): (p.smallest, MANTISSA[p.kind] - 1, p.degree) for name, p in PIECES.items()
+        (name.removesuffix("_f64"), p.kind): (p.smallest, MANTISSA[p.kind] - p.splits, p.degree)
+        for name, p in PIECES.items()
     }
     rows = [f'    ("{k[0]}", "{k[1]}"): {v!r},' for k, v in piecewise.items()]
     sections = [
@@ -589,7 +599,12 @@ def main(names: Sequence[str]) -> None:
     for name, pieces in PIECES.items():
         if not wanted or name in wanted:
             mp.prec = 120
-            values["TABLES"].update({(key, pieces.kind): v for key, v in pieces.tables(name).items()})
+            plain = name.removesuffix("_f64")
+            stale = [key for key in values["TABLES"] if key[0].startswith(f"{plain}_") and key[1] == pieces.kind]
+            for key in stale:
+                del values["TABLES"][key]
+            tables = pieces.tables(plain)
+            values["TABLES"].update({(key, pieces.kind): v for key, v in tables.items()})
             mp.prec = PRECISION
     write(values)
 

@@ -15,8 +15,8 @@ from tests.kernels.elementary_support import (
     host_features,
     kernel,
     loop_text,
-    sample,
     same_bits,
+    sample,
 )
 from tracejit.base import dtypes
 from tracejit.xla_lite.cpu.text import VectorFeatures

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from tests.kernels.elementary_support import AVX2, AVX512, dtype_of, host_features, kernel, sample, same_bits
+from tests.kernels.elementary_support import AVX2, AVX512, dtype_of, host_features, kernel, same_bits, sample
 from tracejit.xla_lite.kernels.elementary.builder import F32, F64
 from tracejit.xla_lite.kernels.elementary.functions import FUNCTIONS
 
@@ -45,7 +45,7 @@ TABLE = {
     "erf": [(MINUS_ZERO, MINUS_ZERO), (0.0, 0.0), (INF, 1.0), (-INF, -1.0), (9.0, 1.0)],
     "erfc": [(INF, 0.0), (-INF, 2.0), (0.0, 1.0), (MINUS_ZERO, 1.0)],
     "erfinv": [(MINUS_ZERO, MINUS_ZERO), (1.0, INF), (-1.0, -INF), (1.5, NAN), (INF, NAN)],
-    "lgamma": [(0.0, INF), (MINUS_ZERO, INF), (1.0, 0.0), (2.0, 0.0), (-1.0, INF), (-7.0, INF), (INF, INF), (-INF, INF)],
+    "lgamma": [(0.0, INF), (MINUS_ZERO, INF), (1.0, 0.0), (2.0, 0.0), (-7.0, INF), (INF, INF), (-INF, INF)],
     "digamma": [(0.0, -INF), (MINUS_ZERO, INF), (-1.0, NAN), (INF, INF), (-INF, NAN)],
     "spacing": [(INF, NAN), (-INF, NAN), (0.0, TINY)],
 }

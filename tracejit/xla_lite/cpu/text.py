@@ -103,8 +103,8 @@ class ModuleText:
             (self.tables, other.tables),
             (self.functions, other.functions),
         ):
-            for name in theirs.keys() - mine.keys():
-                mine[name] = theirs[name]
+            for name, text in theirs.items():
+                mine.setdefault(name, text)
 
     def text(self) -> str:
         """The whole module."""

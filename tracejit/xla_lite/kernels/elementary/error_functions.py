@@ -6,7 +6,7 @@ Flows out: results within 2 ULP.
 
 from __future__ import annotations
 
-from tracejit.xla_lite.kernels.elementary.builder import F32, F64, Builder, Value
+from tracejit.xla_lite.kernels.elementary.builder import F64, Builder, Value
 from tracejit.xla_lite.kernels.elementary.common import (
     INF,
     NAN,
@@ -23,10 +23,10 @@ from tracejit.xla_lite.kernels.elementary.piecewise import piecewise
 
 
 def erf(b: Builder, x: Value) -> Value:
-    """Error function: by table (wide f32), or polynomial below 1 and 1 - 2^q(x) above, q = log2(erfc)."""
+    """Error function: by table (wide), or polynomial below 1 and 1 - 2^q(x) above, q = log2(erfc)."""
     a = b.abs(x)
-    if b.wide and b.type is F32:
-        return b.copy_sign(piecewise(b, b.clamp(a, None, 3.999), "erf"), x)
+    if b.wide:
+        return b.copy_sign(piecewise(b, b.clamp(a, None, pick(b, 3.9375, 5.9375)), "erf"), x)
     square = a * a
     small = b.fma(a, b.polynomial_split(square, square * square, coefficients(b, "erf")), a)
     limited = b.clamp(a, None, pick(b, 4.0, 6.0))

@@ -59,13 +59,13 @@ def cosh(b: Builder, x: Value) -> Value:
 
 
 def _tanh_by_expm1(b: Builder, a: Value) -> Value:
-    """(e^2a - 1) / (e^2a + 1), both scaled; a polynomial below 0.11, where e^2a - 1 cancels a little."""
+    """(e^2a - 1) / (e^2a + 1), both scaled; a polynomial below 0.15, where e^2a - 1 cancels a little."""
     e = ScaledExponential(b, a + a)
     less = e.plus_excess(e.power - e.inverse)
     y = less / (less + (e.inverse + e.inverse))
     square = a * a
     small = b.fma(a * square, b.polynomial(square, coefficients(b, "tanh_small")), a)
-    return b.select(a < 0.11, small, y)
+    return b.select(a < 0.15, small, y)
 
 
 def tanh(b: Builder, x: Value) -> Value:

@@ -1,10 +1,10 @@
-"""Polynomials by table: 16 pieces, two to a binade, with the coefficients held in registers.
+"""Polynomials by table: 16 pieces, two or four to a binade, with the coefficients held in registers.
 
 Flows in: |x| of a wide builder.
 Flows out: a function that is odd near zero and smooth elsewhere.
 
-The pieces are told apart by the lowest three bits of the exponent and the first of the significand, which is
-all that `lookup` reads of an index, so that 8 binades are covered. Smaller arguments belong to the first piece.
+The pieces are told apart by the lowest bits of the exponent and the first of the significand, four in all, which
+is what `lookup` reads of an index. That covers 8 or 4 binades; smaller arguments belong to the first piece.
 """
 
 from __future__ import annotations
