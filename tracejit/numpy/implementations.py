@@ -7,17 +7,25 @@ from tracejit.numpy import (
     creation,
     cumulative,
     diagonals,
+    dtype_functions,
     einsum,
+    floats,
+    functional,
+    histograms,
     indexing,
     joining,
+    nanfunctions,
+    norms,
     products,
+    quantiles,
     reductions,
     selecting,
     sets,
     shapes,
+    signals,
     sorting,
+    statistics,
     ufuncs,
 )
 
-__all__ = ["creation", "cumulative", "diagonals", "einsum", "indexing", "joining", "products", "reductions",
-           "selecting", "sets", "shapes", "sorting", "ufuncs"]
+__all__ = ["creation", "cumulative", "diagonals", "dtype_functions", "einsum", "floats", "functional", "histograms", "indexing", "joining", "nanfunctions", "norms", "products", "quantiles", "reductions", "selecting", "sets", "shapes", "signals", "sorting", "statistics", "ufuncs"]

@@ -73,7 +73,7 @@ def _fold(op: str, combine: np.ufunc, identity: Any, x: Array, axis: Any, keepdi
     return convert(elementwise(combine, initial, result), x.type.dtype) if is_given(initial) else result
 
 
-@implements(np.sum, (np.add, "reduce"))
+@implements(np.sum)
 def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NO_VALUE,
          where: Any = True) -> Any:
     """np.sum."""
@@ -84,7 +84,7 @@ def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     return finish(_fold("reduce_sum", np.add, 0, x, axis, keepdims, initial, where), out, name="add")
 
 
-@implements(np.prod, (np.multiply, "reduce"))
+@implements(np.prod)
 def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NO_VALUE,
          where: Any = True) -> Any:
     """np.prod."""
@@ -95,13 +95,13 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     return finish(_fold("reduce_prod", np.multiply, 1, x, axis, keepdims, initial, where), out, name="multiply")
 
 
-@implements(np.any, (np.logical_or, "reduce"))
+@implements(np.any)
 def any_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
     x = as_bool(operand(a))
     return finish(_fold("reduce_or", np.logical_or, False, x, axis, keepdims, None, where), out)
 
 
-@implements(np.all, (np.logical_and, "reduce"))
+@implements(np.all)
 def all_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, *, where: Any = True) -> Any:
     x = as_bool(operand(a))
     return finish(_fold("reduce_and", np.logical_and, True, x, axis, keepdims, None, where), out)
@@ -168,13 +168,13 @@ def _extreme_complex(name: str, x: Array, axes: Sequence[int], keepdims: bool) -
     return expanded(value, axes) if keepdims else value
 
 
-@implements(np.min, np.amin, (np.minimum, "reduce"))
+@implements(np.min, np.amin)
 def min_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NO_VALUE,
          where: Any = True) -> Any:
     return extreme("minimum", a, axis, out, keepdims, initial, where)
 
 
-@implements(np.max, np.amax, (np.maximum, "reduce"))
+@implements(np.max, np.amax)
 def max_(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, initial: Any = NO_VALUE,
          where: Any = True) -> Any:
     return extreme("maximum", a, axis, out, keepdims, initial, where)
@@ -317,3 +317,22 @@ def _degrees_of_freedom(count: Any, ddof: Any) -> Any:
 def spread(x: Array, shape: Sequence[Size], axes: Sequence[int]) -> Array:
     """A reduced array broadcast back over the axes that were reduced."""
     return placed(x, shape, [a for a in range(len(shape)) if a not in axes])
+
+
+# ---- ufunc.reduce ----------------------------------------------------------------------------------------------
+
+
+def _reducer(function: Any, takes_dtype: bool) -> Any:
+    """`ufunc.reduce`: as the function, over axis 0 by default."""
+    def call(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
+             initial: Any = NO_VALUE, where: Any = True) -> Any:
+        x = operand(array) if dtype is None or takes_dtype else convert(operand(array), dtype)
+        options = {"axis": axis, "out": out, "keepdims": bool(keepdims), "where": where}
+        options |= {"dtype": dtype} if takes_dtype else {}
+        return function(x, **options, **({"initial": initial} if is_given(initial) else {}))
+    return call
+
+
+for _ufunc, _function in ((np.add, sum_), (np.multiply, prod), (np.logical_or, any_), (np.logical_and, all_),
+                          (np.minimum, min_), (np.maximum, max_)):
+    implements((_ufunc, "reduce"))(_reducer(_function, _function in (sum_, prod)))

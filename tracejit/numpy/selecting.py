@@ -55,8 +55,20 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
     x: Any = operand(a)
     for bound, ufunc in ((low, np.maximum), (high, np.minimum)):
         if bound is not None:
-            x = elementwise(ufunc, x, bound)
+            x = _bounded(x, bound, ufunc)
     return finish(convert(x, x.type.dtype if dtype is None else dtype), out, casting=casting, name="clip")
+
+
+def _bounded(x: Array, bound: Any, ufunc: np.ufunc) -> Any:
+    """minimum or maximum; a number as the bound keeps the sign of a zero, and may be beyond the dtype of `x`."""
+    number = type(bound) in (int, float) and bound == bound
+    if not number or x.type.dtype.is_complex or (type(bound) is float and not x.type.dtype.is_float):
+        return elementwise(ufunc, x, bound)
+    if x.type.dtype.is_integer:
+        info = np.iinfo(x.type.dtype.numpy)
+        bound = max(info.min, min(info.max, bound))
+    edge = filled(bound if x.type.dtype.is_integer else float(bound), x.type.dtype, shape_of(x))
+    return emit("select", compare("LT" if ufunc is np.maximum else "GT", x, edge), edge, x)
 
 
 @implements(np.select)

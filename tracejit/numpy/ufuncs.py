@@ -91,8 +91,9 @@ def _cast(value: Any, dtype: DType) -> Any:
 def resolve(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any = None, casting: str = "same_kind") -> list[DType]:
     """The dtypes of operands and results, as NumPy resolves them. Raises DtypeError with NumPy's message."""
     given = [_question(x) for x in operands]
-    options: Any = {} if dtype is None else {
-        "signature": (None,) * ufunc.nin + (dtype_of(dtype).numpy,) * ufunc.nout, "casting": casting}
+    options: Any = {} if casting == "same_kind" else {"casting": casting}
+    if dtype is not None:
+        options["signature"] = (None,) * ufunc.nin + (dtype_of(dtype).numpy,) * ufunc.nout
     try:
         answer = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), **options)
         dtypes = [dtype_of(d) for d in answer]
@@ -145,7 +146,7 @@ _BINARY: dict[str, tuple[np.ufunc, ...]] = {    # fixed table: op -> ufuncs
     "or": (np.bitwise_or,), "xor": (np.bitwise_xor,), "shift_left": (np.left_shift,),
     "shift_right": (np.right_shift,), "copysign": (np.copysign,), "next_after": (np.nextafter,),
     "hypot": (np.hypot,), "logaddexp": (np.logaddexp,), "logaddexp2": (np.logaddexp2,), "gcd": (np.gcd,),
-    "lcm": (np.lcm,), "power": (np.float_power,), "ldexp": (np.ldexp,)}
+    "lcm": (np.lcm,), "power": (np.float_power,)}
 
 
 def _one_op(name: str) -> Meaning:
@@ -304,6 +305,15 @@ def heaviside(x: Array, at_zero: Array) -> Array:
 def spacing(x: Array) -> Array:
     away = emit("copysign", constant(float("inf"), x.type.dtype, shape_of(x)), x)
     return emit("subtract", emit("next_after", x, away), x)
+
+
+@meaning(np.ldexp)
+def ldexp(x: Array, n: Array) -> Array:
+    """x * 2**n; wide exponents are clipped first, which changes no result."""
+    if n.type.dtype.bits == 64:
+        low, high = (constant(v, n.type.dtype, shape_of(n)) for v in (-10000, 10000))
+        n = emit("minimum", emit("maximum", n, low), high)
+    return emit("ldexp", x, convert(n, "i32"))
 
 
 @meaning(np.modf)
