@@ -13,7 +13,7 @@ import pytest
 
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.buffers import Buffers, buffers
-from tracejit.xla_lite.runtime.native.blocks import COLOUR_STEP, COLOURS, HEADER, MIN_SHIFT
+from tracejit.xla_lite.runtime.native.layout import COLOUR_STEP, COLOURS, HEADER, MIN_SHIFT
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="posix only")
 MB = 1 << 20

@@ -18,8 +18,7 @@ from tracejit.base.options import config
 from tracejit.xla_lite.runtime.abi import ARRAY_HANDLER, abi_is_known, numpy_function, word_at
 from tracejit.xla_lite.runtime.library import native_library
 from tracejit.xla_lite.runtime.locks import fork_safe_lock
-from tracejit.xla_lite.runtime.native import arrays as native_arrays
-from tracejit.xla_lite.runtime.native import blocks as native
+from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.threads import thread_pool
 
 MOST_CACHED = 1 << 30
@@ -59,8 +58,8 @@ class Buffers:
             ctypes.py_object, ctypes.py_object, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p
         )(library["make_array"])
         self.set_limit(min(MOST_CACHED, _memory_bytes() // 4))
-        self._put(native.TICK_LENGTH, int(TICK_NANOSECONDS * thread_pool().ticks_per_nanosecond))
-        self._put(native.KEPT_TICKS, KEPT_TICKS)
+        self._put(layout.TICK_LENGTH, int(TICK_NANOSECONDS * thread_pool().ticks_per_nanosecond))
+        self._put(layout.KEPT_TICKS, KEPT_TICKS)
         self.apply_settings()
         lock, unlock = (ctypes.CFUNCTYPE(None)(library[n]) for n in ("blocks_lock", "blocks_unlock"))
         os.register_at_fork(before=lock, after_in_parent=unlock, after_in_child=unlock)
@@ -68,12 +67,12 @@ class Buffers:
 
     def apply_settings(self) -> None:
         """Takes over `config.huge_pages` and `config.check` (which poisons fresh memory)."""
-        self._put(native.HUGE, int(config.huge_pages))
-        self._put(native.POISON, int(config.check))
+        self._put(layout.HUGE, int(config.huge_pages))
+        self._put(layout.POISON, int(config.check))
 
     def set_limit(self, limit: int) -> None:
         """The most bytes that are kept in free blocks."""
-        self._put(native.LIMIT, limit)
+        self._put(layout.LIMIT, limit)
 
     def trim(self, age: int = 0) -> None:
         """Returns blocks to the system which have been free for `age` ticks (seconds, while memory is in use)."""
@@ -81,10 +80,10 @@ class Buffers:
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
         """An uninitialised array: on a recycled block from 1 MB, NumPy's own below."""
-        if not self.recycles_arrays or math.prod(shape) * dtype.itemsize < native_arrays.RECYCLE_FROM:
+        if not self.recycles_arrays or math.prod(shape) * dtype.itemsize < layout.RECYCLE_FROM:
             made = np.empty(shape, dtype)
             if config.check:
-                ctypes.memset(made.ctypes.data, native.POISON_BYTE, made.nbytes)
+                ctypes.memset(made.ctypes.data, layout.POISON_BYTE, made.nbytes)
             return made
         dims = (ctypes.c_int64 * max(1, len(shape)))(*shape)
         recycled: np.ndarray[Any, Any] = self._new_array(dtype, dtype.itemsize, len(shape), ctypes.addressof(dims))
@@ -92,7 +91,7 @@ class Buffers:
 
     @property
     def statistics(self) -> BufferStatistics:
-        offsets = (native.CACHED, native.LIVE, native.HITS, native.MISSES)
+        offsets = (layout.CACHED, layout.LIVE, layout.HITS, layout.MISSES)
         return BufferStatistics(*(word_at(self._state + offset) for offset in offsets))
 
     def _put(self, offset: int, value: int) -> None:
@@ -110,9 +109,9 @@ class Buffers:
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
         if not _handler_offset_holds():
             return False
-        cell = ctypes.c_int64.from_address(library["array_settings"] + native_arrays.HANDLER_CAPSULE)
+        cell = ctypes.c_int64.from_address(library["array_settings"] + layout.HANDLER_CAPSULE)
         cell.value = id(capsule)
-        dims = (ctypes.c_int64 * 1)(native_arrays.RECYCLE_FROM)
+        dims = (ctypes.c_int64 * 1)(layout.RECYCLE_FROM)
         probe = self._new_array(np.dtype(np.uint8), 1, 1, ctypes.addressof(dims))
         if _handler_name(probe) != "tracejit":
             cell.value = 0

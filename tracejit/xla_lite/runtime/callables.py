@@ -12,7 +12,7 @@ from typing import Any
 from tracejit.xla_lite.runtime.abi import c_address
 from tracejit.xla_lite.runtime.library import native_library
 from tracejit.xla_lite.runtime.locks import fork_safe_lock
-from tracejit.xla_lite.runtime.native import entry
+from tracejit.xla_lite.runtime.native import layout
 
 T_PYSSIZET, READONLY = 19, 1
 TP_CALL, TP_CLEAR, TP_DEALLOC, TP_DESCR_GET, TP_TRAVERSE, TP_MEMBERS, TP_GETSET = 50, 51, 52, 54, 71, 72, 73
@@ -51,9 +51,9 @@ class _GetSet(ctypes.Structure):
 def _make_type() -> type:
     library = native_library()
     offsets = {
-        b"__weaklistoffset__": entry.WEAK_REFERENCES,
-        b"__dictoffset__": entry.DICT,
-        b"__vectorcalloffset__": entry.VECTORCALL,
+        b"__weaklistoffset__": layout.WEAK_REFERENCES,
+        b"__dictoffset__": layout.DICT,
+        b"__vectorcalloffset__": layout.VECTORCALL,
     }
     members = (_Member * 4)(*(_Member(n, T_PYSSIZET, at, READONLY, None) for n, at in offsets.items()), _Member())
     get_dict, set_dict = c_address("PyObject_GenericGetDict"), c_address("PyObject_GenericSetDict")
@@ -68,7 +68,7 @@ def _make_type() -> type:
         _Slot(TP_GETSET, ctypes.addressof(getset)),
         _Slot(0, None),
     )
-    spec = _Spec(b"tracejit.Callable", entry.INSTANCE_BYTES, 0, FLAGS, slots)
+    spec = _Spec(b"tracejit.Callable", layout.INSTANCE_BYTES, 0, FLAGS, slots)
     make = ctypes.PYFUNCTYPE(ctypes.py_object, ctypes.c_void_p)(("PyType_FromSpec", ctypes.pythonapi))
     made: type = make(ctypes.addressof(spec))
     for kept in (members, getset, slots, spec, made):  # the type points into them
@@ -96,10 +96,10 @@ def new_callable(slow: Any, owner: object) -> Any:
         ("PyType_GenericAlloc", ctypes.pythonapi)
     )
     made = allocate(callable_type(), 0)
-    put_reference(made, entry.SLOW, slow)
-    put_reference(made, entry.OWNER, owner)
-    put_reference(made, entry.KEPT, [])
-    put_word(made, entry.VECTORCALL, native_library()["callable_call"])
+    put_reference(made, layout.SLOW, slow)
+    put_reference(made, layout.OWNER, owner)
+    put_reference(made, layout.KEPT, [])
+    put_word(made, layout.VECTORCALL, native_library()["callable_call"])
     return made
 
 

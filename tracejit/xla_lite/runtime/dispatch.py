@@ -20,7 +20,7 @@ from tracejit.xla_lite.runtime.callables import callable_type, get_reference, ne
 from tracejit.xla_lite.runtime.host import prepare_host
 from tracejit.xla_lite.runtime.library import native_library
 from tracejit.xla_lite.runtime.locks import fork_safe_lock
-from tracejit.xla_lite.runtime.native import entry
+from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.python_dispatch import PythonCallable
 from tracejit.xla_lite.runtime.signature import Specialisation
 from tracejit.xla_lite.runtime.tables import Tables
@@ -61,10 +61,10 @@ def install(function: Any, spec: Specialisation) -> None:
         tables = native_tables(spec)
         if tables.in_chain:
             tables = Tables(spec)
-        older = get_reference(function, entry.KEPT)
+        older = get_reference(function, layout.KEPT)
         tables.enter_chain(older[0].address if older else 0)
-        put_reference(function, entry.KEPT, [tables, *older])
-        put_word(function, entry.CHAIN, tables.address)
+        put_reference(function, layout.KEPT, [tables, *older])
+        put_word(function, layout.CHAIN, tables.address)
 
 
 def uninstall_all(function: Any) -> None:
@@ -74,8 +74,8 @@ def uninstall_all(function: Any) -> None:
         if isinstance(function, PythonCallable):
             function._chain = ()
             return
-        put_word(function, entry.CHAIN, 0)
-        put_reference(function, entry.KEPT, [])
+        put_word(function, layout.CHAIN, 0)
+        put_reference(function, layout.KEPT, [])
 
 
 def installed(function: Any) -> tuple[Specialisation, ...]:
@@ -83,7 +83,7 @@ def installed(function: Any) -> tuple[Specialisation, ...]:
     function = _real(function)
     if isinstance(function, PythonCallable):
         return function._chain
-    return tuple(tables.spec for tables in get_reference(function, entry.KEPT))
+    return tuple(tables.spec for tables in get_reference(function, layout.KEPT))
 
 
 def run_specialisation(spec: Specialisation, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
@@ -94,7 +94,7 @@ def run_specialisation(spec: Specialisation, args: tuple[Any, ...], kwargs: dict
     arguments = (ctypes.c_void_p * max(1, len(values)))(*map(id, values))
     names = tuple(kwargs)
     result = _attempt()(native_tables(spec).address, ctypes.addressof(arguments), len(args), id(names) if names else 0)
-    if result == entry.NOT_MINE:
+    if result == layout.NOT_MINE:
         return False, None
     made = ctypes.cast(result, ctypes.py_object).value
     ctypes.pythonapi.Py_DecRef(ctypes.c_void_p(result))

@@ -17,7 +17,7 @@ from functools import cache
 from tracejit.xla_lite.runtime.abi import c_addresses
 from tracejit.xla_lite.runtime.buffers import buffers
 from tracejit.xla_lite.runtime.library import native_library
-from tracejit.xla_lite.runtime.native import host as native
+from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.threads import thread_pool
 
 RUNTIME_SYMBOLS = ("tj_alloc", "tj_free", "tj_parallel_for", "tj_poll", "tj_host_call")
@@ -50,9 +50,9 @@ def prepare_host() -> None:
     """Tells native code how to call Python functions and how often to look for signals."""
     state = native_library()["host_state"]
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(_call))
-    ctypes.c_int64.from_address(state + native.HOST_FUNCTION).value = id(_call)
+    ctypes.c_int64.from_address(state + layout.HOST_FUNCTION).value = id(_call)
     ticks = int(POLL_NANOSECONDS * thread_pool().ticks_per_nanosecond)
-    ctypes.c_int64.from_address(state + native.POLL_TICKS).value = ticks
+    ctypes.c_int64.from_address(state + layout.POLL_TICKS).value = ticks
 
 
 def symbols() -> dict[str, int]:

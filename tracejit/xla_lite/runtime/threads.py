@@ -14,7 +14,7 @@ import time
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.library import PAGE, native_library
 from tracejit.xla_lite.runtime.locks import fork_safe_lock
-from tracejit.xla_lite.runtime.native import pool as native
+from tracejit.xla_lite.runtime.native import layout
 
 SPIN_NANOSECONDS = 30_000  # waking a parked worker takes 15 to 30 us; longer spinning takes cores from other libraries
 CALIBRATION_NANOSECONDS = 20_000
@@ -32,41 +32,41 @@ class ThreadPool:
         self._stop = ctypes.CFUNCTYPE(None)(library["pool_stop"])
         self._clock = ctypes.CFUNCTYPE(ctypes.c_int64)(library["pool_clock"])
         self.ticks_per_nanosecond = self._calibrate()
-        self.set_portable(sys.platform != "linux" or not native.FUTEX_CALL)
+        self.set_portable(sys.platform != "linux" or not layout.FUTEX_CALL)
         self.set_spin(SPIN_NANOSECONDS)
-        self._put(native.WORKERS, max(1, config.num_threads) - 1)
+        self._put(layout.WORKERS, max(1, config.num_threads) - 1)
         atexit.register(self.stop)
 
     @property
     def threads(self) -> int:
         """Threads of a job, the caller included."""
-        return self._setting(native.WORKERS).value + 1
+        return self._setting(layout.WORKERS).value + 1
 
     @property
     def alive(self) -> int:
         """Workers that are running now."""
-        return self._word(native.ALIVE)
+        return self._word(layout.ALIVE)
 
     def set_threads(self, threads: int) -> None:
         """Changes the number of threads; running workers leave and new ones start with the next job."""
         if threads != self.threads:
             self.stop()
-            self._put(native.WORKERS, max(1, threads) - 1)
+            self._put(layout.WORKERS, max(1, threads) - 1)
 
     def set_spin(self, nanoseconds: float) -> None:
         """How long an idle worker, or a caller at the end of a job, spins before it sleeps."""
-        self._put(native.SPIN, int(nanoseconds * self.ticks_per_nanosecond))
+        self._put(layout.SPIN, int(nanoseconds * self.ticks_per_nanosecond))
 
     def set_portable(self, portable: bool) -> None:
         """Sleep on pthread conditions rather than futexes. The workers must not be running."""
         assert self.alive == 0
-        self._put(native.PORTABLE, int(portable))
+        self._put(layout.PORTABLE, int(portable))
 
     def stop(self, timeout: float = 1.0) -> None:
         """Makes the workers leave, so that no thread spins while the process winds down; waits for a running job."""
         deadline = time.monotonic() + timeout
         with _pool_lock:
-            if self._word(native.STARTED) != 2 or not self._hold(deadline):
+            if self._word(layout.STARTED) != 2 or not self._hold(deadline):
                 return
             self._stop()
             while self.alive > 0 and time.monotonic() < deadline:

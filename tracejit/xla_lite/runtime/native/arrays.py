@@ -21,16 +21,14 @@ from tracejit.xla_lite.runtime.abi import (
     OB_REFCNT,
     OWNDATA,
 )
-from tracejit.xla_lite.runtime.native.blocks import (
+from tracejit.xla_lite.runtime.native.blocks import any_free, blocks, memcpy, memset, small_alloc, tj_alloc
+from tracejit.xla_lite.runtime.native.layout import (
+    HANDLER_CAPSULE,
+    HUGE_ARRAY,
     POISON,
     POISON_BYTE,
+    RECYCLE_FROM,
     SMALL_LARGEST,
-    any_free,
-    blocks,
-    memcpy,
-    memset,
-    small_alloc,
-    tj_alloc,
 )
 from tracejit.xla_lite.runtime.native.words import (
     export,
@@ -47,10 +45,6 @@ from tracejit.xla_lite.runtime.native.words import (
     unlikely,
     word,
 )
-
-RECYCLE_FROM = 1 << 20  # below, and above the small ones, the C library's allocator serves well
-HUGE_ARRAY = 1 << 47  # beyond any address space: NumPy says so in its own words
-HANDLER_CAPSULE = 0  # offset in array_settings; 0 while recycled arrays are turned off
 
 array_settings = static(8)
 PyArray_Type = symbol()

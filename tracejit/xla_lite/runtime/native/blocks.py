@@ -16,6 +16,44 @@ from __future__ import annotations
 
 import sys
 
+from tracejit.xla_lite.runtime.native.layout import (
+    CACHED,
+    CLASSES,
+    COLOUR,
+    COLOUR_STEP,
+    COLOURS,
+    H_ASKED,
+    H_BYTES,
+    H_CLASS,
+    H_MAPPED,
+    H_MAPPING,
+    H_NEXT,
+    H_TICK,
+    HEADER,
+    HEADS,
+    HITS,
+    HUGE,
+    HUGE_FROM,
+    HUGE_PAGE,
+    KEPT_TICKS,
+    LARGEST,
+    LIMIT,
+    LIVE,
+    LOCK,
+    MIN_SHIFT,
+    MISSES,
+    NEXT_TICK,
+    POISON,
+    POISON_BYTE,
+    SMALL_CLASSES,
+    SMALL_COUNTS,
+    SMALL_HEADER,
+    SMALL_HEADS,
+    SMALL_KEPT,
+    SMALL_SHIFT,
+    TICK,
+    TICK_LENGTH,
+)
 from tracejit.xla_lite.runtime.native.words import (
     atomic_store32,
     below,
@@ -34,27 +72,11 @@ from tracejit.xla_lite.runtime.native.words import (
     word,
 )
 
-MIN_SHIFT, CLASSES = 16, 4 * 26  # 64 KiB to 4 TiB
-HEADER, COLOURS, COLOUR_STEP = 64, 16, 128
-HUGE_PAGE, HUGE_FROM = 2 << 20, 4 << 20
-LARGEST = 1 << 40
-
-# Header, at data - HEADER: bytes of the class, next free block, tick, bytes asked for, mapping and its length, class.
-H_BYTES, H_NEXT, H_TICK, H_ASKED, H_MAPPING, H_MAPPED, H_CLASS = 0, 8, 16, 24, 32, 40, 56
-# State; list heads follow.
-LOCK, TICK, CACHED, LIMIT, HITS, MISSES, HUGE, LIVE = 0, 64, 72, 80, 88, 96, 104, 112
-POISON, COLOUR, TICK_LENGTH, NEXT_TICK, KEPT_TICKS, HEADS = 120, 128, 136, 144, 152, 192
-
-# Small blocks: 16 to 1024 bytes in powers of two. Header: a word unused, then ~class where large blocks have a class.
-SMALL_LARGEST, SMALL_SHIFT, SMALL_CLASSES, SMALL_HEADER, SMALL_KEPT = 1024, 4, 7, 16, 64
-SMALL_HEADS, SMALL_COUNTS = 0, 8 * SMALL_CLASSES
-
 blocks = static(HEADS // 8 + CLASSES)
 small_blocks = static(2 * SMALL_CLASSES)
 
 PROTECTION, PRIVATE_ANONYMOUS = 3, 0x1002 if sys.platform == "darwin" else 0x22
 MADV_HUGEPAGE = 14
-POISON_BYTE = 0xFF  # NaN as a float, -1 as an index
 
 mmap = external("i64(i64, i64, i32, i32, i32, i64)")
 munmap = external("i32(i64, i64)")

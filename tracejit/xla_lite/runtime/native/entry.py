@@ -30,6 +30,15 @@ from tracejit.xla_lite.runtime.native.frame import (
     SLOTS,
     WRITTEN,
 )
+from tracejit.xla_lite.runtime.native.layout import (
+    CHAIN,
+    DICT,
+    KEPT,
+    NOT_MINE,
+    OWNER,
+    SLOW,
+    WEAK_REFERENCES,
+)
 from tracejit.xla_lite.runtime.native.matching import FAILED, HIT, check_names, match, overlaps
 from tracejit.xla_lite.runtime.native.results import PyErr_SetNone, _Py_NoneStruct, execute
 from tracejit.xla_lite.runtime.native.words import (
@@ -46,8 +55,6 @@ from tracejit.xla_lite.runtime.native.words import (
     word,
 )
 
-VECTORCALL, SLOW, OWNER, WEAK_REFERENCES, DICT, CHAIN, KEPT, INSTANCE_BYTES = 16, 24, 32, 40, 48, 56, 64, 72
-NOT_MINE = 1  # no address of an object
 COUNT_MASK = 2**63 - 1  # the top bit of nargsf is a flag
 MOST_STACK_WORDS = 2048
 

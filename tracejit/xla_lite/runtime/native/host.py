@@ -6,6 +6,11 @@ Flows out: 0, or non-zero with an exception set in this thread; compiled code th
 
 from __future__ import annotations
 
+from tracejit.xla_lite.runtime.native.layout import (
+    HOST_FUNCTION,
+    NEXT_POLL,
+    POLL_TICKS,
+)
 from tracejit.xla_lite.runtime.native.words import (
     Int32,
     call_int32,
@@ -18,7 +23,6 @@ from tracejit.xla_lite.runtime.native.words import (
     word,
 )
 
-POLL_TICKS, NEXT_POLL, HOST_FUNCTION = 0, 64, 128
 host_state = static(24)
 
 PyGILState_Ensure = external("i32()")

@@ -11,9 +11,32 @@ waits only for chunks that others really claimed. A busy pool (nested call, seco
 
 from __future__ import annotations
 
-import platform
 import sys
 
+from tracejit.xla_lite.runtime.native.layout import (
+    ALIVE,
+    BUSY,
+    CLOSED,
+    CONDITION,
+    CONTEXT,
+    COUNT,
+    DONE,
+    FUTEX_CALL,
+    FUTEX_WAIT,
+    FUTEX_WAKE,
+    GENERATION,
+    JOB,
+    LOW,
+    MUTEX,
+    PORTABLE,
+    SLEEPERS,
+    SPIN,
+    STARTED,
+    STATE,
+    STOP,
+    WAITING,
+    WORKERS,
+)
 from tracejit.xla_lite.runtime.native.words import (
     Int32,
     atomic_add32,
@@ -44,20 +67,6 @@ from tracejit.xla_lite.runtime.native.words import (
 pool_page = symbol()  # one page, zero in a forked child
 pool_settings = static(4)  # wanted workers, ticks to spin, use the portable waits
 
-CLOSED = 0x7FFFFFFF
-LOW = 0xFFFFFFFF
-# Offsets in the page: one cache line for each word that is written by itself.
-STATE, GENERATION = 0, 4  # the workers' futex word is the upper half of STATE (little endian)
-DONE, WAITING = 64, 72  # finished chunks, which is the caller's futex word; whether the caller sleeps
-SLEEPERS = 128
-BUSY = 192
-JOB, CONTEXT, COUNT = 256, 264, 272
-STARTED, STOP, ALIVE = 320, 324, 328  # 0 no, 1 starting, 2 yes
-MUTEX, CONDITION = 384, 512
-WORKERS, SPIN, PORTABLE = 0, 8, 16
-
-FUTEX_CALL = {"x86_64": 202, "aarch64": 98}.get(platform.machine(), 0)
-FUTEX_WAIT, FUTEX_WAKE = 128, 129  # process-private
 SIG_BLOCK, SIG_SETMASK = (1, 3) if sys.platform == "darwin" else (0, 2)
 
 syscall = external("i64(i64, ...)")

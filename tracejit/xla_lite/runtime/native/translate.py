@@ -7,7 +7,7 @@ Flows out: LLVM text, the exported names and the names that must be supplied at 
 from __future__ import annotations
 
 import ast
-import platform
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ ARITHMETIC = {
 }  # fmt: skip
 COMPARISON = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "slt", ast.LtE: "sle", ast.Gt: "sgt", ast.GtE: "sge"}
 WEIGHTS = ', !prof !{{!"branch_weights", i32 {}, i32 {}}}'
-IS_X86 = platform.machine() in ("x86_64", "AMD64")
+IS_X86 = os.uname().machine in ("x86_64", "AMD64")
 
 
 @dataclass(frozen=True, slots=True)

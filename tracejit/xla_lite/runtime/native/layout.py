@@ -1,0 +1,54 @@
+"""Where native code keeps its state, as far as Python reads or writes it too, and the sizes both must agree on.
+
+Flows in:  nothing.
+Flows out: byte offsets and limits; Python need not load the native modules to use them.
+"""
+
+from __future__ import annotations
+
+import os
+
+# The thread pool.
+CLOSED = 0x7FFFFFFF
+LOW = 0xFFFFFFFF
+# Offsets in the page: one cache line for each word that is written by itself.
+STATE, GENERATION = 0, 4  # the workers' futex word is the upper half of STATE (little endian)
+DONE, WAITING = 64, 72  # finished chunks, which is the caller's futex word; whether the caller sleeps
+SLEEPERS = 128
+BUSY = 192
+JOB, CONTEXT, COUNT = 256, 264, 272
+STARTED, STOP, ALIVE = 320, 324, 328  # 0 no, 1 starting, 2 yes
+MUTEX, CONDITION = 384, 512
+WORKERS, SPIN, PORTABLE = 0, 8, 16
+
+FUTEX_CALL = {"x86_64": 202, "aarch64": 98}.get(os.uname().machine, 0)
+FUTEX_WAIT, FUTEX_WAKE = 128, 129  # process-private
+
+# The recycling allocator.
+MIN_SHIFT, CLASSES = 16, 4 * 26  # 64 KiB to 4 TiB
+HEADER, COLOURS, COLOUR_STEP = 64, 16, 128
+HUGE_PAGE, HUGE_FROM = 2 << 20, 4 << 20
+LARGEST = 1 << 40
+
+# Header, at data - HEADER: bytes of the class, next free block, tick, bytes asked for, mapping and its length, class.
+H_BYTES, H_NEXT, H_TICK, H_ASKED, H_MAPPING, H_MAPPED, H_CLASS = 0, 8, 16, 24, 32, 40, 56
+# State; list heads follow.
+LOCK, TICK, CACHED, LIMIT, HITS, MISSES, HUGE, LIVE = 0, 64, 72, 80, 88, 96, 104, 112
+POISON, COLOUR, TICK_LENGTH, NEXT_TICK, KEPT_TICKS, HEADS = 120, 128, 136, 144, 152, 192
+
+# Small blocks: 16 to 1024 bytes in powers of two. Header: a word unused, then ~class where large blocks have a class.
+SMALL_LARGEST, SMALL_SHIFT, SMALL_CLASSES, SMALL_HEADER, SMALL_KEPT = 1024, 4, 7, 16, 64
+SMALL_HEADS, SMALL_COUNTS = 0, 8 * SMALL_CLASSES
+POISON_BYTE = 0xFF  # NaN as a float, -1 as an index
+
+# Output arrays.
+RECYCLE_FROM = 1 << 20  # below, and above the small ones, the C library's allocator serves well
+HUGE_ARRAY = 1 << 47  # beyond any address space: NumPy says so in its own words
+HANDLER_CAPSULE = 0  # offset in array_settings; 0 while recycled arrays are turned off
+
+# Instances of the callable type.
+VECTORCALL, SLOW, OWNER, WEAK_REFERENCES, DICT, CHAIN, KEPT, INSTANCE_BYTES = 16, 24, 32, 40, 48, 56, 64, 72
+NOT_MINE = 1  # no address of an object
+
+# Calls from compiled code into the interpreter.
+POLL_TICKS, NEXT_POLL, HOST_FUNCTION = 0, 64, 128
