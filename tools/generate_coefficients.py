@@ -204,6 +204,7 @@ def log_fits() -> dict[str, Fit]:
         "log_sixteenth": Fit(base(m.e), relative, *small, wide),
         "log2_sixteenth": Fit(base(2), scaled(2), *small, wide),
         "log10_sixteenth": Fit(base(10), scaled(10), *small, wide),
+        "pow_cubic": Fit(cubic, lambda f: f**3 / m.log1p(f) if f else f, *small, {"f64": (9, 0)}),
         "log2_short": Fit(
             lambda f: m.log1p(f) / f / LN2 if f else 1 / LN2, lambda f: mpf(1), *small, {"f64": (6, 0)}
         ),
@@ -428,6 +429,8 @@ def log_tables(kind: str) -> dict[str, tuple[float, ...]]:
             rows.append((1.0, 0.0) if j in (0, 15) else reciprocal_near(1 / centre, kind, base))
         tables[f"{name}_reciprocal"] = tuple(row[0] for row in rows)
         tables[name] = tuple(row[1] for row in rows)
+        low = [-m.log(c) / m.log(base) - mpf(value) for c, value in rows]
+        tables[f"{name}_low"] = tuple(rounded(x, kind) for x in low)
     return tables
 
 

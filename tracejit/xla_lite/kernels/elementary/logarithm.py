@@ -27,17 +27,22 @@ def split(b: Builder, x: Value) -> tuple[Value, Value]:
     return b.to_float(k) - b.select(subnormal, float(mantissa + 1), 0.0), f
 
 
+def significand_by_table(b: Builder, x: Value, name: str) -> tuple[Value, Value, Value]:
+    """k, c and an index with x = 2^k m, m in [3/4, 3/2) and c near 1 / m. Only on `wide` builders."""
+    m = b.significand(x)
+    exponent = b.exponent(x)
+    k = b.select(m < 1.0, exponent + 1.0, exponent)
+    index = b.bits(m).logical_shift_right(b.type.mantissa - 4)
+    return k, b.lookup(table(b, f"{name}_reciprocal"), index), index
+
+
 def split_by_table(b: Builder, x: Value, name: str) -> tuple[Value, Value, Value, Value]:
     """k, f, c and -log(c) in the base of the table, with x = 2^k (1 + f) / c.
 
     Specials need no care: k is -inf at 0 and inf at inf, where f = 0; f is NaN below 0.
     """
-    m = b.significand(x)
-    exponent = b.exponent(x)
-    k = b.select(m < 1.0, exponent + 1.0, exponent)
-    index = b.bits(m).logical_shift_right(b.type.mantissa - 4)
-    c = b.lookup(table(b, f"{name}_reciprocal"), index)
-    return k, b.fma(m, c, -1.0), c, b.lookup(table(b, name), index)
+    k, c, index = significand_by_table(b, x, name)
+    return k, b.fma(b.significand(x), c, -1.0), c, b.lookup(table(b, name), index)
 
 
 def restore_special(b: Builder, x: Value, y: Value) -> Value:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from tracejit.xla_lite.kernels.elementary.builder import F32, Builder, Value
 from tracejit.xla_lite.kernels.elementary.common import INF, NAN, coefficients, constant, pick, table
 from tracejit.xla_lite.kernels.elementary.exponential import exp2_scaled
-from tracejit.xla_lite.kernels.elementary.logarithm import split, split_by_table
+from tracejit.xla_lite.kernels.elementary.logarithm import significand_by_table, split, split_by_table
 
 
 def _log2_pair(b: Builder, x: Value) -> tuple[Value, Value]:
@@ -36,9 +36,30 @@ def _log2_pair(b: Builder, x: Value) -> tuple[Value, Value]:
     return b.fast_two_sum(high, low + v_low)
 
 
+def _log2_pair_by_table(b: Builder, x: Value) -> tuple[Value, Value]:
+    """The same on a wide target (f64, about 2^-65 relative). x = 2^k (1 + f + f_low) / c.
+
+    log(1 + f) = f - f^2 / 2 + f^3 R(f): the first two terms as a double word, the third with plain rounding.
+    """
+    k, c, index = significand_by_table(b, x, "log2")
+    product, f_low = b.two_product(b.significand(x), c)
+    f = product - 1.0
+    square, square_low = b.two_product(f, f)
+    half = 0.5 * square
+    natural = f - half
+    lost = b.fma(-0.5, square_low, (f - natural) - half) + b.fma(f_low, square - f, f_low)
+    lost = b.fma(f * square, b.polynomial_split(f, square, coefficients(b, "pow_cubic")), lost)
+    factor, factor_low = constant(b, "inverse_ln2")
+    v, v_low = b.two_product(natural, factor)
+    v_low = v_low + b.fma(natural, factor_low, lost * factor)
+    whole, whole_low = b.fast_two_sum(k, b.lookup(table(b, "log2"), index))
+    high, low = b.fast_two_sum(whole, v)
+    return b.fast_two_sum(high, low + (v_low + (whole_low + b.lookup(table(b, "log2_low"), index))))
+
+
 def _pow_magnitude(b: Builder, a: Value, y: Value) -> Value:
     """a ** y for a >= 0, from the logarithm as a double word."""
-    high, low = _log2_pair(b, a)
+    high, low = (_log2_pair_by_table if b.wide else _log2_pair)(b, a)
     high = b.select(a < INF, high, a)
     high = b.select(a.equals(0.0), -INF, high)
     p = y * high
