@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.dtypes import BOOL, F32, F64, I64, DType
+from tracejit.base.dtypes import BOOL, F32, I64, DType
 from tracejit.xla_lite.cpu.emitter import EmittedModule, emit_program
 from tracejit.xla_lite.cpu.target import Target, host
 from tracejit.xla_lite.kernels.interpreter import run_program
@@ -86,7 +86,9 @@ def array(name: str, *shape: Expr, dtype: DType = F32, written: bool = False, **
 
 def addition(dtype: DType = F32) -> Combine:
     left, right = Name("l", dtype), Name("r", dtype)
-    return Combine("add", (left,), (right,), (apply("add", left, right),), (Const(0 if dtype.is_integer else 0.0, dtype),))
+    return Combine(
+        "add", (left,), (right,), (apply("add", left, right),), (Const(0 if dtype.is_integer else 0.0, dtype),)
+    )
 
 
 def maximum(dtype: DType = F32) -> Combine:
@@ -241,5 +243,3 @@ def agree(
 
 def natives(p: Program) -> list[Native]:
     return [compile_program(p, t) for t in targets()]
-
-

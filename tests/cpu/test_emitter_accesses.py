@@ -21,8 +21,10 @@ def bits(count, dtype, seed=0):
         return rng.integers(0, 2, count).astype(bool)
     if dtype is BF16:
         return rng.integers(0, 1 << 15, count).astype(np.uint16)
-    return (rng.normal(size=count) * 50).astype(dtype.numpy) if dtype.is_float else rng.integers(0, 100, count).astype(
-        dtype.numpy
+    return (
+        (rng.normal(size=count) * 50).astype(dtype.numpy)
+        if dtype.is_float
+        else rng.integers(0, 100, count).astype(dtype.numpy)
     )
 
 
@@ -41,7 +43,9 @@ def test_copies_of_every_dtype_touch_only_their_elements(dtype):
 
 def test_shifted_and_repeated_reads_of_a_stencil():
     size = apply("add", n, const(2))
-    total = apply("add", apply("add", load("x", i), load("x", apply("add", i, const(1)))), load("x", apply("add", i, const(2))))
+    total = apply(
+        "add", apply("add", load("x", i), load("x", apply("add", i, const(1)))), load("x", apply("add", i, const(2)))
+    )
     p = program(
         [array("x", size), array("o", n, written=True), scalar("n")],
         [Loop("i", n, (Store("o", (i,), total),), "vector")],
@@ -56,7 +60,11 @@ def test_constant_steps(step):
     first = apply("multiply", apply("subtract", n, const(1)), const(-step if step < 0 else 0))
     index = apply("add", apply("multiply", i, const(step)), first)
     p = program(
-        [array("x", apply("add", apply("multiply", n, const(abs(step))), const(1))), array("o", n, written=True), scalar("n")],
+        [
+            array("x", apply("add", apply("multiply", n, const(abs(step))), const(1))),
+            array("o", n, written=True),
+            scalar("n"),
+        ],
         [Loop("i", n, (Store("o", (i,), load("x", index)),), "vector")],
     )
     versions = natives(p)
@@ -124,12 +132,31 @@ def test_run_time_strides(stride):
 def test_rows_of_matrices_with_run_time_strides_in_a_nest():
     m, s, t, j = Name("m"), Name("s"), Name("t"), Name("j")
     p = program(
-        [BufferParam("x", F32, (n, m), (s, t)), array("o", n, m, written=True), scalar("n"), scalar("m"), scalar("s"), scalar("t")],
-        [Loop("i", n, (Loop("j", m, (Store("o", (i, j), apply("add", load("x", i, j), load("x", i, const(0)))),), "vector"),))],
+        [
+            BufferParam("x", F32, (n, m), (s, t)),
+            array("o", n, m, written=True),
+            scalar("n"),
+            scalar("m"),
+            scalar("s"),
+            scalar("t"),
+        ],
+        [
+            Loop(
+                "i",
+                n,
+                (Loop("j", m, (Store("o", (i, j), apply("add", load("x", i, j), load("x", i, const(0)))),), "vector"),),
+            )
+        ],
     )
     versions = natives(p)
     x = bits(40 * 40, F32)
-    for rows, columns, strides in ((3, 20, (40, 1)), (20, 3, (1, 40)), (7, 17, (80, 2)), (1, 1, (1, 1)), (0, 3, (1, 1))):
+    for rows, columns, strides in (
+        (3, 20, (40, 1)),
+        (20, 3, (1, 40)),
+        (7, 17, (80, 2)),
+        (1, 1, (1, 1)),
+        (0, 3, (1, 1)),
+    ):
         agree(p, [x, rows, columns, *strides], [np.zeros((rows, columns), np.float32)], versions)
 
 

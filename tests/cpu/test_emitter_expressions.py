@@ -26,7 +26,21 @@ def samples(dtype):
         return np.array([False, True] * 10)
     if dtype.is_integer:
         info = np.iinfo(dtype.numpy)
-        values = [info.min, info.max, 0, 1, 2, 3, 7, 100, info.max // 2, info.max // 3, info.max - 1, info.max // 2 + 1, info.min + 1]
+        values = [
+            info.min,
+            info.max,
+            0,
+            1,
+            2,
+            3,
+            7,
+            100,
+            info.max // 2,
+            info.max // 3,
+            info.max - 1,
+            info.max // 2 + 1,
+            info.min + 1,
+        ]
         return np.array(values * 2, dtype.numpy)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -52,7 +66,7 @@ def elementwise(source, result, build):
 def test_conversions_are_those_of_numpy(source):
     for result in TYPES:
         x = samples(source)
-        if result is U32 and source.is_float:    # NumPy's own loops differ by position beyond this range
+        if result is U32 and source.is_float:  # NumPy's own loops differ by position beyond this range
             x = x[:13] if source is F16 else x[:17]
         p = elementwise(source, result, lambda e, t=result: apply("convert", e, dtype=t))
         outs = [np.zeros(len(x), storage(result)) for _ in range(2)]
@@ -142,7 +156,13 @@ def test_random_expressions(data, dtype, count):
     e = data.draw(expressions(dtype))
     rng = np.random.default_rng(count)
     p = program(
-        [array("x", n), array("y", n, dtype=I32), array("z", n, dtype=F64), array("o", n, dtype=dtype, written=True), scalar("n")],
+        [
+            array("x", n),
+            array("y", n, dtype=I32),
+            array("z", n, dtype=F64),
+            array("o", n, dtype=dtype, written=True),
+            scalar("n"),
+        ],
         [Loop("i", n, (Store("o", (i,), e),), "vector")],
     )
     x = rng.normal(size=count).astype(np.float32)

@@ -178,7 +178,14 @@ def test_a_branch_that_no_lane_takes_reads_nothing():
     outside = load("x", apply("add", i, const(1 << 40)))
     p = program(
         [array("x", n), array("o", n, written=True), scalar("n")],
-        [Loop("i", n, (If(apply("lt", i, const(0)), (Store("o", (i,), outside),), (Store("o", (i,), load("x", i)),)),), "vector")],
+        [
+            Loop(
+                "i",
+                n,
+                (If(apply("lt", i, const(0)), (Store("o", (i,), outside),), (Store("o", (i,), load("x", i)),)),),
+                "vector",
+            )
+        ],
     )
     agree(p, [whole_numbers(33), 33], [np.zeros(33, np.float32)])
 
@@ -223,7 +230,11 @@ def test_softmax_serial_and_in_chunks():
 def test_chunks_cover_every_iteration_once():
     p = program(
         [array("o", n, dtype=I64, written=True), scalar("n")],
-        [Loop("i", n, (Store("o", (i,), apply("add", load("o", i, dtype=I64), const(1))),), "parallel", const(1 << 40))],
+        [
+            Loop(
+                "i", n, (Store("o", (i,), apply("add", load("o", i, dtype=I64), const(1))),), "parallel", const(1 << 40)
+            )
+        ],
     )
     versions = natives(p)
     for count in (0, 1, 2, 255, 256, 1000):
@@ -259,7 +270,10 @@ def test_heap_buffers_and_views_are_freed():
 
 
 def test_running_out_of_memory_is_a_status(monkeypatch):
-    p = program([scalar("n")], [Buffer("a", F32, (n,), "heap"), Buffer("b", F32, (n,), "heap"), Store("b", (const(0),), const(0.0, F32))])
+    p = program(
+        [scalar("n")],
+        [Buffer("a", F32, (n,), "heap"), Buffer("b", F32, (n,), "heap"), Store("b", (const(0),), const(0.0, F32))],
+    )
     native = compile_program(p)
     monkeypatch.setattr(support, "ALLOCATION_LIMIT", [1])
     assert native([100]) == -2
@@ -267,11 +281,19 @@ def test_running_out_of_memory_is_a_status(monkeypatch):
 
 
 def failing():
-    check = Kernel("check", (array("x", n), scalar("n")), (
-        Buffer("t", F32, (n,), "heap"),
-        Loop("i", n, (If(apply("lt", load("x", i), const(0.0, F32)), (Fail(3, (i, load("x", i))),)),)),))
-    main = Kernel("main", (array("x", n), array("o", const(1), written=True), scalar("n")), (
-        Call("check", (BufferRef("x"), n)), Store("o", (const(0),), const(1.0, F32))))
+    check = Kernel(
+        "check",
+        (array("x", n), scalar("n")),
+        (
+            Buffer("t", F32, (n,), "heap"),
+            Loop("i", n, (If(apply("lt", load("x", i), const(0.0, F32)), (Fail(3, (i, load("x", i))),)),)),
+        ),
+    )
+    main = Kernel(
+        "main",
+        (array("x", n), array("o", const(1), written=True), scalar("n")),
+        (Call("check", (BufferRef("x"), n)), Store("o", (const(0),), const(1.0, F32))),
+    )
     return Program((check,), main, (Binding("x", "slot", 0), Binding("o", "out", 0), Binding("n", "slot", 1)))
 
 
@@ -291,7 +313,10 @@ def test_c_symbols_are_called_with_plain_arguments():
     )
     p = whole(
         [array("x", n), array("o", const(1), dtype=F64, written=True), scalar("n"), scalar("v", F64)],
-        [Call("twice", (n, Name("v", F64), BufferRef("x", (const(2),))), Name("r", F64)), Store("o", (const(0),), Name("r", F64))],
+        [
+            Call("twice", (n, Name("v", F64), BufferRef("x", (const(2),))), Name("r", F64)),
+            Store("o", (const(0),), Name("r", F64)),
+        ],
     )
     o = np.zeros(1)
     assert compile_program(p, symbols={"twice": symbol})([np.arange(5, dtype=np.float32), 5, 0.5], [o]) == 0
@@ -300,8 +325,18 @@ def test_c_symbols_are_called_with_plain_arguments():
 
 def test_long_loops_of_main_poll_for_signals(monkeypatch):
     register = Buffer("c", I64, ())
-    p = whole([scalar("n")], [register, Store("c", (), const(0)), While(
-        (), apply("lt", load("c", dtype=I64), n), (Store("c", (), apply("add", load("c", dtype=I64), const(1))),))])
+    p = whole(
+        [scalar("n")],
+        [
+            register,
+            Store("c", (), const(0)),
+            While(
+                (),
+                apply("lt", load("c", dtype=I64), n),
+                (Store("c", (), apply("add", load("c", dtype=I64), const(1))),),
+            ),
+        ],
+    )
     native = compile_program(p)
     support.POLLS.clear()
     monkeypatch.setattr(support, "POLL_LIMIT", [3])

@@ -13,6 +13,7 @@ from abc import abstractmethod
 from dataclasses import dataclass, field
 
 from tracejit.base.dtypes import BOOL, I64, DType
+from tracejit.xla_lite.cpu.check import HARMLESS
 from tracejit.xla_lite.cpu.emitter_expressions import Expressions
 from tracejit.xla_lite.cpu.places import Value
 from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, lane_numbers, literal, mangled, shuffle, vector
@@ -77,11 +78,13 @@ class Location:
     """An address. step: elements between lanes; 0: one element for all lanes; None: `pointer` has one per lane.
 
     phase: the lane's element within a group of `step` elements which is all inside the buffer; None: no such group.
+    inside: in check mode, the lanes whose index is inside the buffer.
     """
 
     pointer: Value
     step: int | None
     phase: int | None = None
+    inside: Value | None = None
 
 
 class Addresses(Expressions):
@@ -99,8 +102,8 @@ class Addresses(Expressions):
         """The buffer called `name`."""
 
     @abstractmethod
-    def check(self, memory: Memory, index: tuple[Expr, ...]) -> tuple[Expr, ...]:
-        """The index; in check mode one that was compared with the shape."""
+    def check(self, memory: Memory, index: tuple[Expr, ...]) -> Value | None:
+        """In check mode: whether the index is inside the buffer; reports where it is not."""
 
     # Sums.
 
@@ -159,7 +162,25 @@ class Addresses(Expressions):
 
     def locate(self, memory: Memory, index: tuple[Expr, ...]) -> Location:
         """Where buffer[index] is for every lane."""
-        index = self.check(memory, index)
+        location = self.locate_unchecked(memory, index)
+        if self.checked and (inside := self.check(memory, index)) is not None:
+            if inside.lanes > 1:
+                location.inside = inside
+            else:
+                location.pointer = self._redirected(location.pointer, inside)
+        return location
+
+    checked: bool
+
+    def _redirected(self, pointer: Value, inside: Value) -> Value:
+        """The pointer, or a harmless one."""
+        harmless = self.splat(Value(HARMLESS), "ptr", pointer.lanes)
+        kind = vector("ptr", pointer.lanes)
+        return self.at(max(pointer.depth, inside.depth, self.floor), pointer.lanes,
+                       f"select i1 {inside.text}, {kind} {pointer.text}, {kind} {harmless.text}")
+
+    def locate_unchecked(self, memory: Memory, index: tuple[Expr, ...]) -> Location:
+        """The same without a look at the shape."""
         flat, dynamic = Form(), []
         for e, stride in zip(index, memory.strides):
             form = self.form(e)
@@ -265,6 +286,8 @@ class Addresses(Expressions):
             return self.from_memory(memory.dtype, found)
         assert self.lanes is not None
         mask = None if memory.lanes > 1 else self.lanes.mask
+        if location.inside is not None:
+            mask = self.both(mask, location.inside)
         depth = self._load_depth(memory, max(location.pointer.depth, mask.depth if mask is not None else 0))
         return self.from_memory(memory.dtype, self._read_lanes(memory.dtype, location, lanes, depth, mask))
 
@@ -383,6 +406,8 @@ class Addresses(Expressions):
         assert self.lanes is not None
         dtype, lanes, step, pointer = memory.dtype, self.lanes.count, location.step, location.pointer
         mask = self.lanes.mask if memory.lanes == 1 or self.lanes.blend else None
+        if location.inside is not None:
+            mask = self.both(mask, location.inside)
         scalar = MEMORY[dtype.name]
         if step is None:
             self._scatter(dtype, pointer, value, mask)
@@ -432,7 +457,8 @@ class Addresses(Expressions):
             whole = self._shuffled(scalar, whole, widened, both, self.depth)
         order = tuple(n % step * lanes + n // step for n in range(step * lanes))
         whole = self._shuffled(scalar, whole, whole, order, self.depth)
-        mask = self._wide_mask(lanes, step, self.lanes.mask, self.depth)
+        mask = self.lanes.mask if location.inside is None else self.both(self.lanes.mask, location.inside)
+        mask = self._wide_mask(lanes, step, mask, self.depth)
         self._write_vector(memory.dtype, location.pointer, whole, mask)
 
     def _scatter(self, dtype: DType, pointers: Value, value: Value, mask: Value | None) -> None:

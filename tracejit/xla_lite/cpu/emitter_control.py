@@ -130,7 +130,7 @@ class Control(Addresses):
 
     def location_step(self, memory: Memory, index: tuple[Expr, ...]) -> int | None:
         """The step of `locate`, without an address where it is plain."""
-        return self.locate(memory, index).step
+        return self.locate_unchecked(memory, index).step
 
     # Buffers.
 

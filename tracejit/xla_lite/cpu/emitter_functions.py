@@ -56,6 +56,8 @@ class Function(VectorLoops):
         super().__init__(module, target, kernel.contract)
         self.kernel, self.checked, self.around = kernel, checked, around
         self.kernels: dict[str, Kernel] = {}
+        self.accesses: list[tuple[str, str]] = []
+        self.is_entry = False
         self.lanes: Lanes | None = None
         self.buffers: dict[str, Memory] = {}
         self.strides: dict[str, tuple[Expr, ...] | None] = {}
@@ -162,7 +164,7 @@ class Function(VectorLoops):
     def finish(self, name: str, parameters: str, linkage: str, attributes: str = "") -> None:
         """Closes the function: allocations first, then the body, then the way out."""
         body = self.body
-        body.line("br label %done" if self.failed else "ret i32 0")
+        body.line("br label %done" if self.failed else f"ret i32 {self._verdict('0')}")
         if self.failed:
             self._way_out()
         body.lines[:0] = self.allocas
@@ -172,11 +174,17 @@ class Function(VectorLoops):
         body = self.body
         self.allocas.append(f"  {self.status} = alloca i32")
         body.label("done")
-        body.line("ret i32 0")
+        body.line(f"ret i32 {self._verdict('0')}")
         body.label("leave")
         for slot in reversed(self.all_heaps):
             self.release(slot)
-        body.line(f"ret i32 {body.emit(f'load i32, ptr {self.status}')}")
+        body.line(f"ret i32 {self._verdict(body.emit(f'load i32, ptr {self.status}'))}")
+
+    def _verdict(self, status: str) -> str:
+        """In check mode an entry returns CHECK_FAILED if something was reported."""
+        if not (self.checked and self.is_entry):
+            return status
+        return self.body.emit(f"call i32 @tj.verdict(ptr {self.slots}, i32 {status})")
 
     # Calls.
 
@@ -213,7 +221,7 @@ class Function(VectorLoops):
         memory = self.buffer(a.buffer)
         if memory.register or not a.index:
             return f"ptr {memory.pointer.text}"
-        return f"ptr {self.locate(memory, a.index).pointer.text}"
+        return f"ptr {self.locate_unchecked(memory, a.index).pointer.text}"
 
     def _scalar_argument(self, e: Expr, inside: bool) -> str:
         """A bool is an i1 among kernels and a byte in C."""
@@ -229,8 +237,38 @@ class Function(VectorLoops):
         at = self.body.emit(f"getelementptr i64, ptr {self.slots_value()}, i64 {k}")
         self.body.line(f"store {kind} {text}, ptr {at}")
 
-    def check(self, memory: Memory, index: tuple[Expr, ...]) -> tuple[Expr, ...]:
-        return index
+    def check(self, memory: Memory, index: tuple[Expr, ...]) -> Value | None:
+        inside: Value | None = None
+        for axis, (e, extent) in enumerate(zip(index, memory.shape)):
+            at, size = self.sum_value(self.form(e)), self.sum_value(self.form(extent))
+            fits = self.binary("icmp ult", I64, at, size)
+            self._report(memory, axis, at, size, fits)
+            inside = self.both(inside, fits)
+        return inside
+
+    def _report(self, memory: Memory, axis: int, at: Value, size: Value, fits: Value) -> None:
+        """Calls `tj.report` if a live lane does not fit; of several lanes the first one's index."""
+        access = len(self.accesses)
+        self.accesses.append((self.kernel.name, memory.name))
+        wrong = self.binary("xor", BOOL, fits, Value("true"))
+        index = at.text
+        if wrong.lanes > 1:
+            assert self.lanes is not None
+            live = self.both(self.lanes.mask, wrong)
+            some = self.body.any_lane(live.text, live.lanes)
+            bits = self.body.emit(f"bitcast <{live.lanes} x i1> {live.text} to i{live.lanes}")
+            self.module.declare(f"llvm.cttz.i{live.lanes}", f"i{live.lanes}", f"i{live.lanes}, i1")
+            lane = self.body.emit(f"call i{live.lanes} @llvm.cttz.i{live.lanes}(i{live.lanes} {bits}, i1 false)")
+        else:
+            some, lane = wrong.text, ""
+        out, on = self.body.fresh_label("outside"), self.body.fresh_label("on")
+        self.body.branch_if(some, out, on)
+        self.body.label(out)
+        if lane:
+            index = self.body.emit(f"extractelement <{at.lanes} x i64> {at.text}, i{live.lanes} {lane}")
+        self.body.line(f"call void @tj.report(i64 {access}, i64 {axis}, i64 {index}, i64 {size.text})")
+        self.body.branch(on)
+        self.body.label(on)
 
     # Parallel loops.
 
@@ -257,7 +295,7 @@ class Function(VectorLoops):
     def _outline(self, s: Loop, name: str) -> Function:
         """The function that runs iterations begin .. end."""
         inner = Function(self.module, self.target, self.kernel, self.checked, self)
-        inner.kernels, inner.uses = self.kernels, self.uses
+        inner.kernels, inner.uses, inner.accesses = self.kernels, self.uses, self.accesses
         begin, end = inner.body.fresh(), inner.body.fresh()
 
         def body(index: str) -> None:
