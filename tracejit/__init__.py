@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from tracejit import autograph
     from tracejit import numpy as numpy
+    from tracejit import tree as tree
     from tracejit.api.function import function
     from tracejit.api.tensor import Tensor, constant
     from tracejit.base import errors
-    from tracejit.base import trees as tree
     from tracejit.base.options import config, options
     from tracejit.base.types import ArrayType
 
@@ -26,7 +26,7 @@ _PLACES = {
     "autograph": ("tracejit.autograph", ""), "config": ("tracejit.base.options", "config"),
     "constant": ("tracejit.api.tensor", "constant"), "errors": ("tracejit.base.errors", ""),
     "function": ("tracejit.api.function", "function"), "numpy": ("tracejit.numpy", ""),
-    "options": ("tracejit.base.options", "options"), "tree": ("tracejit.base.trees", "")}
+    "options": ("tracejit.base.options", "options"), "tree": ("tracejit.tree", "")}
 
 
 def __getattr__(name: str) -> Any:

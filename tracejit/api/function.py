@@ -262,6 +262,8 @@ def function(fn: Any = None, *, autograph: bool = True, static: Any = (), donate
     if not callable(fn):
         raise UnsupportedTypeError(f"tj.function got a {type(fn).__name__}, which can't be called",
                                    fix="decorate a function: @tj.function")
+    if returns == "tensor":
+        import_module("tracejit.api.tensor")    # which is written with this function
     names = parameter_names(fn)
     options = make_options(names, autograph, static, donate, signature, precision, device, returns, name)
     return make_function(State(fn, options, names=names))

@@ -104,12 +104,19 @@ def set_flat(self: Array, value: Any) -> None:
     write(self, ..., NUMPY[np.resize](lift(value), shape_of(self.shape)))
 
 
+def numpy(self: Array) -> Array:
+    """`Tensor.numpy`: the same content as an ndarray."""
+    if self.kind != "tensor":
+        raise AttributeError("'numpy.ndarray' object has no attribute 'numpy'")
+    return Array(self.value, self.scope, "numpy", boxed=True)
+
+
 def _install() -> None:
     for name in _SAME_NAME:
         setattr(Array, name, _by_function(getattr(np, name)))
     for name in _OWN_KEY:
         setattr(Array, name, _by_function(f"ndarray.{name}"))
-    for method in (reshape, transpose, fill, sort, partition, item, tolist, is_integer):
+    for method in (reshape, transpose, fill, sort, partition, item, tolist, is_integer, numpy):
         setattr(Array, method.__name__, method)
     for name, value in (("conj", conjugate_number), ("flat", property(flat, set_flat)),
                         ("__round__", lambda self, digits=0: NUMPY[("python", round)](self, digits))):

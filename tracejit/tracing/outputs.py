@@ -74,7 +74,10 @@ class Writer:
     """Collects graph outputs; equal values are one output."""
 
     def __init__(self, reader: Reader, returns: str):
-        self.reader, self.returns = reader, returns
+        self.reader = reader
+        has_tensor = returns == "like_inputs" and any(a.holder is not np.ndarray for a in reader.arrays)
+        self.returns = "tensor" if has_tensor else returns
+        self.keeps_inputs = returns == "like_inputs"
         self.values: list[Value] = []
         self.computed: dict[tuple[int, str], ComputedOut] = {}    # by id of a tracer and form
 
@@ -110,13 +113,13 @@ class Writer:
     def array(self, array: Array) -> Out:
         """An input comes back as itself; anything else is a new array or scalar."""
         origin = array.origin
-        keeps_kind = self.returns == "like_inputs" or array.kind == ("tensor" if self.returns == "tensor" else "numpy")
-        if isinstance(origin, (ArrayInput, NumberInput)) and keeps_kind:
+        if isinstance(origin, (ArrayInput, NumberInput)) and (
+                self.keeps_inputs or isinstance(origin, ArrayInput) and (array.kind == "tensor") == (
+                    self.returns == "tensor")):
             return InputOut(origin)
         if array.weak is not None:
             return self.add(array, {"b": "bool", "i": "int", "f": "float", "c": "complex"}[array.weak])
-        tensor = self.returns == "tensor" or (self.returns == "like_inputs" and array.kind == "tensor")
-        if tensor:
+        if self.returns == "tensor":
             return self.add(array, "tensor")
         return self.add(array, "scalar" if array.is_scalar else "array")
 
