@@ -109,3 +109,9 @@ def test_native_functions_do_not_run_in_python() -> None:
 def test_translation_is_deterministic() -> None:
     modules = [importlib.import_module(f"{PACKAGE}.{name}") for name in MODULES]
     assert translate(modules) == translate(modules)
+
+
+def test_the_runtime_is_emitted_for_arm() -> None:
+    modules = [importlib.import_module(f"{PACKAGE}.{name}") for name in MODULES]
+    arm = engine().target("aarch64-linux-gnu", "generic", "")
+    assert len(engine().compile_text(translate(modules, "aarch64").text, 2, arm)) > 1000

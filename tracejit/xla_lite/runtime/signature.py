@@ -19,7 +19,9 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-ERROR_WORDS = 8
+from tracejit.xla_lite.runtime.native import layout
+
+ERROR_WORDS = layout.ERROR_WORDS
 
 # -- inputs: leaves go into slots, everything else is a guard --------------------------------------------------------
 
@@ -278,13 +280,15 @@ COMPUTED = (OutArray, OutScalar, OutPython)
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """About how many nanoseconds main takes: the sum of coefficient * product of sizes. Long work releases the lock."""
+    """About how many nanoseconds main takes: the sum of coefficient * product of sizes.
+
+    From `LONG_WORK` (20 us) on, the interpreter lock is released around main.
+    """
 
     terms: tuple[tuple[int, tuple[Size, ...]], ...] = ()
 
 
 UNKNOWN_WORK = Work(((1 << 40, ()),))  # loops whose length depends on data
-LONG_WORK = 20_000  # nanoseconds from which the interpreter lock is released
 
 
 @dataclass(frozen=True, slots=True, eq=False)

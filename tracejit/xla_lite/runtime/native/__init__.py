@@ -2,10 +2,12 @@
 
 Reading order:
     words.py       the vocabulary: memory, atomics, C functions, data
+    operations.py  each operation as LLVM instructions
     translate.py   Python syntax trees -> LLVM text
     pool.py        thread pool
     blocks.py      recycling allocator
     arrays.py      output arrays, reference counts
+    layout.py      where state is kept, as far as Python sees it
     frame.py       the tables that describe a specialisation, and the frame of one call
     matching.py    checks of the arguments, filling the slots
     results.py     allocation of outputs, building the result

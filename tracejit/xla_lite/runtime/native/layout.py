@@ -52,3 +52,7 @@ NOT_MINE = 1  # no address of an object
 
 # Calls from compiled code into the interpreter.
 POLL_TICKS, NEXT_POLL, HOST_FUNCTION = 0, 64, 128
+
+# The contract of compiled code.
+ERROR_WORDS = 8
+LONG_WORK = 20_000  # nanoseconds from which the interpreter lock is released

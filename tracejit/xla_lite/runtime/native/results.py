@@ -52,6 +52,7 @@ from tracejit.xla_lite.runtime.native.frame import (
     THIRD,
 )
 from tracejit.xla_lite.runtime.native.host import run_unlocked
+from tracejit.xla_lite.runtime.native.layout import ERROR_WORDS, LONG_WORK
 from tracejit.xla_lite.runtime.native.matching import PyErr_Occurred, region
 from tracejit.xla_lite.runtime.native.words import (
     byte,
@@ -68,9 +69,7 @@ from tracejit.xla_lite.runtime.native.words import (
     word,
 )
 
-LONG_WORK = 20_000
 MOST_AXES = 64
-ERROR_WORDS = 8
 
 _Py_NoneStruct = symbol()
 _Py_TrueStruct = symbol()
