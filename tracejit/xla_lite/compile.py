@@ -109,7 +109,8 @@ class Stages:
     def program(self) -> Program:
         fused = self.fused
         with self.timed("kernels"):
-            program, self.sites = build_program(fused, self.interface, _blas_bits(), self.precision != "strict")
+            sizes = output_sizes(self.graph, self.interface)
+            program, self.sites = build_program(fused, self.interface, sizes, _blas_bits(), self.precision != "strict")
         return program
 
     @cached_property

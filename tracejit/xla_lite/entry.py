@@ -140,10 +140,9 @@ def _bounded(size: Size, bounds: Mapping[str, Size], known: Mapping[str, int]) -
     return size
 
 
-def build_program(graph: Graph, interface: Interface, blas: Mapping[str, int],
+def build_program(graph: Graph, interface: Interface, sizes: OutputSizes, blas: Mapping[str, int],
                   contract: bool) -> tuple[Program, list[ErrorSite]]:
-    """Kernel IR of a fused graph, and its sites of failure."""
-    sizes = output_sizes(graph, interface)
+    """Kernel IR of a fused graph, and its sites of failure. sizes: found from the graph before it was fused."""
     main = _Main(graph, interface, sizes, Lowering(blas, contract))
     kernel = main.build()
     prepare, bindings = _prepare(interface, sizes)

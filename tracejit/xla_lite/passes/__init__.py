@@ -10,5 +10,8 @@ Reading order:
     view_rules       rules: chains of views become one view
     reduction_rules  rules: reductions and contractions see through views
     canonicalize     all rules together, the first pass of every compilation
-    roots, clusters, fuse, buffers   which nodes share a loop nest, and where results live
+    products         matrix products in one form
+    roots, clusters, fuse   which nodes share a loop nest
+    buffers          where every value lives
+    pipeline         all of them in order
 """

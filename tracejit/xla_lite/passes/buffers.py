@@ -143,6 +143,8 @@ class _Planner:
             base = self.root(value)
             if base in self.target_of or base.node is None or not target.direct or not makes_memory(base.node):
                 continue
+            if base.node.op.name in CONTROL and not base.rank:
+                continue
             if target.param < 0 or self.may_overwrite(base.node, self.graph.params[target.param]):
                 self.target_of[base] = k
 
@@ -185,8 +187,7 @@ class _Planner:
         plans = {}
         for name, region in node.regions():
             if node.op.name != "fusion":
-                targets = [Target(direct=bool(v.rank)) for v in region.outputs]
-                plans[name] = plan_buffers(region, targets, self.bound)
+                plans[name] = plan_buffers(region, _region_targets(node, name, region), self.bound)
         for name, plan in plans.items():
             offset = self.arena.take(plan.total) if plan.total != 0 else 0
             self.plan.regions[node, name] = (plan, offset)
@@ -203,6 +204,12 @@ class _Planner:
 
 
 CONTROL = ("while", "for", "case")
+
+
+def _region_targets(node: Node, name: str, region: Graph) -> list[Target]:
+    """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
+    first = {"while": 0, "for": 1}.get(node.op.name) if name == "body" else None
+    return [Target(bool(v.rank), -1 if first is None else first + k) for k, v in enumerate(region.outputs)]
 
 
 def makes_memory(node: Node) -> bool:

@@ -20,7 +20,7 @@ from tracejit.xla_lite.passes.manager import graph_pass
 from tracejit.xla_lite.passes.roots import find_roots, is_inlined
 
 
-@graph_pass(needs=("no dead nodes",), gives=("loops are fusions",))
+@graph_pass(needs=("canonical",), gives=("loops are fusions",))
 def fuse(graph: Graph) -> Graph:
     """The same graph in terms of fusions. Linear in nodes, but for a bit mask over groups per root."""
     return _Fuser(graph).run()

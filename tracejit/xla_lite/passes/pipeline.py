@@ -6,15 +6,21 @@ Flows out: a fused graph.
 from __future__ import annotations
 
 from tracejit.ir.graph import Graph
-from tracejit.xla_lite.passes.cse import merge_equal_nodes
-from tracejit.xla_lite.passes.dce import eliminate_dead_code
+from tracejit.xla_lite.passes.canonicalize import canonicalize
 from tracejit.xla_lite.passes.fuse import fuse
 from tracejit.xla_lite.passes.manager import Observer, Pass, run_passes
 from tracejit.xla_lite.passes.products import normalise_products
 
-PASSES: tuple[Pass, ...] = (normalise_products, merge_equal_nodes, eliminate_dead_code, fuse)
+PASSES: tuple[Pass, ...] = (canonicalize, normalise_products, canonicalize, fuse)
+WITHOUT_PRODUCTS: tuple[Pass, ...] = (canonicalize, fuse)
 
 
 def optimise(graph: Graph, observe: Observer | None = None) -> Graph:
     """Runs all passes; observe(name, graph) sees each that changed the graph."""
-    return run_passes(graph, PASSES, observe)
+    passes = PASSES if has_product(graph) else WITHOUT_PRODUCTS
+    return run_passes(graph, passes, observe)
+
+
+def has_product(graph: Graph) -> bool:
+    """Whether there is a `dot_general` anywhere in it."""
+    return any(n.op.name == "dot_general" or any(has_product(r) for _, r in n.regions()) for n in graph.nodes)
