@@ -44,6 +44,8 @@ class _Maps:
                 self.operands_of(node)
         for value in self.elsewhere & self.axes.keys():
             self.wall_in(self.axes[value])
+            if (-1, -1) in zip(self.axes[value], self.axes[value][1:], strict=False):
+                self.walls.update(range(len(self.domain)))
         for i, param in enumerate(body.params):
             if i in strided and param in self.axes:
                 self.wall_in(self.axes[param])
@@ -143,10 +145,10 @@ def _rewrite(body: Graph, maps: _Maps, groups: list[Axes]) -> Graph:
 
 
 def _runs(axes: Axes, group_of: dict[int, int]) -> list[list[int]]:
-    """Positions of `axes` by group; a unit axis that is none stands alone."""
+    """Positions of `axes` by group; neighbouring unit axes that are none are one."""
     runs: list[list[int]] = []
     for i, a in enumerate(axes):
-        if runs and a >= 0 and axes[runs[-1][-1]] >= 0 and group_of[axes[runs[-1][-1]]] == group_of[a]:
+        if runs and group_of.get(axes[i - 1], -1) == group_of.get(a, -1):
             runs[-1].append(i)
         else:
             runs.append([i])

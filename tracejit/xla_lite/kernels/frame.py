@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tracejit.base.dims import Size
+from tracejit.base.dims import Dim, Size
 from tracejit.base.dtypes import I64, DType
 from tracejit.ir.graph import Graph, Value
 from tracejit.xla_lite.kernels.elements import At, Elements, named, store, stored
@@ -48,8 +48,7 @@ class Frame:
         for i, value in enumerate(body.params):
             self.add_operand(i, value)
         self.outputs = [self.add_output(i, v) for i, v in enumerate(body.outputs)]
-        symbols = sorted({s for v in values_of(body) for s in v.type.symbols()})
-        self.params += [ScalarParam(s, I64) for s in symbols]
+        self.params += [ScalarParam(s, I64) for s in sorted(symbols_in(body))]
 
     def add_operand(self, i: int, value: Value) -> None:
         name = f"p.{i}"
@@ -111,6 +110,19 @@ def exprs(sizes: Sequence[Size]) -> tuple[Expr, ...]:
 
 def values_of(body: Graph) -> list[Value]:
     return [*body.params, *(r for n in body.nodes for r in n.results)]
+
+
+def symbols_in(body: Graph) -> set[str]:
+    """Every symbolic size of types and attributes."""
+    found = {s for v in values_of(body) for s in v.type.symbols()}
+    todo = [a for n in body.nodes for a in n.attributes.values()]
+    while todo:
+        item = todo.pop()
+        if isinstance(item, tuple):
+            todo.extend(item)
+        elif isinstance(item, Dim):
+            found |= item.symbols()
+    return found
 
 
 def tree_costs(body: Graph) -> dict[Value, int]:
