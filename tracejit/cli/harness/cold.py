@@ -27,6 +27,9 @@ CACHES: dict[str, Callable[[str], dict[str, str]]] = {
 }
 ON_BY_DEFAULT = frozenset({"tracejit", "torch.compile", "drjit"})    # a first call gets an empty folder
 
+# What a program touches first, where a package loads its parts on demand.
+FIRST_NAMES = {"tracejit": "function", "jax": "jit", "numba": "njit", "torch": "compile", "torch.compile": "compile"}
+
 
 @dataclass(slots=True)
 class ColdRow:
@@ -116,8 +119,10 @@ class ColdRun:
     def import_time(self, repeats: int) -> ColdRow:
         """Import of the system after NumPy."""
         def once(system: str) -> float:
-            code = ("import time, numpy; start = time.perf_counter(); "
-                    f"import {SYSTEMS[system].module}; print(time.perf_counter() - start)")
+            module = SYSTEMS[system].module
+            first_name = f"{module}.{FIRST_NAMES[system]}" if system in FIRST_NAMES else ""    # for lazy modules
+            code = (f"import time, numpy; start = time.perf_counter(); import {module}; {first_name}; "
+                    "print(time.perf_counter() - start)").replace("; ; ", "; ")
             done = subprocess.run([self.pythons.get(system, self.pythons["default"]), "-c", code], text=True,
                                   capture_output=True, env=environment(system, self.threads, False))
             if done.returncode:
