@@ -49,12 +49,17 @@ class Mapped:
         if isinstance(target, np.ufunc) and (target, name) in NUMPY:
             return NUMPY[target, name]
         found = getattr(target, name)
-        if isinstance(found, np.ufunc) or name in ("linalg",):
+        if isinstance(found, (np.ufunc, type)) or name in ("linalg",):
             return Mapped(found)
         try:
             return NUMPY.get(found, found)
         except TypeError:
             return found
+
+    @property
+    def dtype(self) -> Any:
+        """So that `dtype=np.float32` means the same."""
+        return np.dtype(self._target)
 
     def __call__(self, *args: Any, **options: Any) -> Any:
         return NUMPY[self._target](*args, **options)

@@ -13,6 +13,7 @@ import numpy as np
 import tracejit.numpy.implementations  # noqa: F401  (fills the table of implementations)
 import tracejit.ops
 import tracejit.tracing.methods  # noqa: F401
+import tracejit.tracing.scalars  # noqa: F401
 from tracejit.base.dims import Dim
 from tracejit.base.dtypes import dtype_of
 from tracejit.base.types import ArrayType

@@ -82,7 +82,7 @@ np.flatnonzero(i); np.argwhere(b); np.argwhere(m); np.where(b); np.nonzero(e); n
 np.ravel_multi_index(([1, 5], [2, 3]), (3, 4), mode='wrap'); np.ravel_multi_index((k, k), (3, 4), mode='clip', order='F'); np.unravel_index(k, (2, 3), order='F')
 np.unique(d); np.unique(x); np.unique(i, return_counts=True); np.unique(d, return_index=True, return_inverse=True, return_counts=True); np.unique(zz)
 np.unique(b); np.unique(N); np.unique(N, equal_nan=False); np.unique(ev); np.unique(c); np.unique(i, return_inverse=True); np.unique_counts(d); np.unique_inverse(d)
-np.unique_values(d); np.unique_all(d); np.isin(d, [1, 2]); np.isin(i, k); np.isin(i, np.arange(20)); np.isin(x, y, invert=True); np.intersect1d(d, k)
+np.unique_all(d); np.isin(d, [1, 2]); np.isin(i, k); np.isin(i, np.arange(20)); np.isin(x, y, invert=True); np.intersect1d(d, k)
 np.union1d(d, k); np.setdiff1d(d, k); np.setxor1d(d, k); np.isin(v, ev); np.unique(i) * 2; np.unique(d).sum()
 np.where(b, x, y); np.where(b, x, 0); np.where(x > 0, 1, i8); np.where(b, 1.0, 2); np.where(m, x, v); np.where(x > 0, f, 0.5); np.where(True, x, y); np.where(b, x)
 np.clip(x, -1, 1); np.clip(i, 0, 3); np.clip(x, None, 1); np.clip(x, 0, None); np.clip(i8, w[:1], 3); x.clip(0, 2); np.clip(x, v, 2); np.clip(zz, 0, 1); np.clip(u, 1, 300)
@@ -113,7 +113,7 @@ np.add(x, q); np.bitwise_and(x, 1); x & 1; np.left_shift(x, 1); np.sin(x, out=f)
 np.isclose(x, y); np.isclose(zz, zz, equal_nan=True); np.allclose(x, x + 1e-12); np.array_equal(x, y); np.array_equal(x, v); np.array_equal(N, N, equal_nan=True); np.array_equiv(x, x[None])
 np.isclose(i, i); np.isreal(c); np.iscomplex(c); np.isrealobj(x); np.iscomplexobj(c); np.real_if_close(x); np.nan_to_num(zz); np.nan_to_num(z, nan=1.0, posinf=2.0); np.nan_to_num(i)
 np.isscalar(s); np.positive(x) is x; np.result_type(x, f); np.result_type(f, 1.0); np.can_cast(i.dtype, 'f4'); np.promote_types('i4', 'f4'); np.finfo(x.dtype).eps; np.iinfo(i.dtype).max
-np.issubdtype(x.dtype, np.floating); np.isdtype(i.dtype, 'integral'); np.min_scalar_type(3); np.common_type(x, f); x.dtype; np.iterable(x); np.float32(x); np.int64(s); np.float64(x).sum()
+np.issubdtype(x.dtype, float); np.isdtype(i.dtype, 'integral'); np.min_scalar_type(3); np.common_type(x, f); x.dtype; np.iterable(x); np.float32(x); np.int64(s); np.float64(x).sum()
 """
 
 STATISTICS = """

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dims import Dim, Size
-from tracejit.base.dtypes import BOOL, F64, dtype_of
+from tracejit.base.dtypes import BOOL, F64
 from tracejit.numpy.index_plans import true_positions
 from tracejit.numpy.index_ranges import constant_difference, size_like
 from tracejit.numpy.shapes import boxed, moveaxis, shape_view
 from tracejit.numpy.support import (
+    as_dtype,
     as_shape,
     as_size,
     compare,
@@ -73,7 +74,7 @@ def _scalar(value: int, dtype: Any) -> Any:
 def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, device: Any = None,
          like: Any = None) -> Any:
     value = lift(fill_value)
-    value = convert(value, value.type.dtype if dtype is None else dtype)
+    value = convert(value, requested(dtype, value.type.dtype))
     return boxed(operand(broadcast_to(value, as_shape(shape))))
 
 
@@ -107,7 +108,7 @@ def array(object: Any, dtype: Any = None, *, copy: Any = True, order: str = "K",
           ndmax: Any = 0, like: Any = None) -> Any:
     """np.array: a copy."""
     x = lift(object)
-    x = convert(operand(x), x.type.dtype if dtype is None else dtype)
+    x = convert(operand(x), requested(dtype, x.type.dtype))
     missing = static_int(ndmin) - x.ndim
     return boxed(x if missing <= 0 else operand(shape_view(x, (*[1] * missing, *shape_of(x)))))
 
@@ -116,7 +117,7 @@ def array(object: Any, dtype: Any = None, *, copy: Any = True, order: str = "K",
 def asarray(a: Any, dtype: Any = None, *args: Any, copy: Any = None, **options: Any) -> Any:
     """The array itself where nothing has to change."""
     x = lift(a)
-    wanted = x.type.dtype if dtype is None else dtype_of(dtype)
+    wanted = x.type.dtype if dtype is None else as_dtype(dtype)
     if x.weak is None and wanted is x.type.dtype and copy is not True and not x.is_scalar:
         return x
     return boxed(convert(operand(x), wanted))
@@ -131,7 +132,7 @@ def copy(a: Any, order: str = "K", subok: bool = False) -> Any:
 @implements(np.astype, "ndarray.astype")
 def astype(x: Any, dtype: Any, /, order: Any = None, casting: str = "unsafe", subok: bool = True, *, copy: Any = True,
            device: Any = None) -> Any:
-    source, target = lift(x), dtype_of(dtype)
+    source, target = lift(x), as_dtype(dtype)
     if not np.can_cast(source.type.dtype.numpy, target.numpy, casting):  # type: ignore[arg-type]
         fail(TypeError, f"Cannot cast array data from {source.type.dtype.numpy!r} to {target.numpy!r} according to "
              f"the rule '{casting}'")
@@ -159,7 +160,7 @@ def arange(start: Any = None, stop: Any = None, step: Any = None, dtype: Any = N
     if stop is None:
         start, stop = 0, start
     start, step = 0 if start is None else start, 1 if step is None else step
-    kind = dtype_of(dtype) if dtype is not None else result_dtype(start, stop, step)
+    kind = as_dtype(dtype) if dtype is not None else result_dtype(start, stop, step)
     count = _arange_count(start, stop, step)
     base = iota(count, kind if kind is not BOOL else "i64")
     if not (_is_number(step, 1)):
@@ -214,9 +215,9 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep
     values = elementwise(np.add, values, first)
     if endpoint and not (isinstance(count, int) and count <= 1):
         values = _with_last(values, last, count)
-    if dtype is not None and dtype_of(dtype).is_integer:
+    if dtype is not None and as_dtype(dtype).is_integer:
         values = elementwise(np.floor, values)
-    result = convert(values, kind if dtype is None else dtype)
+    result = convert(values, requested(dtype, kind))
     if axis != 0:
         result = moveaxis(result, 0, axis)
     return (result, step) if retstep else result
@@ -238,7 +239,7 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: A
              axis: Any = 0) -> Any:
     exponents = linspace(start, stop, num, endpoint, axis=axis)
     result = elementwise(np.power, base, exponents)
-    return result if dtype is None else convert(result, dtype)
+    return result if dtype is None else convert(result, as_dtype(dtype))
 
 
 @implements(np.geomspace)
@@ -258,7 +259,7 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype:
         result = select(at_start, broadcast_to(first, (count,)), convert(result, kind))
         if endpoint and count > 1:
             result = _with_last(result, last, count)
-    return result if dtype is None else convert(result, dtype)
+    return result if dtype is None else convert(result, as_dtype(dtype))
 
 
 # ---- matrices --------------------------------------------------------------------------------------------------
@@ -346,7 +347,7 @@ def meshgrid(*xi: Any, copy: bool = True, sparse: bool = False, indexing: str = 
 @implements(np.indices)
 def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
     shape = as_shape(dimensions)
-    kind = dtype_of(dtype)
+    kind = as_dtype(dtype)
     if sparse:
         return tuple(iota_along([n if i == d else 1 for i, n in enumerate(shape)], d, kind) for d in range(len(shape)))
     grids = [emit("reshape", iota_along(shape, d, kind), shape=(1, *shape)) for d in range(len(shape))]
@@ -357,7 +358,7 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, like: Any = None,
                  **options: Any) -> Any:
     sizes = as_shape(shape)
-    return function(*(iota_along(sizes, d, dtype) for d in range(len(sizes))), **options)
+    return function(*(iota_along(sizes, d, as_dtype(dtype)) for d in range(len(sizes))), **options)
 
 
 @implements(np.ix_)

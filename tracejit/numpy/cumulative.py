@@ -14,6 +14,7 @@ from tracejit.numpy.indexing import read, update
 from tracejit.numpy.joining import concatenate
 from tracejit.numpy.reductions import is_given, reduce, sum_dtype
 from tracejit.numpy.support import (
+    as_dtype,
     compare,
     emit,
     fail,
@@ -41,7 +42,7 @@ def accumulate(op: str, x: Array, axis: int) -> Array:
 
 def _line(a: Any, axis: Any, dtype: Any, small: bool = True) -> tuple[Array, int]:
     x = operand(a)
-    kind = dtype if dtype is not None else sum_dtype(x.type.dtype) if small else x.type.dtype
+    kind = as_dtype(dtype) if dtype is not None else sum_dtype(x.type.dtype) if small else x.type.dtype
     x = convert(x, kind)
     if axis is None or x.ndim == 0:
         return flattened(x), 0
@@ -79,9 +80,10 @@ def _array_api(op: str, identity: int) -> Any:
 implements(np.cumulative_sum)(_array_api("cumulative_sum", 0))
 implements(np.cumulative_prod)(_array_api("cumulative_prod", 1))
 
-_ACCUMULATE = {np.add: "cumulative_sum", np.multiply: "cumulative_prod", np.maximum: "cumulative_max",
-               np.minimum: "cumulative_min", np.logaddexp: "cumulative_logsumexp", np.logical_or: "cumulative_max",
-               np.logical_and: "cumulative_min"}
+_ACCUMULATE: dict[np.ufunc, str] = {    # fixed table
+    np.add: "cumulative_sum", np.multiply: "cumulative_prod", np.maximum: "cumulative_max",
+    np.minimum: "cumulative_min", np.logaddexp: "cumulative_logsumexp", np.logical_or: "cumulative_max",
+    np.logical_and: "cumulative_min"}
 
 
 def _accumulator_of(ufunc: np.ufunc) -> Any:
@@ -104,8 +106,9 @@ def _outer_of(ufunc: np.ufunc) -> Any:
     return function
 
 
-_AT = {np.add: "add", np.multiply: "multiply", np.maximum: "maximum", np.minimum: "minimum", np.bitwise_or: "or",
-       np.bitwise_and: "and", np.logical_or: "or", np.logical_and: "and"}
+_AT: dict[np.ufunc, str] = {    # fixed table
+    np.add: "add", np.multiply: "multiply", np.maximum: "maximum", np.minimum: "minimum", np.bitwise_or: "or",
+    np.bitwise_and: "and", np.logical_or: "or", np.logical_and: "and"}
 
 
 def _at_of(ufunc: np.ufunc) -> Any:

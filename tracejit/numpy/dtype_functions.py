@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.dtypes import DTYPES, dtype_of
+from tracejit.base.dtypes import DTYPES
 from tracejit.numpy.shapes import boxed
-from tracejit.numpy.support import emit, numpy_dtype, operand, unsupported
+from tracejit.numpy.support import as_dtype, emit, numpy_dtype, operand, unsupported
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import convert, lift
 from tracejit.tracing.implements import implements
@@ -32,8 +32,8 @@ def _delegate(function: Callable[..., Any]) -> None:
     implements(function)(lambda *args, **options: function(*map(_asked, args), **options))
 
 
-for _function in (np.result_type, np.can_cast, np.promote_types, np.min_scalar_type, np.issubdtype, np.isdtype, np.finfo,
-                  np.iinfo):
+for _function in (np.result_type, np.can_cast, np.promote_types, np.min_scalar_type, np.issubdtype, np.isdtype,
+                  np.finfo, np.iinfo):
     _delegate(_function)
 
 
@@ -69,7 +69,7 @@ def view_as(a: Any, dtype: Any = None, type: Any = None) -> Any:
     x = lift(a)
     if dtype is None:
         return x
-    target = dtype_of(dtype)
+    target = as_dtype(dtype)
     if target is x.type.dtype:
         return x
     if target.bits != x.type.dtype.bits:

@@ -96,14 +96,17 @@ def angle(z: Any, deg: bool = False) -> Any:
 @implements(np.isreal)
 def isreal(x: Any) -> Any:
     array = operand(x)
-    return compare("EQ", emit("imag", array), 0.0) if array.type.dtype.is_complex else filled(True, BOOL, shape_of(array))
+    if array.type.dtype.is_complex:
+        return compare("EQ", emit("imag", array), 0.0)
+    return filled(True, BOOL, shape_of(array))
 
 
 @implements(np.iscomplex)
 def iscomplex(x: Any) -> Any:
     array = operand(x)
-    return compare("NE", emit("imag", array), 0.0) if array.type.dtype.is_complex else filled(
-        False, BOOL, shape_of(array))
+    if array.type.dtype.is_complex:
+        return compare("NE", emit("imag", array), 0.0)
+    return filled(False, BOOL, shape_of(array))
 
 
 @implements(np.isrealobj)

@@ -29,7 +29,7 @@ from tracejit.numpy.support import (
 )
 from tracejit.numpy.ufuncs import elementwise
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import constant, convert, lift, static_int
+from tracejit.tracing.building import broadcast, constant, convert, lift, static_int
 from tracejit.tracing.implements import implements
 
 _FEW_LINES = 256     # more lines than this would make the graph too large
@@ -71,13 +71,12 @@ def moveaxis_order(x: Array, order: list[int]) -> Array:
     return emit("transpose", x, permutation=tuple(order)) if order != sorted(order) else x
 
 
-def call_vectorized(vectorized: np.vectorize, *args: Any, **kwargs: Any) -> Any:
+@implements(np.vectorize)
+def vectorize(pyfunc: Any, otypes: Any = None, doc: Any = None, excluded: Any = None, cache: bool = False,
+              signature: Any = None) -> Any:
     """`np.vectorize(f)(x)`: `f` on whole arrays, which is the same for functions of single numbers."""
-    refuse_arguments("np.vectorize", signature=vectorized.signature)
-    excluded: Any = vectorized.excluded
-    if excluded:
-        unsupported("np.vectorize(excluded=...) can't be compiled", fix="bind the argument with a lambda")
-    return vectorized.pyfunc(*map(operand, args), **kwargs)
+    refuse_arguments("np.vectorize", signature=signature, excluded=excluded, otypes=otypes)
+    return lambda *args, **kwargs: pyfunc(*broadcast(*map(operand, args)), **kwargs)
 
 
 # ---- bits ------------------------------------------------------------------------------------------------------

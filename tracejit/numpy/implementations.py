@@ -4,11 +4,11 @@ Flows in:  nothing.
 Flows out: `tracejit.tracing.implements.NUMPY`, complete.
 """
 from tracejit.numpy import (
+    contractions,
     creation,
     cumulative,
     diagonals,
     dtype_functions,
-    einsum,
     floats,
     functional,
     histograms,
@@ -24,8 +24,13 @@ from tracejit.numpy import (
     shapes,
     signals,
     sorting,
+    special,
     statistics,
     ufuncs,
+    unsupported,
 )
 
-__all__ = ["creation", "cumulative", "diagonals", "dtype_functions", "einsum", "floats", "functional", "histograms", "indexing", "joining", "nanfunctions", "norms", "products", "quantiles", "reductions", "selecting", "sets", "shapes", "signals", "sorting", "statistics", "ufuncs"]
+__all__ = ["contractions", "creation", "cumulative", "diagonals", "dtype_functions", "floats", "functional",
+           "histograms", "indexing", "joining", "nanfunctions", "norms", "products", "quantiles", "reductions",
+           "selecting", "sets", "shapes", "signals", "sorting", "special", "statistics", "ufuncs",
+           "unsupported"]

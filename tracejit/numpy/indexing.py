@@ -50,7 +50,7 @@ _COMBINE: dict[str, np.ufunc] = {    # fixed table: how `x.at[i].op` joins old a
 def read(x: Array, key: Any) -> Any:
     """`x[key]`: a view for basic keys, a copy for advanced ones, a scalar for a full set of ints."""
     if x.is_scalar and x.weak is not None:
-        raise TypeError(f"'{x.python_type.__name__}' object is not subscriptable")
+        fail(TypeError, "a Python number is not subscriptable")
     plan = plan_index(x, key)
     if not plan.is_basic:
         return gather(operand(x), plan)

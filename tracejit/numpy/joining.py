@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dims import Size, divide_exactly
-from tracejit.base.dtypes import dtype_of
 from tracejit.numpy.index_ranges import size_like
 from tracejit.numpy.indexing import read
 from tracejit.numpy.shapes import moveaxis, unit_axes
 from tracejit.numpy.support import (
+    as_dtype,
     as_size,
     emit,
     fail,
@@ -53,7 +53,7 @@ def as_list(arrays: Any) -> list[Any]:
 
 def joined(arrays: Sequence[Array], axis: int, dtype: Any = None) -> Array:
     """Arrays of one rank one after the other; ValueError if other sizes differ."""
-    kind = dtype_of(dtype) if dtype is not None else result_dtype(*arrays)
+    kind = as_dtype(dtype) if dtype is not None else result_dtype(*arrays)
     first = shape_of(arrays[0])
     rule = "all the input array dimensions except for the concatenation axis must match exactly, but"
     for position, x in enumerate(arrays):
@@ -221,7 +221,8 @@ def tile(A: Any, reps: Any) -> Any:
     x = operand(A)
     counts = [as_size(r) for r in (reps if isinstance(reps, (tuple, list)) else (reps,))]
     rank = max(len(counts), x.ndim)
-    x, counts = unit_axes(x, rank), [1] * (rank - len(counts)) + counts
+    x = unit_axes(x, rank)
+    counts = [*[1] * (rank - len(counts)), *counts]
     shape = shape_of(x)
     pairs = [n for c, s in zip(counts, shape) for n in (c, s)]
     wide = placed(x, pairs, range(1, 2 * rank, 2))
@@ -415,14 +416,14 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **options: Any) -> A
 
 def _pad_widths(pad_width: Any, ndim: int) -> list[tuple[Any, Any]]:
     if isinstance(pad_width, dict):
-        pairs = [(0, 0)] * ndim
+        pairs: list[tuple[Any, Any]] = [(0, 0)] * ndim
         for axis, width in pad_width.items():
             pairs[normal_axis(axis, ndim)] = width if isinstance(width, tuple) else (width, width)
         return pairs
     if isinstance(pad_width, np.ndarray):
         pad_width = pad_width.tolist()
     if not isinstance(pad_width, (tuple, list)):
-        return [(as_size(pad_width),) * 2] * ndim  # type: ignore[list-item]
+        return [(as_size(pad_width), as_size(pad_width))] * ndim
     items = [p if isinstance(p, (tuple, list)) else (p,) for p in pad_width]
     if not isinstance(pad_width[0], (tuple, list)):
         items = [tuple(pad_width)]
@@ -460,12 +461,12 @@ def _padded(x: Array, low: Sequence[Any], high: Sequence[Any], value: Any) -> Ar
     return emit("pad", x, reshaped(fill, ()), low=tuple(low), high=tuple(high), interior=(0,) * x.ndim)
 
 
-def _pad_by_index(x: Array, axis: int, before: int, after: int, mode: str) -> Array:
+def _pad_by_index(x: Array, axis: int, before: int, after: int, mode: Any) -> Array:
     """Edge, reflected or wrapped elements, as pieces of the axis (small paddings) or one gather."""
     n = static_int(x.shape[axis])
     if n == 0:
         fail(ValueError, f"can't extend empty axis {axis} using modes other than 'constant' or 'empty'")
-    positions = np.pad(np.arange(n), (before, after), mode)  # type: ignore[call-overload]
+    positions = np.pad(np.arange(n), (before, after), mode)
     if mode == "edge":
         first, last = sliced(x, axis, 0, 1), sliced(x, axis, n - 1, n)
         shape = shape_of(x)
@@ -495,10 +496,3 @@ def _run(x: Array, axis: int, run: tuple[int, int, int]) -> Array:
     first, last, step = run
     part = sliced(x, axis, min(first, last), max(first, last) + 1)
     return part if step > 0 or first == last else emit("reverse", part, axes=(axis,))
-
-
-@implements(np.trim_zeros)
-def trim_zeros(filt: Any, trim: str = "fb", axis: Any = None) -> Any:
-    unsupported("np.trim_zeros can't be compiled", why="the result's size depends on the data",
-                fix="find the ends with np.argmax(x != 0) and slice")
-

@@ -13,7 +13,7 @@ import numpy as np
 from tracejit.numpy.cumulative import cumprod, cumsum
 from tracejit.numpy.quantiles import quantile_of
 from tracejit.numpy.reductions import all_, argmax, argmin, max_, mean, min_, prod, std, sum_, var
-from tracejit.numpy.support import emit, finish, like, operand, select
+from tracejit.numpy.support import NO_VALUE, emit, finish, like, operand, select
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, broadcast_to, convert
 from tracejit.tracing.implements import implements
@@ -51,7 +51,7 @@ def _masked(function: Function) -> Function:
         if bad is None:
             return function(x, axis, *args, where=given, **options)
         kept = emit("not", bad)
-        if given is not True and given is not np._NoValue:  # type: ignore[attr-defined]
+        if given is not True and given is not NO_VALUE:
             kept = emit("and", kept, broadcast_to(convert(operand(given), "bool"), kept.type.shape))
         return function(x, axis, *args, where=kept, **options)
     return call

@@ -166,8 +166,9 @@ def _count(lines: Array, skip_nan: bool) -> Any:
 def _between(ordered: Array, count: Any, probability: Any, method: str) -> Array:
     """The elements at the virtual index and after it, interpolated."""
     per_line = isinstance(count, Array) and count.ndim > 0
-    if per_line and isinstance(probability, np.ndarray):
-        probability = lift(probability[()] if probability.ndim == 0 else probability.tolist())
+    if per_line and not isinstance(probability, Array):
+        flat = np.asarray(probability)
+        probability = constant(tuple(flat.ravel().tolist()), flat.dtype, flat.shape) if flat.ndim else lift(flat[()])
     if per_line:
         probability = reshaped(probability, (*shape_of(probability), *[1] * count.ndim))
     index = _INDEX[method](count, probability)

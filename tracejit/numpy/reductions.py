@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dims import Size
-from tracejit.base.dtypes import BOOL, F64, I64, U64, DType, dtype_of
+from tracejit.base.dtypes import BOOL, F64, I64, U64, DType
 from tracejit.numpy.support import (
     NO_VALUE,
     as_bool,
+    as_dtype,
     count_of,
     emit,
     expanded,
@@ -78,7 +79,7 @@ def sum_(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
          where: Any = True) -> Any:
     """np.sum."""
     x = operand(a)
-    x = convert(x, sum_dtype(x.type.dtype) if dtype is None else dtype)
+    x = convert(x, sum_dtype(x.type.dtype) if dtype is None else as_dtype(dtype))
     if x.type.dtype is BOOL:
         return finish(_fold("reduce_or", np.logical_or, False, x, axis, keepdims, initial, where), out)
     return finish(_fold("reduce_sum", np.add, 0, x, axis, keepdims, initial, where), out, name="add")
@@ -89,7 +90,7 @@ def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
          where: Any = True) -> Any:
     """np.prod."""
     x = operand(a)
-    x = convert(x, sum_dtype(x.type.dtype) if dtype is None else dtype)
+    x = convert(x, sum_dtype(x.type.dtype) if dtype is None else as_dtype(dtype))
     if x.type.dtype is BOOL:
         return finish(_fold("reduce_and", np.logical_and, True, x, axis, keepdims, initial, where), out)
     return finish(_fold("reduce_prod", np.multiply, 1, x, axis, keepdims, initial, where), out, name="multiply")
@@ -239,7 +240,7 @@ def divided(x: Array, count: Any) -> Array:
 def _moment_dtype(x: Array, dtype: Any) -> DType:
     """What the sum of a mean is taken in: f64 for ints, f32 for 16-bit floats."""
     if dtype is not None:
-        return dtype_of(dtype)
+        return as_dtype(dtype)
     own = x.type.dtype
     return own if own.is_inexact else F64
 
@@ -326,7 +327,7 @@ def _reducer(function: Any, takes_dtype: bool) -> Any:
     """`ufunc.reduce`: as the function, over axis 0 by default."""
     def call(array: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
              initial: Any = NO_VALUE, where: Any = True) -> Any:
-        x = operand(array) if dtype is None or takes_dtype else convert(operand(array), dtype)
+        x = operand(array) if dtype is None or takes_dtype else convert(operand(array), as_dtype(dtype))
         options = {"axis": axis, "out": out, "keepdims": bool(keepdims), "where": where}
         options |= {"dtype": dtype} if takes_dtype else {}
         return function(x, **options, **({"initial": initial} if is_given(initial) else {}))

@@ -26,6 +26,7 @@ from tracejit.numpy.support import (
     iota_along,
     normal_axis,
     operand,
+    requested,
     reshaped,
     shape_of,
 )
@@ -56,7 +57,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, *, min: 
     for bound, ufunc in ((low, np.maximum), (high, np.minimum)):
         if bound is not None:
             x = _bounded(x, bound, ufunc)
-    return finish(convert(x, x.type.dtype if dtype is None else dtype), out, casting=casting, name="clip")
+    return finish(convert(x, requested(dtype, x.type.dtype)), out, casting=casting, name="clip")
 
 
 def _bounded(x: Array, bound: Any, ufunc: np.ufunc) -> Any:
@@ -144,8 +145,8 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: str = "r
     at = 0 if axis is None else normal_axis(axis, x.ndim)
     index = operand(indices)
     if index.type.dtype.kind not in "iu" and not (isinstance(indices, (list, tuple)) and not len(indices)):
-        fail(TypeError, f"Cannot cast array data from {index.type.dtype.numpy!r} to dtype('int64') according to the rule "
-             "'safe'")
+        fail(TypeError, f"Cannot cast array data from {index.type.dtype.numpy!r} to dtype('int64') according to "
+             "the rule 'safe'")
     return finish(take_along(x, bring_into_range(index, shape_of(x)[at], mode, at), at), out)
 
 

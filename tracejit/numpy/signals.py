@@ -375,8 +375,8 @@ def polyder(p: Any, m: Any = 1) -> Any:
 @implements(np.polyint)
 def polyint(p: Any, m: Any = 1, k: Any = None) -> Any:
     x = flattened(operand(p))
-    constants = [0] * static_int(m) if k is None else as_list(k) if isinstance(k, (list, tuple)) else [k] * static_int(m)
-    for c in constants:
+    given = 0 if k is None else k
+    for c in as_list(given) if isinstance(given, (list, tuple)) else [given] * static_int(m):
         n = static_int(x.shape[0])
         powers = constant(tuple(range(n, 0, -1)), "i64", (n,))
         x = lift(elementwise(np.true_divide, x, powers))

@@ -13,6 +13,7 @@ from tracejit.numpy.products import dot_general
 from tracejit.numpy.reductions import mean_of, sum_
 from tracejit.numpy.shapes import unit_axes
 from tracejit.numpy.support import (
+    as_dtype,
     emit,
     fail,
     iota,
@@ -67,7 +68,8 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: An
         aweights: Any = None, *, dtype: Any = None) -> Any:
     """The covariance matrix of variables in rows."""
     x = _variables(operand(m), rowvar)
-    kind = dtype if dtype is not None else result_dtype(x, np.float64(1), *([] if y is None else [operand(y)]))
+    others = [] if y is None else [operand(y)]
+    kind = as_dtype(dtype) if dtype is not None else result_dtype(x, np.float64(1), *others)
     x = convert(x, kind)
     if y is not None:
         x = emit("concatenate", x, convert(_variables(operand(y), rowvar), kind), axis=0)
@@ -101,7 +103,7 @@ def _joint_weights(fweights: Any, aweights: Any) -> Array | None:
     given = [operand(v) for v in (fweights, aweights) if v is not None]
     if not given:
         return None
-    return given[0] if len(given) == 1 else elementwise(np.multiply, *given)  # type: ignore[no-any-return]
+    return given[0] if len(given) == 1 else elementwise(np.multiply, *given)
 
 
 def _weighted_factor(total: Array, w: Array, aweights: Any, ddof: Any) -> Any:

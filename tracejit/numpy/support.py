@@ -97,9 +97,9 @@ def is_static(size: Size) -> bool:
     return isinstance(size, int)
 
 
-def normal_axis(axis: Any, ndim: int, name: str = "axis") -> int:
+def normal_axis(given: Any, ndim: int, name: str = "axis") -> int:
     """A non-negative axis; AxisError as NumPy's."""
-    axis = int(axis) if type(axis) is int else int(static_int(axis))
+    axis: int = static_int(given)
     if not -ndim <= axis < ndim:
         prefix = "" if name == "axis" else f"{name}: "
         fail(np.exceptions.AxisError, f"{prefix}axis {axis} is out of bounds for array of dimension {ndim}")
@@ -273,9 +273,21 @@ def widened(x: Array) -> Array:
     return convert(x, F32) if is_half(x.type.dtype) else x
 
 
+def as_dtype(spec: Any) -> DType:
+    """A dtype as NumPy's users write it: "i8" has eight bytes, while `i8` of a graph has eight bits."""
+    if isinstance(spec, DType):
+        return spec
+    if spec == "bfloat16" or getattr(spec, "__name__", "") == "bfloat16":
+        return BF16
+    try:
+        return dtype_of(np.dtype(spec))
+    except TypeError as error:
+        fail(TypeError, str(error), fix="use a bool, integer, float or complex dtype")
+
+
 def requested(dtype: Any, default: Any) -> DType:
     """The `dtype=` argument, or a default."""
-    return dtype_of(default if dtype is None else dtype)
+    return as_dtype(default if dtype is None else dtype)
 
 
 # ---- out=, where=, casting= ------------------------------------------------------------------------------------

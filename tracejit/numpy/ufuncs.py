@@ -13,6 +13,7 @@ import numpy as np
 from tracejit.base.dtypes import BF16, BOOL, F16, DType, dtype_of
 from tracejit.numpy.support import (
     as_bool,
+    as_dtype,
     emit,
     fail_dtype,
     finish,
@@ -93,7 +94,7 @@ def resolve(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any = None, casting
     given = [_question(x) for x in operands]
     options: Any = {} if casting == "same_kind" else {"casting": casting}
     if dtype is not None:
-        options["signature"] = (None,) * ufunc.nin + (dtype_of(dtype).numpy,) * ufunc.nout
+        options["signature"] = (None,) * ufunc.nin + (as_dtype(dtype).numpy,) * ufunc.nout
     try:
         answer = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), **options)
         dtypes = [dtype_of(d) for d in answer]

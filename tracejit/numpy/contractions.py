@@ -14,7 +14,7 @@ from tracejit.base.dims import Size
 from tracejit.numpy.diagonals import diagonal
 from tracejit.numpy.products import dot_general
 from tracejit.numpy.reductions import reduce
-from tracejit.numpy.support import emit, fail, finish, operand, reshaped, shape_of, transposed
+from tracejit.numpy.support import emit, fail, finish, operand, requested, reshaped, shape_of, transposed
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import convert, promote
 from tracejit.tracing.context import current
@@ -31,7 +31,7 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, dtype: Any = 
     """np.einsum."""
     inputs, output, arrays = _parsed(operands)
     values = promote(*arrays)
-    values = [convert(v, v.type.dtype if dtype is None else dtype) for v in values]
+    values = [convert(v, requested(dtype, v.type.dtype)) for v in values]
     sizes: dict[str, Size] = {}
     terms = [_checked(v, letters, sizes) for v, letters in zip(values, inputs)]
     terms = [_with_diagonals(v, letters) for v, letters in terms]
