@@ -16,8 +16,8 @@ import numpy as np
 
 from tracejit.base import dtypes
 from tracejit.xla_lite.cpu.text import Body, ModuleText, VectorFeatures, vector_type
-from tracejit.xla_lite.cpu.vector_math import emit_math_results, scalar_name
-from tracejit.xla_lite.kernels.elementary.builder import F32, F64, FloatType
+from tracejit.xla_lite.cpu.vector_math import TextBuilder, emit_math_results, scalar_name
+from tracejit.xla_lite.kernels.elementary.builder import F32, F64, Builder, FloatType, Value
 from tracejit.xla_lite.kernels.elementary.functions import FUNCTIONS
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -187,6 +187,49 @@ def error_against_f64(name: str, x: Array, features: VectorFeatures) -> Array:
     error = ulp_error(y, reference, np.zeros_like(reference))
     wrong_zero = (y == 0) & (np.signbit(y) != np.signbit(reference))
     return np.where(wrong_zero, 1e20, error)
+
+
+def error_function(name: str) -> Callable[[Builder, Value], Value]:
+    """f32 argument to the error in ULP of the f32 function against the f64 one; 1e20 a wrong zero, 1e30 a wrong NaN."""
+    function = FUNCTIONS[name].function
+
+    def error(b: Builder, x: Value) -> Value:
+        w = b.twin()
+        y, exact = b.widen(function(b, x)), function(w, b.widen(x))
+        size = w.abs(exact)
+        field = w.bits(size) & (0x7FF << 52)
+        field = w.select(field > ((1023 - 126) << 52), field, w.int_const((1023 - 126) << 52))
+        per_ulp = w.from_bits(w.int_const((1023 + 23 + 1023) << 52) - field)
+        limit = w.const(2.0**128)
+        y = w.select(w.abs(y).equals(np.inf), w.copy_sign(limit, y), y)
+        clipped = w.select(size > 2.0**128, w.copy_sign(limit, exact), exact)
+        distance = w.abs(y - clipped) * w.select(size < 2.0**128, per_ulp, 2.0**-104)
+        wrong_zero = ((w.bits(y) ^ w.bits(exact)) < 0) & y.equals(0.0)
+        distance = w.select(wrong_zero, 1e20, distance)
+        nans = w.is_nan(y), w.is_nan(exact)
+        return w.narrow(w.select(nans[0] ^ nans[1], 1e30, w.select(nans[0] & nans[1], 0.0, distance)))
+
+    return error
+
+
+def largest_error_of_all(name: str, features: VectorFeatures) -> tuple[float, float]:
+    """The largest error of the f32 function over all 2^32 arguments, and where it is."""
+    lanes = lanes_of(F32, features)
+
+    def emit(body: Body, loaded: list[str]) -> list[str]:
+        b = TextBuilder(body, F32, lanes)
+        return [str(error_function(name)(b, Value(b, loaded[0], "f")).handle)]
+
+    compiled = Compiled(loop_text(emit, ["float"], ["float"], lanes, features), features, 2)
+    count, worst, where = 1 << 20, -1.0, 0.0
+    out = np.empty(count, np.float32)
+    for start in range(0, 1 << 32, count):
+        x = np.arange(start, start + count, dtype=np.uint32).view(np.float32)
+        compiled.run(out.ctypes.data, x.ctypes.data, count)
+        at = int(out.argmax())
+        if out[at] > worst:
+            worst, where = float(out[at]), float(x[at])
+    return worst, where
 
 
 SPECIAL = [0.0, 1.0, 0.5, 2.0, 3.0, np.inf, np.nan, 1e-40, 5e-324, 88.8, 104.0, 710.0, 745.2, 1e30, 1e300, 1.7e308]

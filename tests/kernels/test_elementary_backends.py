@@ -25,6 +25,7 @@ from tracejit.xla_lite.kernels.elementary.builder import F32, F64
 from tracejit.xla_lite.kernels.elementary.functions import FUNCTIONS
 from tracejit.xla_lite.kernels.elementary.numpy_builder import evaluate, fma64
 
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, about the special values in samples
 TYPES = [F32, F64]
 FEATURES = [AVX2, AVX512] if host_features() == AVX512 else [AVX2]
 feature_name = lambda f: str(f.vector_bits) if isinstance(f, VectorFeatures) else str(f)  # noqa: E731
@@ -101,6 +102,11 @@ def test_no_library_call_and_no_fast_math(name):
             for line in text_of(name, type, features, features.vector_bits // type.bits).splitlines():
                 assert not line.startswith("declare") or "@llvm." in line
                 assert not any(f" {flag} " in line for flag in ("fast", "reassoc", "contract", "nnan", "afn", "nsz"))
+
+
+def test_tables_are_not_used_where_512_bits_are_not_legal():
+    for name in ("exp", "log", "tanh"):
+        assert "llvm.x86" not in text_of(name, F32, VectorFeatures(256, True), 8)
 
 
 @pytest.mark.parametrize("name", ["exp", "log", "sin", "tanh", "erf", "atan2", "floor_divide"])

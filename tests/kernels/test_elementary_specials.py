@@ -13,6 +13,7 @@ FEATURES = [AVX2, AVX512] if host_features() == AVX512 else [AVX2]
 INF, NAN, MINUS_ZERO, TINY = math.inf, math.nan, -0.0, "tiny"
 UNARY = [name for name, entry in FUNCTIONS.items() if entry.operands == 1 and entry.results == 1]
 pytestmark = [
+    pytest.mark.filterwarnings("ignore::RuntimeWarning"),  # NumPy's, about the special values in samples
     pytest.mark.parametrize("features", FEATURES, ids=lambda f: str(f.vector_bits)),
     pytest.mark.parametrize("type", [F32, F64], ids=str),
 ]

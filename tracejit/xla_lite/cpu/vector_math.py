@@ -91,7 +91,9 @@ class TextBuilder(Builder):
         self.body = body
         self.type = type
         self.lanes = lanes
-        self.wide = body.module.features.avx512
+        features = body.module.features
+        self.wide = features.avx512 and features.vector_bits >= 512  # tables live in 512-bit registers
+        self._converts_i64 = features.avx512
         self._twin: TextBuilder | None = None
         self._scalar = scalar_name(type)
         self._types = {
@@ -143,7 +145,7 @@ class TextBuilder(Builder):
 
     def int_to_float(self, x: str) -> str:
         """Conversion; where there is no instruction for i64, x is added to the bits of 1.5 2^52 (|x| < 2^51)."""
-        if self.type is F32 or self.wide:
+        if self.type is F32 or self._converts_i64:
             return self.body.emit(f"sitofp {self._types['i']} {x} to {self._types['f']}")
         biased = self.op("iadd", x, self.int_const(MAGIC_BITS).handle)
         return self.op("fsub", self.of_bits(biased), self.const(F64.magic).handle)
