@@ -11,6 +11,7 @@ import math
 import struct
 import types
 from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -284,6 +285,7 @@ def read_root(root: Root, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                 return MISSING
 
 
+@cache
 def _run_unlocked() -> Callable[[int, int, int], int]:
     """Runs main without the interpreter lock; an exception that is set afterwards is raised."""
     make = ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p)

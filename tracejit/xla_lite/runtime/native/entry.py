@@ -23,6 +23,7 @@ from tracejit.xla_lite.runtime.native.frame import (
     HELD,
     HITS,
     HOLD,
+    KEYWORDS,
     NEXT,
     POSITIONALS,
     PREPARE,
@@ -132,14 +133,22 @@ def run_on_stack(spec: int, arguments: int) -> int:
     return run_in_frame(stack(word(spec, FRAME_WORDS)), spec, arguments)
 
 
-@export
-def attempt(spec: int, arguments: int, flags: int, names: int) -> int:
+@inline
+def try_one(spec: int, arguments: int, flags: int, names: int) -> int:
     """The result of one specialisation, 0 with an exception, or NOT_MINE."""
-    if (flags & COUNT_MASK) != word(spec, POSITIONALS) or check_names(spec, names) != HIT:
+    if (flags & COUNT_MASK) != word(spec, POSITIONALS):
+        return NOT_MINE
+    if unlikely((names | word(spec, KEYWORDS)) != 0) and check_names(spec, names) != HIT:
         return NOT_MINE
     if unlikely(word(spec, FRAME_WORDS) > MOST_STACK_WORDS):
         return run_on_heap(spec, arguments)
     return run_on_stack(spec, arguments)
+
+
+@export
+def attempt(spec: int, arguments: int, flags: int, names: int) -> int:
+    """`try_one` for Python."""
+    return try_one(spec, arguments, flags, names)
 
 
 @export
@@ -150,7 +159,7 @@ def callable_call(self: int, arguments: int, flags: int, names: int) -> int:
         kept = word(self, KEPT)
         incref(kept)
         while spec != 0:
-            result = attempt(spec, arguments, flags, names)
+            result = try_one(spec, arguments, flags, names)
             if result != NOT_MINE:
                 decref(kept)
                 return result
