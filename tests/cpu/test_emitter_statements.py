@@ -109,6 +109,23 @@ def test_row_reductions_straight_into_memory():
         agree(p, [whole_numbers(rows, columns), rows, columns], [np.zeros(rows, np.float32)], versions)
 
 
+def test_lanes_stay_apart_through_nests_of_serial_loops():
+    add = lambda name, value: Accumulate((name,), (), addition(), (value,))  # noqa: E731
+    p = program(
+        [array("x", n, n, m), array("o", const(3), written=True), scalar("n"), scalar("m")],
+        [*(step for r in "abc" for step in (Buffer(r, F32, ()), Store(r, (), const(1.0, F32)))),
+         Loop("i", n, (
+            Loop("j", n, (
+                Loop("k", m, (add("a", load("x", i, j, k)), add("b", load("x", i, j, k))), "vector"),
+                Loop("k", const(3), (add("a", apply("convert", k, dtype=F32)),), "vector"))),
+            Loop("k", m, (add("c", load("b")),), "vector"))),
+         *(Store("o", (const(at),), load(r)) for at, r in enumerate("abc"))],
+    )  # fmt: skip
+    versions = natives(p)
+    for rows, columns in ((0, 3), (1, 1), (2, 10), (3, 70), (2, 0)):
+        agree(p, [whole_numbers(rows, rows, columns), rows, columns], [np.zeros(3, np.float32)], versions)
+
+
 @pytest.mark.parametrize("columns", [1, 3, 16, 64, 70, 600])
 def test_column_sums_in_a_local_array(columns):
     size = const(columns)

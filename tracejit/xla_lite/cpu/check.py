@@ -3,8 +3,8 @@
 Flows in:  the accesses that were emitted, one number each.
 Flows out: LLVM text of the report and of the verdict; a sentence for what was found.
 
-The first violation is kept, its access is sent to memory that nobody else uses, and the entry ends with CHECK_FAILED and
-the words (access, axis, index, extent) as its payload.
+The first violation is kept, its access is sent to memory that nobody else uses, and the entry ends with CHECK_FAILED
+and the words (access, axis, index, extent) as its payload.
 """
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ define internal i32 @tj.verdict(ptr %slots, i32 %status) noinline #0 {{
   %clean = icmp eq i64 %found, 0
   br i1 %clean, label %done, label %fail
 fail:
-  call void @llvm.memcpy.p0.p0.i64(ptr %slots, ptr getelementptr ([5 x i64], ptr @tj.violation, i64 0, i64 1), i64 32, i1 0)
+  %words = getelementptr [5 x i64], ptr @tj.violation, i64 0, i64 1
+  call void @llvm.memcpy.p0.p0.i64(ptr %slots, ptr %words, i64 32, i1 0)
   store i64 0, ptr @tj.violation
   ret i32 {CHECK_FAILED}
 done:

@@ -65,6 +65,10 @@ class Control(Addresses):
     def accumulate_lanes(self, s: Accumulate, values: list[Value]) -> bool:
         """Adds to an accumulator of the lanes; False where the element is each lane's own."""
 
+    @abstractmethod
+    def reducing(self, s: Loop, emit: Callable[[], object]) -> None:
+        """Emits a serial loop; lanes of vector loops in it keep what they accumulate until it ends."""
+
     # Blocks.
 
     def block(self, body: tuple[Statement, ...]) -> None:
@@ -250,8 +254,8 @@ class Control(Addresses):
         with_guard: PlaceKind = "guard"
         if extent.is_literal and int(extent.text) > 0:
             with_guard = "loop"
-        self.guarded(self.positive(extent), with_guard,
-                     lambda: self.counted(extent, 1, body, written_roots(self, s.body)))
+        self.guarded(self.positive(extent), with_guard, lambda: self.reducing(
+            s, lambda: self.counted(extent, 1, body, written_roots(self, s.body))))
 
     def extent(self, e: Expr) -> Value:
         """The number of iterations."""

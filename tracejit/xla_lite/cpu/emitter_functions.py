@@ -67,6 +67,8 @@ class Function(VectorLoops):
         self.opaque: dict[object, Expr] = {}
         self.unit: dict[Expr, int] = dict(around.unit) if around is not None else {}
         self.accumulators: dict[object, Accumulator] = {}
+        self.kept_accumulators: dict[object, Accumulator] = {}
+        self.kept: dict[str, int] = {}
         self.loop_depth = self.stores = 0
         self.allocas: list[str] = []
         self.heaps: list[str] = []

@@ -6,6 +6,7 @@ Flows out: text; reductions combine lanes in one fixed order, so results depend 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from tracejit.base.dtypes import I64
@@ -14,7 +15,21 @@ from tracejit.xla_lite.cpu.emitter_control import Control, written_roots
 from tracejit.xla_lite.cpu.lanes import LanePlan, expressions_of, plan_lanes
 from tracejit.xla_lite.cpu.places import PlaceKind, Value
 from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, lane_numbers, shuffle, vector
-from tracejit.xla_lite.kernels.kernel_ir import Accumulate, Const, Expr, Load, Loop, Name, Store, statements, walk
+from tracejit.xla_lite.kernels.kernel_ir import (
+    Accumulate,
+    Buffer,
+    Const,
+    Expr,
+    If,
+    Load,
+    Loop,
+    Name,
+    Statement,
+    Store,
+    While,
+    statements,
+    walk,
+)
 
 
 @dataclass(slots=True)
@@ -32,6 +47,8 @@ class VectorLoops(Control):
 
     accumulators: dict[object, Accumulator]
     loop_depth: int
+    kept: dict[str, int]    # registers whose lanes stay apart until a serial loop at this depth ends
+    kept_accumulators: dict[object, Accumulator]
     unit: dict[Expr, int]
 
     def vector_loop(self, s: Loop) -> None:
@@ -226,17 +243,49 @@ class VectorLoops(Control):
         if any(self.term(key).lanes > 1 for form in forms for key in form.terms):
             return False
         key = (s.buffers, tuple((f.constant, tuple(sorted(f.terms.items(), key=str))) for f in forms), lanes)
-        accumulator = self.accumulators.get(key)
-        if accumulator is None:
-            accumulator = self._open(s, memories, lanes)
-            self.accumulators[key] = accumulator
+        keep = s.buffers[0] in self.kept
+        known = self.kept_accumulators if keep else self.accumulators
+        if (accumulator := known.get(key)) is None:
+            depth = self.kept[s.buffers[0]] if keep else self.loop_depth
+            known[key] = accumulator = self._open(s, memories, lanes, depth)
         self._step(accumulator, values)
         return True
 
-    def _open(self, s: Accumulate, memories: list[Memory], lanes: int) -> Accumulator:
+    def reducing(self, s: Loop, emit: Callable[[], object]) -> None:
+        found = self._kept_apart(s) if self.lanes is None else frozenset()
+        outer = self.kept, self.kept_accumulators
+        if found - set(self.kept):
+            self.kept = self.kept | {name: self.depth for name in found if name not in self.kept}
+            self.kept_accumulators = dict(self.kept_accumulators)
+        emit()
+        if self.kept is not outer[0]:
+            new, self.kept, self.kept_accumulators = self.kept_accumulators, *outer
+            for key, accumulator in new.items():
+                if accumulator.statement.buffers[0] in self.kept:
+                    self.kept_accumulators[key] = accumulator
+                else:
+                    self._finish(accumulator)
+
+    def _kept_apart(self, s: Loop) -> frozenset[str]:
+        """Registers declared outside that the loop does nothing with but accumulate in vector loops."""
+        inside: set[str] = set()
+        for loop in statements(s.body):
+            if isinstance(loop, Loop) and loop.kind == "vector":
+                inside.update(name for a in statements(loop.body) if isinstance(a, Accumulate) for name in a.buffers)
+        if not inside:
+            return frozenset()
+        for a in statements(s.body):
+            inside.difference_update([a.buffer] if isinstance(a, Store) else [a.name] if isinstance(a, Buffer) else ())
+            inside.difference_update(x.buffer for e in expressions_of(a) for x in walk(e) if isinstance(x, Load))
+        inside.difference_update(_accumulated_outside(s.body))
+        inside = {name for name in inside if self.buffer(name).register}
+        return frozenset(name for a in statements(s.body) if isinstance(a, Accumulate) and inside >= set(a.buffers)
+                         for name in a.buffers)
+
+    def _open(self, s: Accumulate, memories: list[Memory], lanes: int, depth: int) -> Accumulator:
         """Registers that start as the identity, before the loop."""
         cells = [(m, m.pointer if m.register else self._cell(m, s)) for m in memories]
-        registers = [self._identity_register(c, lanes) for c in s.combine.identity]
+        registers = [self._identity_register(c, lanes, depth) for c in s.combine.identity]
         return Accumulator(s, cells, registers, lanes)
 
     def _cell(self, memory: Memory, s: Accumulate) -> Value:
@@ -244,11 +293,11 @@ class VectorLoops(Control):
         assert pointer.depth <= self.loop_depth, f"accumulation into {memory.name} moves inside the vector loop"
         return pointer
 
-    def _identity_register(self, constant: Const, lanes: int) -> str:
+    def _identity_register(self, constant: Const, lanes: int, depth: int) -> str:
         kind = vector(REGISTER[constant.dtype.name], lanes)
         register = self.body.fresh()
         self.allocas.append(f"  {register} = alloca {kind}")
-        self.stack[self.loop_depth].lines.append(f"  store {kind} {self.identity(constant, lanes)}, ptr {register}")
+        self.stack[depth].lines.append(f"  store {kind} {self.identity(constant, lanes)}, ptr {register}")
         return register
 
     def _states(self, accumulator: Accumulator) -> list[Value]:
@@ -276,7 +325,7 @@ class VectorLoops(Control):
                 continue
             states = self._folded(accumulator, lanes)
             constants = accumulator.statement.combine.identity
-            registers = [self._identity_register(c, lanes) for c in constants]
+            registers = [self._identity_register(c, lanes, self.loop_depth) for c in constants]
             for state, constant, register in zip(states, constants, registers):
                 self.body.line(f"store {vector(REGISTER[constant.dtype.name], lanes)} {state.text}, ptr {register}")
             assert isinstance(key, tuple)
@@ -322,6 +371,21 @@ class VectorLoops(Control):
         if not memory.register:
             value, kind = self.to_memory(memory.dtype, value), MEMORY[memory.dtype.name]
         self.body.line(f"store {kind} {value.text}, ptr {pointer.text}")
+
+
+def _accumulated_outside(body: tuple[Statement, ...]) -> set[str]:
+    """What is accumulated, but not in a vector loop."""
+    names: set[str] = set()
+    for s in body:
+        if isinstance(s, Accumulate):
+            names.update(s.buffers)
+        elif isinstance(s, Loop) and s.kind != "vector":
+            names |= _accumulated_outside(s.body)
+        elif isinstance(s, If):
+            names |= _accumulated_outside(s.then) | _accumulated_outside(s.orelse)
+        elif isinstance(s, While):
+            names |= _accumulated_outside((*s.before, *s.body))
+    return names
 
 
 def _accesses(s: Loop) -> list[tuple[str, tuple[Expr, ...]]]:

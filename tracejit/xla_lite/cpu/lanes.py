@@ -27,6 +27,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Store,
     While,
     statements,
+    walk,
 )
 
 _CALL_COST = 20     # of an elementary function, in instructions
@@ -64,22 +65,39 @@ def plan_lanes(s: Loop, target: Target, constant: int | None) -> LanePlan:
     base = max(2, target.vector_bits // max(widths))
     cost = sum(n * bits for bits, n in census.cost.items()) // max(widths) + len(census.memory)
     masked = all(target.masks(bits) for bits in census.memory)
-    main = base * _copies(cost, census)
+    main = base * _copies(cost, census, _pressure(s.body) * 3 <= target.registers)
     rest = base if masked else 1
     if masked and target.avx512 and cost > _LONG:
-        main = 0
+        main, rest = 0, main
     if constant is not None:
         main, rest = _fit(constant, main, rest, masked)
     return LanePlan(main, rest, masked, max(1, min(16, _STRAIGHT // (cost + 1))))
 
 
-def _copies(cost: int, census: _Census) -> int:
+def _copies(cost: int, census: _Census, few_live: bool) -> int:
     """Registers for each value: more while few are live, to hide latencies and the cost of the loop itself."""
     if census.branches:
         return 2 if cost <= 24 else 1
     if census.reduces and cost <= 4:
         return 8
-    return 4 if cost <= 16 else 2 if cost <= 40 else 1
+    return 4 if cost <= 16 else 2 if cost <= 40 or few_live else 1
+
+
+def _pressure(body: tuple[Statement, ...]) -> int:
+    """How many names of a block are live at once."""
+    last: dict[str, int] = {}
+    for at, s in enumerate(body):
+        for e in expressions_of(s):
+            last.update((x.name, at) for x in walk(e) if isinstance(x, Name))
+    live = most = 0
+    ends: dict[int, int] = {}
+    for at, s in enumerate(body):
+        live -= ends.get(at, 0)
+        if isinstance(s, Let) and s.name in last:
+            ends[last[s.name]] = ends.get(last[s.name], 0) + 1
+            live += 1
+            most = max(most, live)
+    return most
 
 
 def _fit(constant: int, main: int, rest: int, masked: bool) -> tuple[int, int]:
