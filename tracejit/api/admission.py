@@ -20,17 +20,19 @@ Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 def admitted(compiled: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Arguments | None:
-    """The arguments, unpacked if the signature wants it; None if things that were the same are not."""
+    """The arguments, unpacked if the signature wants it; None if what was the same (or was not) is otherwise now."""
     signature: Signature = compiled.signature
     ready = tuple(args), dict(kwargs)
     if signature.packed:
         ready = tuple(map(unpack, args)), {k: unpack(v) for k, v in kwargs.items()}
-    if not signature.pairs:
+    if not signature.pairs and not signature.distinct:
         return ready
     try:
         roots = [python_dispatch.read_root(root, *ready) for root, _ in signature.roots]
         same = all(_is_same(first, *(reach(signature.places[id(i)], roots) for i in (first, second)))
                    for first, second in signature.pairs)
+        same = same and not any(reach(signature.places[id(first)], roots) is reach(signature.places[id(second)], roots)
+                                for first, second in signature.distinct)
     except (LookupError, AttributeError, TypeError):
         return None
     return ready if same else None

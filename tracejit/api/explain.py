@@ -159,8 +159,13 @@ def reasons(new: TraceRecord, old: Sequence[TraceRecord]) -> list[str]:
     """What differs from the most similar earlier trace."""
     if not old:
         return ["it is the first call"]
-    candidates = [differences(before, new) for before in old]
-    return min(reversed(candidates), key=len)
+    return min((differences(before, new) for before in reversed(old)), key=_severity)
+
+
+def _severity(found: Sequence[str]) -> int:
+    """How different two traces are: another size is less than another rank."""
+    weights = ((": size", 1), (": value", 2), (": layout", 2), (": dtype", 3), (": rank", 4), (" guard ", 1))
+    return sum(next((weight for mark, weight in weights if mark in reason), 6) for reason in found)
 
 
 def differences(old: TraceRecord, new: TraceRecord) -> list[str]:

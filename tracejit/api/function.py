@@ -23,8 +23,9 @@ import numpy as np
 
 from tracejit.api import explain
 from tracejit.api.cleaning import clean_arguments, copy_back
-from tracejit.api.options import Options, make_options, parameter_names
+from tracejit.api.options import Options, check_declared, make_options, parameter_names
 from tracejit.api.shapes import ShapeHistory
+from tracejit.api.signature import inputs_of
 from tracejit.autograph.entry import python_function
 from tracejit.autograph.frames import fold_traceback
 from tracejit.autograph.load import converted_code
@@ -41,6 +42,7 @@ from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.context import Decisions, active
 from tracejit.tracing.implements import LOADERS
+from tracejit.tracing.inputs import ObjectInput
 from tracejit.tracing.namespace import INLINED
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.trace import Call, Trace, trace
@@ -155,9 +157,8 @@ class State:
         record = explain.TraceRecord(len(self.traces) + 1, compiled, explain.descriptions(made),
                                      traced - start, time.perf_counter() - traced)
         record.reasons = explain.reasons(record, self.traces)
-        for array in made.arrays:
-            array.data = None
-        if compiled.signature.pairs or compiled.signature.packed:
+        release(made)
+        if compiled.signature.is_special:
             self.special.append(compiled)
         else:
             install(self.callable, compiled.specialisation)
@@ -169,6 +170,7 @@ class State:
                    shape: Callable[..., Any]) -> Trace:
         """The trace; arrays that are the same memory are one if the function writes them."""
         options = self.options
+        check_declared(self.history.declared, args, kwargs, self.argument_names(args, kwargs))
         call = Call(self.original, args, kwargs, self.argument_names(args, kwargs), options.static, options.autograph,
                     options.returns)
         if options.autograph:
@@ -265,7 +267,7 @@ def function(fn: Any = None, *, autograph: bool = True, static: Any = (), donate
     if returns == "tensor":
         import_module("tracejit.api.tensor")    # which is written with this function
     names = parameter_names(fn)
-    options = make_options(names, autograph, static, donate, signature, precision, device, returns, name)
+    options = make_options(fn, names, autograph, static, donate, signature, precision, device, returns, name)
     return make_function(State(fn, options, names=names))
 
 
@@ -310,6 +312,15 @@ def overlap(made: Trace) -> str | None:
                     and np.may_share_memory(written.data, other.data):
                 return f"{written.path} is written and shares memory with {other.path}"
     return None
+
+
+def release(made: Trace) -> None:
+    """Drops the values of the traced call, which nothing needs any more."""
+    for array in made.arrays:
+        array.data = None
+    for input_ in inputs_of(made):
+        if isinstance(input_, ObjectInput) and not input_.identical:
+            input_.value = None
 
 
 def call_key(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:

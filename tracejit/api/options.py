@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from types import FunctionType, MethodType
 from typing import Any
 
-from tracejit.base.errors import SignatureError, UnsupportedError
+from tracejit.autograph.entry import python_function
+from tracejit.base.dtypes import dtype_of
+from tracejit.base.errors import SignatureError, SourceUnavailableError, UnsupportedError
+from tracejit.base.trees import flatten_with_paths
 from tracejit.base.types import ArrayType
 
-_CODE_TAKES_ARGS = 0x04
+_CODE_TAKES_ARGS, _CODE_TAKES_KEYWORDS = 0x04, 0x08
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +32,18 @@ class Options:
     name: str | None
 
 
-def make_options(names: Sequence[str], autograph: bool, static: Any, donate: Any, signature: Any, precision: str,
-                 device: str | None, returns: str, name: str | None) -> Options:
+def make_options(fn: Any, names: Sequence[str], autograph: bool, static: Any, donate: Any, signature: Any,
+                 precision: str, device: str | None, returns: str, name: str | None) -> Options:
     """Checks every option."""
     _one_of("precision", precision, ("default", "strict"))
     _one_of("returns", returns, ("like_inputs", "numpy", "tensor"))
     if device not in (None, "cpu"):
         raise UnsupportedError(f"device={device!r} is not available", why="this version compiles for the CPU only",
                                fix='leave device= out, or give device="cpu"')
-    return Options(autograph, _parameters("static", static, names), _parameters("donate", donate, names),
-                   _declared(signature, names), precision, returns, name)
+    accepted = accepted_names(fn)
+    return Options(autograph, _parameters("static", static, names, accepted),
+                   _parameters("donate", donate, names, accepted), _declared(signature, names), precision, returns,
+                   name)
 
 
 def parameter_names(fn: Any) -> tuple[str, ...]:
@@ -56,14 +61,25 @@ def parameter_names(fn: Any) -> tuple[str, ...]:
     return fn.__code__.co_varnames[skip:fn.__code__.co_argcount]
 
 
-def _parameters(option: str, given: Any, names: Sequence[str]) -> frozenset[str]:
+def accepted_names(fn: Any) -> tuple[str, ...] | None:
+    """All parameters that can be named; None if any name may be passed."""
+    try:
+        code = python_function(fn).__code__
+    except SourceUnavailableError:
+        return None
+    if code.co_flags & _CODE_TAKES_KEYWORDS:
+        return None
+    return code.co_varnames[:code.co_argcount + code.co_kwonlyargcount + bool(code.co_flags & _CODE_TAKES_ARGS)]
+
+
+def _parameters(option: str, given: Any, names: Sequence[str], accepted: Sequence[str] | None) -> frozenset[str]:
     """Names from names and positions."""
     items = (given,) if isinstance(given, (str, int)) else tuple(given)
     found = set()
     for item in items:
         if isinstance(item, int) and -len(names) <= item < len(names):
             found.add(names[item])
-        elif isinstance(item, str):
+        elif isinstance(item, str) and (accepted is None or item in accepted):
             found.add(item)
         else:
             raise SignatureError(f"{option}={item!r} is no parameter", why=f"the parameters are {', '.join(names)}",
@@ -71,13 +87,22 @@ def _parameters(option: str, given: Any, names: Sequence[str]) -> frozenset[str]
     return frozenset(found)
 
 
-def check_names(option: str, given: frozenset[str], accepted: Sequence[str], takes_keywords: bool) -> None:
-    """SignatureError for a name that no parameter has."""
-    unknown = sorted(given - set(accepted))
-    if unknown and not takes_keywords:
-        raise SignatureError(f"{option} names {unknown[0]!r}, which is no parameter",
-                             why=f"the parameters are {', '.join(accepted)}",
-                             fix=f"{option}={tuple(accepted[:1])!r}")
+def check_declared(declared: Mapping[str, ArrayType], args: Sequence[Any], kwargs: Mapping[str, Any],
+                   names: Sequence[str]) -> None:
+    """SignatureError unless each array has the declared dtype, rank and sizes."""
+    if not declared:
+        return
+    for value, name in zip((*args, *kwargs.values()), names, strict=True):
+        for path, leaf in flatten_with_paths(value, name)[0]:
+            if path in declared and not _is_of_type(leaf, declared[path]):
+                found = ArrayType(dtype_of(leaf.dtype), leaf.shape) if hasattr(leaf, "dtype") else type(leaf).__name__
+                raise SignatureError(f"{path} is {found}, the signature says {declared[path]}",
+                                     fix="convert the argument, or declare another signature")
+
+
+def _is_of_type(leaf: Any, declared: ArrayType) -> bool:
+    return hasattr(leaf, "dtype") and leaf.dtype == declared.dtype.numpy and len(leaf.shape) == declared.rank and all(
+        not isinstance(n, int) or n == actual for n, actual in zip(declared.shape, leaf.shape, strict=True))
 
 
 def _declared(signature: Any, names: Sequence[str]) -> dict[str, ArrayType]:

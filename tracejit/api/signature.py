@@ -39,7 +39,8 @@ class Signature:
     """roots: what dispatch checks.  leaves: the input of each leaf.  places: (root number, steps) of each input by id.
 
     compound: names given to sizes of leaves that are no single symbol, with the size they must equal.
-    pairs: paths that must lead to the same object or memory.  packed: whether some argument has to be unpacked first.
+    pairs: inputs that must be the same object or memory.  distinct: inputs that must not be the same object.
+    packed: whether some argument has to be unpacked first.
     """
 
     roots: list[tuple[rt.Root, rt.Node]] = field(default_factory=list)
@@ -47,7 +48,13 @@ class Signature:
     places: dict[int, tuple[int, tuple[Step, ...]]] = field(default_factory=dict)
     compound: dict[str, Size] = field(default_factory=dict)
     pairs: list[tuple[Input, Input]] = field(default_factory=list)
+    distinct: list[tuple[Input, Input]] = field(default_factory=list)
     packed: bool = False
+
+    @property
+    def is_special(self) -> bool:
+        """Whether native dispatch can't decide alone if a call fits."""
+        return bool(self.pairs or self.distinct or self.packed)
 
 
 def signature_of(trace: Trace) -> Signature:
@@ -59,7 +66,18 @@ def signature_of(trace: Trace) -> Signature:
     for root in trace.roots:
         if isinstance(root.input, ObjectInput) and root.input.identical:
             made.roots.append((_runtime_root(root), rt.Same(root.input.value)))
+    made.distinct = _distinct(trace)
     return made
+
+
+def _distinct(trace: Trace) -> list[tuple[Input, Input]]:
+    """Objects that the function changes, each with the others of its class: being the same object would matter."""
+    changed = {id(s.holder): s.holder for s in trace.stores if isinstance(s.holder, (ObjectInput, ContainerInput))}
+    if not changed:
+        return []
+    others = [i for i in inputs_of(trace) if isinstance(i, (ObjectInput, ContainerInput))]
+    return [(one, other) for one in changed.values() for other in others
+            if other is not one and other.cls is one.cls and not (id(other) in changed and id(other) < id(one))]
 
 
 def _runtime_root(root: Root) -> rt.Root:

@@ -119,7 +119,7 @@ def _install() -> None:
     for method in (reshape, transpose, fill, sort, partition, item, tolist, is_integer, numpy):
         setattr(Array, method.__name__, method)
     for name, value in (("conj", conjugate_number), ("flat", property(flat, set_flat)),
-                        ("__round__", lambda self, digits=0: NUMPY[("python", round)](self, digits))):
+                        ("__round__", lambda self, digits=None: NUMPY[("python", round)](self, digits))):
         setattr(Array, name, value)
 
 

@@ -64,7 +64,7 @@ class TracingNamespace(PlainNamespace):
             special = _lookup(BUILTINS, fn)
             if special is not None and (result := special(self, *args, **kwargs)) is not NotImplemented:
                 return result
-            function = implementation(fn)
+            function = None if getattr(fn, "__module__", None) == "builtins" else implementation(fn)
             if function is not None:
                 return self.numpy_call(fn, function, args, kwargs)
         if cls in INLINED:
