@@ -1,141 +1,25 @@
-"""Makes tracejit/xla_lite/kernels/elementary/coefficients.py.
+"""Makes coefficients.py and tables.py in tracejit/xla_lite/kernels/elementary.
 
     python tools/generate_coefficients.py [NAME ...]
 
 Needs mpmath (gmpy2 makes it several times faster). With names, only those tables are made again.
 
-A polynomial is a weighted minimax fit by discrete Remez exchange on a dense Chebyshev grid in 240-bit
-arithmetic, rounded to the target type. `lead` coefficients are rounded one after the other, lowest first, and
-the rest refitted each time, which absorbs their rounding errors. The error reached is printed as a power of 2.
+The polynomials are weighted minimax fits (tools/minimax.py); the error reached is printed as a power of 2.
 """
 
 from __future__ import annotations
 
 import pathlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import mpmath as m
+from minimax import MANTISSA, PRECISION, Fit, Function, parts, rounded
 from mpmath import mp, mpf
 
-TARGET = pathlib.Path(__file__).parents[1] / "tracejit/xla_lite/kernels/elementary/coefficients.py"
-PRECISION = 240
-Function = Callable[[Any], Any]
-MANTISSA = {"f32": 23, "f64": 52}
-
-mp.prec = PRECISION
-
-
-def rounded(x: Any, kind: str, bits: int | None = None) -> float:
-    """The nearest float of the type (or of `bits` significant bits)."""
-    with mp.workprec(bits or MANTISSA[kind] + 1):
-        return float(+x)
-
-
-def parts(x: Any, kind: str, count: int, bits: int | None = None, rounding: str = "n") -> tuple[float, ...]:
-    """x as a sum of floats; all but the last have at most `bits` significant bits and are rounded to `rounding`."""
-    out = []
-    for k in range(count):
-        if k < count - 1:
-            with mp.workprec(bits or MANTISSA[kind] + 1):
-                out.append(float(m.fadd(x, 0, rounding=rounding)))
-        else:
-            out.append(rounded(x, kind))
-        x = x - mpf(out[-1])
-    return tuple(out)
-
-
-def evaluate(coefficients: Sequence[Any], x: Any) -> Any:
-    """The polynomial, low to high, at x."""
-    return m.polyval([mpf(c) for c in reversed(coefficients)], x) if coefficients else mpf(0)
-
-
-class Remez:
-    """The grid, the function and the weight of one fit."""
-
-    def __init__(self, function: Function, weight: Function, low: Any, high: Any, degree: int) -> None:
-        low, high = mpf(low), mpf(high)
-        count = 36 * (degree + 2) + 7
-        grid = [(low + high) / 2 + (high - low) / 2 * m.cos(m.pi * mpf(count - i) / count) for i in range(count + 1)]
-        points = [(x, function(x), abs(weight(x))) for x in grid]
-        self.points = [p for p in points if p[2] > mpf(2) ** -200]
-
-    def solve(self, chosen: list[int], degree: int, shift: int, fixed: Sequence[float]) -> tuple[list[Any], Any]:
-        """Coefficients whose weighted error alternates with equal size at the chosen points, and that size."""
-        n = degree + 2
-        a, rhs = m.matrix(n, n), m.matrix(n, 1)
-        for row, i in enumerate(chosen):
-            x, y, w = self.points[i]
-            power = x**shift
-            for k in range(degree + 1):
-                a[row, k] = power
-                power *= x
-            a[row, degree + 1] = mpf((-1) ** row) / w
-            rhs[row] = y - evaluate(fixed, x)
-        solution = m.lu_solve(a, rhs)
-        return [solution[k] for k in range(degree + 1)], abs(solution[degree + 1])
-
-    def errors(self, coefficients: Sequence[Any]) -> list[Any]:
-        """Weighted errors of a polynomial on the grid."""
-        return [(y - evaluate(coefficients, x)) * w for x, y, w in self.points]
-
-    def fit(self, degree: int, fixed: Sequence[float]) -> list[Any]:
-        """The coefficients above the fixed ones, up to `degree` in all."""
-        shift = len(fixed)
-        free = degree - shift
-        n, last = free + 2, len(self.points) - 1
-        chosen = [round((1 - float(m.cos(m.pi * (i + mpf(1) / 2) / n))) / 2 * last) for i in range(n)]
-        coefficients: list[Any] = []
-        for _ in range(40):
-            coefficients, level = self.solve(chosen, free, shift, fixed)
-            errors = self.errors([*fixed, *coefficients])
-            extrema = _alternating_extrema(errors, n)
-            if len(extrema) < n or max(abs(e) for e in errors) < level * mpf("1.02"):
-                break
-            chosen = extrema
-        return coefficients
-
-
-def _alternating_extrema(errors: list[Any], count: int) -> list[int]:
-    """One index per run of equal sign, the smaller end dropped until `count` are left."""
-    extrema: list[int] = []
-    for i, error in enumerate(errors):
-        if extrema and (errors[extrema[-1]] > 0) == (error > 0):
-            if abs(error) > abs(errors[extrema[-1]]):
-                extrema[-1] = i
-        else:
-            extrema.append(i)
-    while len(extrema) > count:
-        extrema.pop(0 if abs(errors[extrema[0]]) < abs(errors[extrema[-1]]) else -1)
-    return extrema
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A polynomial for `function` on [low, high]; degrees: {type: (degree, lead)}."""
-
-    function: Function
-    weight: Function
-    low: Any
-    high: Any
-    degrees: dict[str, tuple[int, int]]
-
-    def run(self, kind: str) -> tuple[tuple[float, ...], float, float]:
-        """Coefficients in the type, log2 of the weighted error, and what rounding took from the first one.
-
-        lead > 0 needs an interval that does not have 0 inside.
-        """
-        degree, lead = self.degrees[kind]
-        remez = Remez(self.function, self.weight, self.low, self.high, degree)
-        fixed: list[float] = []
-        while len(fixed) < lead:
-            fixed.append(rounded(remez.fit(degree, fixed)[0], kind))
-        exact = remez.fit(degree, fixed)
-        result = fixed + [rounded(c, kind) for c in exact]
-        lost = 0.0 if fixed else rounded(exact[0] - mpf(result[0]), kind)
-        return tuple(result), float(m.log(max(abs(e) for e in remez.errors(result)), 2)), lost
+PLACE = pathlib.Path(__file__).parents[1] / "tracejit/xla_lite/kernels/elementary"
 
 
 def of_square(g: Function) -> Function:
@@ -537,39 +421,46 @@ def dictionary(name: str, kind: str, entries: dict[Any, Any]) -> str:
     return f"{name}: dict[tuple[str, str], {kind}] = {{\n" + "\n".join(rows) + "\n}\n"
 
 
-HEADER = '''"""Polynomials, constants and tables of the elementary functions. Made by tools/generate_coefficients.py.
+HEADER = '''"""Polynomials and constants of the elementary functions. Made by tools/generate_coefficients.py.
 
 Flows in: nothing.
-Flows out: numbers by (name, type): `POLYNOMIALS` low to high, `CONSTANTS` in parts, `TABLES` of 16.
+Flows out: numbers by (name, type): `POLYNOMIALS` low to high, `CONSTANTS` in parts.
+"""
+'''
+TABLES_HEADER = '''"""Tables of the elementary functions. Made by tools/generate_coefficients.py.
+
+Flows in: nothing.
+Flows out: `TABLES` of 16 numbers by (name, type), how functions in pieces use them, and the bits of 2/pi.
 """
 '''
 
 
 def write(values: dict[str, dict[Any, Any]]) -> None:
-    """Writes the module."""
+    """Writes the modules."""
     piecewise = {
         (name.removesuffix("_f64"), p.kind): (p.smallest, MANTISSA[p.kind] - p.splits, p.degree)
         for name, p in PIECES.items()
     }
     rows = [f'    ("{k[0]}", "{k[1]}"): {v!r},' for k, v in piecewise.items()]
-    sections = [
-        HEADER,
-        dictionary("POLYNOMIALS", "tuple[float, ...]", values["POLYNOMIALS"]),
-        dictionary("CONSTANTS", "tuple[float, ...]", values["CONSTANTS"]),
+    numbers = [dictionary(name, "tuple[float, ...]", values[name]) for name in ("POLYNOMIALS", "CONSTANTS")]
+    (PLACE / "coefficients.py").write_text("\n".join([HEADER, *numbers]))
+    tables = [
+        TABLES_HEADER,
         dictionary("TABLES", "tuple[float, ...]", values["TABLES"]),
         "# Where the pieces begin, by how much an index is shifted, degree.\n"
         "PIECEWISE: dict[tuple[str, str], tuple[float, int, int]] = {\n" + "\n".join(rows) + "\n}\n",
         "# Entry o: the 24 bits of 2/pi that begin at fraction bit 8 o.\n"
         f"TWO_OVER_PI: tuple[int, ...] = (\n{listing(two_over_pi(), 4)}\n)\n",
     ]
-    TARGET.write_text("\n".join(sections))
+    (PLACE / "tables.py").write_text("\n".join(tables))
 
 
 def existing() -> dict[str, dict[Any, Any]]:
-    """What the module holds now."""
+    """What the modules hold now."""
     scope: dict[str, Any] = {}
-    if TARGET.exists():
-        exec(TARGET.read_text(), scope)
+    for path in (PLACE / "coefficients.py", PLACE / "tables.py"):
+        if path.exists():
+            exec(path.read_text(), scope)
     return {name: dict(scope.get(name, {})) for name in ("POLYNOMIALS", "CONSTANTS", "TABLES")}
 
 

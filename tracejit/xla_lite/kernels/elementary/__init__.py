@@ -7,6 +7,6 @@ piecewise              polynomials by table
 remainder              exact division with remainder
 representation         nextafter, frexp, ...
 functions              all of them by name
-coefficients           numbers, made by tools/generate_coefficients.py
+coefficients, tables   numbers, made by tools/generate_coefficients.py
 numpy_builder          the builder over NumPy arrays: the oracle of code generators
 """

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
+from tracejit.xla_lite.kernels.elementary.tables import TABLES
+
 from tracejit.xla_lite.kernels.elementary.builder import F32, Builder, Table, Value
-from tracejit.xla_lite.kernels.elementary.coefficients import CONSTANTS, POLYNOMIALS, TABLES
+from tracejit.xla_lite.kernels.elementary.coefficients import CONSTANTS, POLYNOMIALS
 
 T = TypeVar("T")
 INF, NAN = float("inf"), float("nan")
