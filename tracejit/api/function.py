@@ -71,7 +71,7 @@ class State:
 
     @property
     def name(self) -> str:
-        return self.options.name or getattr(self.original, "__qualname__", type(self.original).__name__)
+        return str(self.options.name or getattr(self.original, "__qualname__", type(self.original).__name__))
 
     # Calls
 

@@ -34,7 +34,7 @@ class Tensor:
     """
 
     __slots__ = ("__weakref__", "_data")
-    _data: np.ndarray[Any, Any]
+    _data: Any
 
     def __init__(self, value: Any, dtype: Any = None):
         data = np.array(value._data if isinstance(value, Tensor) else value, dtype)
@@ -49,33 +49,33 @@ class Tensor:
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """The content as a read-only ndarray, without a copy."""
-        view = self._data.view()
+        view: np.ndarray[Any, Any] = self._data.view()
         view.flags.writeable = False
         return view
 
     @property
-    def dtype(self) -> np.dtype[Any]:
+    def dtype(self) -> Any:
         return self._data.dtype
 
     @property
     def shape(self) -> tuple[int, ...]:
-        return self._data.shape
+        return tuple(self._data.shape)
 
     @property
     def ndim(self) -> int:
-        return self._data.ndim
+        return int(self._data.ndim)
 
     @property
     def size(self) -> int:
-        return self._data.size
+        return int(self._data.size)
 
     @property
     def nbytes(self) -> int:
-        return self._data.nbytes
+        return int(self._data.nbytes)
 
     @property
     def itemsize(self) -> int:
-        return self._data.itemsize
+        return int(self._data.itemsize)
 
     @property
     def T(self) -> Any:
@@ -127,7 +127,7 @@ class Tensor:
         return complex(self._data)
 
     def __index__(self) -> int:
-        return self._data.__index__()
+        return int(self._data.__index__())
 
     def __round__(self, digits: int = 0) -> Any:
         return operation("round")(self, digits)

@@ -9,6 +9,7 @@ its owner changed computes it again, writing it writes the parent.
 """
 from __future__ import annotations
 
+import builtins
 import operator
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -135,7 +136,7 @@ class Array:
         return self.size * self.itemsize
 
     @property
-    def python_type(self) -> type:
+    def python_type(self) -> builtins.type[Any]:
         """The class that Python would see here."""
         if self.kind == "tensor":
             return KINDS["tensor"]
@@ -155,13 +156,13 @@ class Array:
     def real(self) -> Array:
         return NUMPY[np.real](self)    # type: ignore[no-any-return]
 
-    @property
-    def imag(self) -> Array:
-        return NUMPY[np.imag](self)    # type: ignore[no-any-return]
-
     @real.setter
     def real(self, value: Any) -> None:
         self[...] = value + 1j * NUMPY[np.imag](self)
+
+    @property
+    def imag(self) -> Array:
+        return NUMPY[np.imag](self)    # type: ignore[no-any-return]
 
     @imag.setter
     def imag(self, value: Any) -> None:
@@ -244,7 +245,7 @@ class Array:
         return self.__format__("")
 
     def __copy__(self) -> Array:
-        return NUMPY[np.copy](self) if self.kind == "numpy" and not self.is_scalar else self  # type: ignore[no-any-return]
+        return NUMPY[np.copy](self) if self.kind == "numpy" and not self.is_scalar else self
 
     def __deepcopy__(self, _: Any) -> Array:
         return self.__copy__()
@@ -384,7 +385,7 @@ def _in_place(ufunc: Any, forward: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
-_UNARY = {"__neg__": (np.negative, operator.neg), "__pos__": (np.positive, operator.pos),
+_UNARY: dict[str, tuple[Any, Any]] = {"__neg__": (np.negative, operator.neg), "__pos__": (np.positive, operator.pos),
           "__abs__": (np.absolute, operator.abs), "__invert__": (np.invert, operator.invert)}
 _BINARY = {"add": (np.add, operator.add), "sub": (np.subtract, operator.sub), "mul": (np.multiply, operator.mul),
            "truediv": (np.true_divide, operator.truediv), "floordiv": (np.floor_divide, operator.floordiv),
@@ -405,20 +406,20 @@ def _unary(ufunc: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
     return method
 
 
+def _compare_with_none(array: Array, operation: Any) -> Any:
+    """`x == None`: elementwise False for arrays, False for scalars."""
+    unequal = operation is operator.ne
+    return unequal if array.is_scalar else NUMPY[np.full](array.shape, unequal)
+
+
 def _comparison(ufunc: Any, operation: Callable[..., Any]) -> Callable[..., Any]:
     forward, _ = _binary(ufunc, operation)
 
     def method(self: Array, other: Any) -> Any:
         if other is None and operation in (operator.eq, operator.ne):
-            return self._compare_with_none(operation)    # type: ignore[attr-defined]
+            return _compare_with_none(self, operation)
         return forward(self, other)
     return method
-
-
-def _compare_with_none(self: Array, operation: Any) -> Any:
-    """`x == None`: elementwise False for arrays, False for scalars."""
-    unequal = operation is operator.ne
-    return unequal if self.is_scalar else NUMPY[np.full](self.shape, unequal)
 
 
 def _install_operators() -> None:
@@ -432,7 +433,6 @@ def _install_operators() -> None:
             setattr(Array, f"__i{name}__", _in_place(binary[0], forward))
     for name, comparison in _COMPARISONS.items():
         setattr(Array, f"__{name}__", _comparison(*comparison))
-    Array._compare_with_none = _compare_with_none
 
 
 _install_operators()

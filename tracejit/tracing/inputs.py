@@ -44,7 +44,7 @@ class ArrayInput(Input):
     the same memory.  tracer: what the trace saw.  data: the ndarray of the traced call, while it is traced."""
 
     type: ArrayType
-    holder: type
+    holder: Any
     layout: str
     param: int
     tracer: Array = field(repr=False)
@@ -169,8 +169,9 @@ class Reader:
 
     def static(self, value: Any, path: str) -> tuple[Input, Any]:
         """A value which the trace is specialised to, whatever it is."""
+        has_equality: Any = type(value).__eq__
         by_value = isinstance(value, (int, float, complex, str, bytes, tuple, frozenset, np.generic, np.dtype))
-        return StaticInput(path, value, not by_value and type(value).__eq__ is object.__eq__), value
+        return StaticInput(path, value, not by_value and has_equality is object.__eq__), value
 
     def array(self, value: Any, path: str) -> tuple[Input, Any]:
         """An array argument. The same memory twice is one tracer."""
