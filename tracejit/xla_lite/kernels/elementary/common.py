@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from tracejit.xla_lite.kernels.elementary.tables import TABLES
-
 from tracejit.xla_lite.kernels.elementary.builder import F32, Builder, Table, Value
 from tracejit.xla_lite.kernels.elementary.coefficients import CONSTANTS, POLYNOMIALS
+from tracejit.xla_lite.kernels.elementary.tables import TABLES
 
 T = TypeVar("T")
 INF, NAN = float("inf"), float("nan")

@@ -9,10 +9,9 @@ is what `lookup` reads of an index. That covers 8 or 4 binades; smaller argument
 
 from __future__ import annotations
 
-from tracejit.xla_lite.kernels.elementary.tables import PIECEWISE, TABLES
-
 from tracejit.xla_lite.kernels.elementary.builder import Builder, Value
 from tracejit.xla_lite.kernels.elementary.common import table
+from tracejit.xla_lite.kernels.elementary.tables import PIECEWISE, TABLES
 
 
 def piecewise(b: Builder, a: Value, name: str) -> Value:

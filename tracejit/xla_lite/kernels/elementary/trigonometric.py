@@ -10,11 +10,10 @@ multiplied exactly, and f32 uses the f64 code on widened lanes.
 
 from __future__ import annotations
 
-from tracejit.xla_lite.kernels.elementary.tables import TWO_OVER_PI
-
 from tracejit.xla_lite.kernels.elementary.builder import F32, Builder, Table, Value
 from tracejit.xla_lite.kernels.elementary.coefficients import CONSTANTS
 from tracejit.xla_lite.kernels.elementary.common import coefficients, constant, pick, round_to_multiple
+from tracejit.xla_lite.kernels.elementary.tables import TWO_OVER_PI
 
 PIECES: Table = ("two_over_pi", tuple(float(piece) for piece in TWO_OVER_PI))
 
