@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import tracejit as tj
 from tests.programs import finance, geometry, images, indexing, linear, objects, physics, signals, statistics
 from tests.programs.program import Program
 
-tj = pytest.importorskip("tracejit")
 MODULES = (statistics, signals, finance, images, geometry, physics, linear, indexing, objects)
 PROGRAMS = [program for module in MODULES for program in module.PROGRAMS]
 
@@ -75,6 +75,17 @@ def test_decorated_program_equals_plain_python(program: Program) -> None:
         assert_same(actual, expected, program.rtol, f"call {i}: result")
         assert_same(ours, theirs, program.rtol, f"call {i}: arguments after the call")
         assert_same(attributes(decorated), attributes(plain), program.rtol, f"call {i}: attributes")
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.name)
+def test_every_call_is_one_native_call(program: Program) -> None:
+    decorated = program.build(tj.function)
+    for args in runs(program):
+        decorated(*args)
+    explanation = getattr(decorated, "__func__", decorated).explain()
+    assert explanation.traces and not explanation.plain, str(explanation)
+    assert not any(record.host_calls for record in explanation.traces), str(explanation)
+    assert len(explanation.traces) <= len(program.inputs(np.random.default_rng(7))), str(explanation)
 
 
 def test_there_are_many_programs_with_names_of_their_own() -> None:
