@@ -6,6 +6,7 @@ Flows in:  LLVM text.  Flows out: linked libraries.
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -174,3 +175,16 @@ def specialise(roots: Roots, outputs: OutNode, kernel: str = "nothing", **settin
     library = kernels()
     settings = {"work": Work(), "on_error": refuse, "library": library} | settings
     return Specialisation(roots, outputs, library[kernel], **settings)
+
+
+def wait_for(child: int, seconds: float = 20) -> int:
+    """The exit status of a child; kills it when it hangs."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return status
+        time.sleep(0.002)
+    os.kill(child, 9)
+    os.waitpid(child, 0)
+    raise AssertionError("the child hangs")

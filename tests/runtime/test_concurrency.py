@@ -5,13 +5,16 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.runtime.helpers import run_python, specialise
+from tests.runtime.helpers import run_python, specialise, wait_for
 from tracejit.xla_lite.runtime.dispatch import install, make_callable, uninstall_all
+from tracejit.xla_lite.runtime.engine import engine
 from tracejit.xla_lite.runtime.host import register, unregister
 from tracejit.xla_lite.runtime.signature import (
     UNKNOWN_WORK,
@@ -33,13 +36,11 @@ def add_one(**settings: Any) -> Specialisation:
     return specialise(ADD_ONE, OutArray(F8, ("n",)), "add_one", **settings)
 
 
-def run_all(*works: Any) -> None:
-    """Runs the functions at the same time; the last ones to be given may loop until `stop` is set by the others."""
-    threads = [threading.Thread(target=w) for w in works]
-    for t in threads:
-        t.start()
-    for t in threads:
-        t.join()
+def run_all(*works: Callable[[], None]) -> None:
+    """Runs the functions at the same time; raises the first exception of any."""
+    with ThreadPoolExecutor(len(works)) as pool:
+        for done in [pool.submit(work) for work in works]:
+            done.result()
 
 
 def test_four_threads_call_and_install_at_once() -> None:
@@ -93,6 +94,26 @@ def test_a_forked_child_calls_on() -> None:
     if (child := os.fork()) == 0:
         os._exit(0 if (function(x) == 2).all() else 1)
     assert os.waitpid(child, 0)[1] == 0
+
+
+def test_a_child_forked_during_a_compilation_compiles() -> None:
+    text = "define i64 @f() {\n  ret i64 1\n}\n"
+    stop = threading.Event()
+
+    def compile_on() -> None:
+        while not stop.is_set():
+            engine().compile_text(text)
+
+    def fork() -> None:
+        try:
+            for _ in range(10):
+                if (child := os.fork()) == 0:
+                    os._exit(0 if engine().compile_text(text) else 1)
+                assert wait_for(child) == 0
+        finally:
+            stop.set()
+
+    run_all(compile_on, fork)
 
 
 def test_an_interrupt_ends_a_long_loop() -> None:

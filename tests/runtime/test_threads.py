@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.runtime.helpers import CHUNKS, link, run_python
+from tests.runtime.helpers import CHUNKS, link, run_python, wait_for
 from tracejit.xla_lite.runtime.engine import Library
 from tracejit.xla_lite.runtime.threads import SPIN_NANOSECONDS, ThreadPool, thread_pool
 
@@ -105,19 +105,6 @@ def test_forked_children_start_their_own_workers(pool: ThreadPool, chunks: Libra
     finally:
         stop.set()
         thread.join()
-
-
-def wait_for(child: int, seconds: float = 20) -> int:
-    """The exit status of a child; kills it when it hangs."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return status
-        time.sleep(0.002)
-    os.kill(child, 9)
-    os.waitpid(child, 0)
-    raise AssertionError("the child hangs")
 
 
 def test_a_stopped_pool_starts_again(pool: ThreadPool, chunks: Library) -> None:

@@ -3,6 +3,7 @@
 Reading order:
     engine.py           LLVM text -> object -> linked code, for this machine; assembly for any
     object_cache.py     objects on disk
+    locks.py            one lock, and what a fork waits for
     abi.py              where CPython and NumPy keep things
     native/             the native half, in its own small language
     library.py          compiles and links the native half

@@ -17,7 +17,7 @@ import numpy as np
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.abi import ARRAY_HANDLER, abi_is_known, numpy_function, word_at
 from tracejit.xla_lite.runtime.library import native_library
-from tracejit.xla_lite.runtime.locks import fork_safe_lock
+from tracejit.xla_lite.runtime.locks import hold_while_forking, runtime_lock
 from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.threads import thread_pool
 
@@ -62,7 +62,7 @@ class Buffers:
         self._put(layout.KEPT_TICKS, KEPT_TICKS)
         self.apply_settings()
         lock, unlock = (ctypes.CFUNCTYPE(None)(library[n]) for n in ("blocks_lock", "blocks_unlock"))
-        os.register_at_fork(before=lock, after_in_parent=unlock, after_in_child=unlock)
+        hold_while_forking(lock, unlock)
         self.recycles_arrays = abi_is_known() and self._install_handler()
 
     def apply_settings(self) -> None:
@@ -134,14 +134,13 @@ def _memory_bytes() -> int:
 
 
 _buffers: Buffers | None = None  # written by buffers(), once
-_buffers_lock = fork_safe_lock()
 
 
 def buffers() -> Buffers:
     """The allocator of this process."""
     global _buffers
     if _buffers is None:
-        with _buffers_lock:
+        with runtime_lock:
             if _buffers is None:
                 _buffers = Buffers()
     return _buffers

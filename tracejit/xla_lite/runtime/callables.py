@@ -11,7 +11,7 @@ from typing import Any
 
 from tracejit.xla_lite.runtime.abi import c_address
 from tracejit.xla_lite.runtime.library import native_library
-from tracejit.xla_lite.runtime.locks import fork_safe_lock
+from tracejit.xla_lite.runtime.locks import runtime_lock
 from tracejit.xla_lite.runtime.native import layout
 
 T_PYSSIZET, READONLY = 19, 1
@@ -77,14 +77,13 @@ def _make_type() -> type:
 
 
 _type: type | None = None  # written by callable_type(), once
-_type_lock = fork_safe_lock()
 
 
 def callable_type() -> type:
     """The heap type."""
     global _type
     if _type is None:
-        with _type_lock:
+        with runtime_lock:
             if _type is None:
                 _type = _make_type()
     return _type

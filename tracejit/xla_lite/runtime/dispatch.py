@@ -19,14 +19,12 @@ from tracejit.xla_lite.runtime.buffers import buffers
 from tracejit.xla_lite.runtime.callables import callable_type, get_reference, new_callable, put_reference, put_word
 from tracejit.xla_lite.runtime.host import prepare_host
 from tracejit.xla_lite.runtime.library import native_library
-from tracejit.xla_lite.runtime.locks import fork_safe_lock
+from tracejit.xla_lite.runtime.locks import runtime_lock
 from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.python_dispatch import PythonCallable
 from tracejit.xla_lite.runtime.signature import Specialisation
 from tracejit.xla_lite.runtime.tables import Tables
 from tracejit.xla_lite.runtime.threads import thread_pool
-
-_install_lock = fork_safe_lock()
 
 
 def is_native() -> bool:
@@ -54,7 +52,7 @@ def install(function: Any, spec: Specialisation) -> None:
     """Puts a specialisation before those that `function` has already. Running calls are not disturbed."""
     apply_settings()
     function = _real(function)
-    with _install_lock:
+    with runtime_lock:
         if isinstance(function, PythonCallable):
             function._chain = (spec, *function._chain)
             return
@@ -70,7 +68,7 @@ def install(function: Any, spec: Specialisation) -> None:
 def uninstall_all(function: Any) -> None:
     """Takes all specialisations away. Running calls end undisturbed."""
     function = _real(function)
-    with _install_lock:
+    with runtime_lock:
         if isinstance(function, PythonCallable):
             function._chain = ()
             return

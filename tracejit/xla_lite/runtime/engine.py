@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tracejit.base.errors import InternalError
-from tracejit.xla_lite.runtime.locks import fork_safe_lock
+from tracejit.xla_lite.runtime.locks import hold_while_forking, runtime_lock
 
 # What each level does before code generation, and the level of code generation itself.  LLVM's vectorisers never
 # run: kernels come with explicit vectors.  Level 3 inlines `alwaysinline` functions as well.
@@ -70,7 +70,7 @@ class Engine:
         self.host = Target(
             llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
         )
-        self._lock = fork_safe_lock()
+        hold_while_forking(llvm.ffi.lib._lock.__enter__, llvm.ffi.lib._lock.__exit__)
         self._machines: dict[tuple[Target, int], Any] = {}
         self._linked = 0
         # Position-independent code reaches imported symbols through a table, so they may lie anywhere.
@@ -93,26 +93,26 @@ class Engine:
     def compile_text(self, text: str, level: int = 2, target: Target | None = None) -> bytes:
         """Object code. level 0: fast code generation, no passes; 1 to 3: `PASSES`."""
         target = target or self.host
-        with self._lock:
+        with runtime_lock:
             module = self._prepare(text, level, target)
             return bytes(self._machine(target, level).emit_object(module))
 
     def assembly(self, text: str, level: int = 2, target: Target | None = None) -> str:
         """The machine code of `compile_text` as assembly."""
         target = target or self.host
-        with self._lock:
+        with runtime_lock:
             module = self._prepare(text, level, target)
             return str(self._machine(target, level).emit_assembly(module))
 
     def optimized(self, text: str, level: int = 2, target: Target | None = None) -> str:
         """The LLVM text after the passes of `level`."""
-        with self._lock:
+        with runtime_lock:
             return str(self._prepare(text, level, target or self.host))
 
     def link(self, code: bytes, exports: Iterable[str], imports: Mapping[str, int]) -> Library:
         """Loads an object. Names that are not in `imports` are looked up in the process (libc, libm)."""
         exports = list(exports)
-        with self._lock:
+        with runtime_lock:
             builder = self._llvm.JITLibraryBuilder().add_object_img(code).add_current_process()
             for name in exports:
                 builder.export_symbol(name)
@@ -162,14 +162,13 @@ class Engine:
 
 
 _engine: Engine | None = None  # written by engine() at the first compile or link
-_engine_lock = fork_safe_lock()
 
 
 def engine() -> Engine:
     """The engine of this process, made at the first call."""
     global _engine
     if _engine is None:
-        with _engine_lock:
+        with runtime_lock:
             if _engine is None:
                 _engine = Engine()
     return _engine

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tracejit.xla_lite.runtime.abi import c_addresses
 from tracejit.xla_lite.runtime.engine import Library, engine
-from tracejit.xla_lite.runtime.locks import fork_safe_lock
+from tracejit.xla_lite.runtime.locks import runtime_lock
 from tracejit.xla_lite.runtime.object_cache import CachedObject, object_cache
 
 PACKAGE = "tracejit.xla_lite.runtime.native"
@@ -69,14 +69,13 @@ def _load() -> Library:
 
 
 _library: Library | None = None  # written by native_library(), once
-_lock = fork_safe_lock()
 
 
 def native_library() -> Library:
     """The native runtime, linked at the first call."""
     global _library
     if _library is None:
-        with _lock:
+        with runtime_lock:
             if _library is None:
                 _library = _load()
     return _library

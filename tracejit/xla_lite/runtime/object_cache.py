@@ -24,7 +24,7 @@ from typing import Any
 
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.engine import engine
-from tracejit.xla_lite.runtime.locks import fork_safe_lock
+from tracejit.xla_lite.runtime.locks import runtime_lock
 
 RUNTIME_VERSION = "1"  # changes with the contract between generated code and this package
 MAGIC = b"TRACEJO1"
@@ -162,7 +162,7 @@ class ObjectCache:
                 yield entry.path, entry.stat(follow_symlinks=False)
 
     def _account(self, added: int) -> None:
-        with _caches_lock:
+        with runtime_lock:
             total = sum(s.st_size for _, s in self._files()) if self._bytes is None else self._bytes + added
             self._bytes = self._evict() if total > self.limit else total
 
@@ -228,14 +228,13 @@ def _unlink(path: str) -> bool:
 
 
 _caches: dict[str, ObjectCache] = {}  # written by object_cache(), one for each directory in use
-_caches_lock = fork_safe_lock()
 
 
 def object_cache() -> ObjectCache:
     """The cache in `config.cache_dir`."""
     directory = config.cache_dir
     if (cache := _caches.get(directory)) is None:
-        with _caches_lock:
+        with runtime_lock:
             cache = _caches.setdefault(directory, ObjectCache(directory))
     return cache
 

@@ -13,7 +13,7 @@ import time
 
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.library import PAGE, native_library
-from tracejit.xla_lite.runtime.locks import fork_safe_lock
+from tracejit.xla_lite.runtime.locks import runtime_lock
 from tracejit.xla_lite.runtime.native import layout
 
 SPIN_NANOSECONDS = 30_000  # waking a parked worker takes 15 to 30 us; longer spinning takes cores from other libraries
@@ -65,7 +65,7 @@ class ThreadPool:
     def stop(self, timeout: float = 1.0) -> None:
         """Makes the workers leave, so that no thread spins while the process winds down; waits for a running job."""
         deadline = time.monotonic() + timeout
-        with _pool_lock:
+        with runtime_lock:
             if self._word(layout.STARTED) != 2 or not self._hold(deadline):
                 return
             self._stop()
@@ -98,14 +98,13 @@ class ThreadPool:
 
 
 _pool: ThreadPool | None = None  # written by thread_pool(), once
-_pool_lock = fork_safe_lock()
 
 
 def thread_pool() -> ThreadPool:
     """The pool of this process."""
     global _pool
     if _pool is None:
-        with _pool_lock:
+        with runtime_lock:
             if _pool is None:
                 _pool = ThreadPool()
     return _pool
