@@ -30,7 +30,8 @@ def _inputs() -> dict[str, Any]:
         "c": _floats(rng, (3, 4), "f8") + 1j * _floats(rng, (3, 4), "f8"),
         "cv": (_floats(rng, (4,), "f4") + 1j * _floats(rng, (4,), "f4")).astype("c8"),
         "z": special, "zz": special.reshape(3, 4), "e": np.zeros((0, 3)), "ev": np.zeros(0),
-        "t": np.array(2.5), "s": 1.5, "n": 3, "o": np.array([1.0, 2.0, 2.0, 3.0, 5.0]), "d": np.array([3, 1, 2, 3, 1, 0]),
+        "t": np.array(2.5), "s": 1.5, "n": 3, "o": np.array([1.0, 2.0, 2.0, 3.0, 5.0]),
+        "d": np.array([3, 1, 2, 3, 1, 0]),
         "N": np.where(rng.random((3, 4)) > 0.7, np.nan, _floats(rng, (3, 4), "f8")), "st": np.float32(1.25),
         "line": _floats(rng, (9,), "f8"), "kern": _floats(rng, (3,), "f8")}
 

@@ -1,4 +1,5 @@
 """Products and contractions against NumPy."""
+# ruff: noqa: E501
 import pytest
 from expressions import check_expression
 

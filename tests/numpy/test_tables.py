@@ -1,4 +1,5 @@
 """A table of calls per family of functions, plain against traced."""
+# ruff: noqa: E501
 import pytest
 from expressions import check_expression
 

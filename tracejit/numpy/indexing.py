@@ -79,6 +79,8 @@ def update(x: Array, key: Any, value: Any, combine: str = "set") -> Array:
         return _update_where(x, mask, value, combine)
     plan = plan_index(x, key)
     fitted = _fitted_value(value, x)
+    if fitted.ndim and len(plan.items) == x.ndim and not _keeps_axes(plan):
+        fail(ValueError, "setting an array element with a sequence.", fix="assign one number, for example v[0]")
     if plan.is_basic:
         old = get(x, plan) if combine != "set" else None
         new = _broadcast_value(fitted, _result_shape(x, plan))

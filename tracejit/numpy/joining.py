@@ -34,7 +34,7 @@ from tracejit.numpy.support import (
 )
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import broadcast_to, constant, convert, lift, result_dtype, static_int
-from tracejit.tracing.implements import implements
+from tracejit.tracing.implements import NUMPY, implements
 from tracejit.tracing.sizes import same_size
 
 Function = Callable[..., Any]
@@ -115,6 +115,8 @@ def _three(x: Array) -> Array:
 
 
 implements(np.vstack)(_stacker(lambda x: unit_axes(x, 2), lambda x: 0))
+if "row_stack" in vars(np.lib._shape_base_impl):    # the old name of vstack
+    implements(vars(np.lib._shape_base_impl)["row_stack"])(NUMPY[np.vstack])
 implements(np.hstack)(_stacker(lambda x: unit_axes(x, 1), lambda x: 0 if x.ndim == 1 else 1))
 implements(np.dstack)(_stacker(_three, lambda x: 2))
 implements(np.column_stack)(_stacker(_column, lambda x: 1))

@@ -27,8 +27,9 @@ from tracejit.numpy.support import (
 )
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import broadcast_shapes, broadcast_to, lift, static_int, view
+from tracejit.tracing.context import current
 from tracejit.tracing.implements import implements
-from tracejit.tracing.sizes import same_size
+from tracejit.tracing.sizes import same_size, sized
 
 Get = Callable[[Array], Array]
 
@@ -74,6 +75,8 @@ def _shape_argument(shape: Any) -> tuple[Size, ...]:
 
 
 def _refuse_reshape(x: Array, shape: Any) -> NoReturn:
+    if x.type.symbols() and current().hint(x.type.size) is not None:
+        current().concrete_size(x.type.size)    # whether it fits depends on the size: traced again for this one
     fail_shape(f"cannot reshape array of size {x.type.size} into shape {shape}",
                why=f"{x.type} has {x.type.size} elements", fix="give a shape with as many elements, or one -1")
 
@@ -222,6 +225,11 @@ def broadcast_arrays(*args: Any, subok: bool = False) -> Any:
     arrays = [operand(a) for a in args]
     shape = broadcast_shapes(*map(shape_of, arrays))
     return tuple(broadcast_to(x, shape) for x in arrays)
+
+
+@implements(np.broadcast_shapes)
+def shape_of_broadcast(*args: Any) -> Any:
+    return tuple(map(sized, broadcast_shapes(*map(as_shape, args))))
 
 
 # ---- reversals -------------------------------------------------------------------------------------------------

@@ -6,24 +6,25 @@ Flows out: broadcast, converted operands and one graph op, or a short compositio
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
 
 from tracejit.base.dtypes import BF16, BOOL, F16, DType, dtype_of
+from tracejit.base.options import config
 from tracejit.numpy.support import (
     as_bool,
     as_dtype,
     emit,
     fail_dtype,
     finish,
-    numpy_dtype,
     operand,
     refuse_arguments,
     shape_of,
 )
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import assert_, broadcast, constant, convert, lift
+from tracejit.tracing.building import assert_, broadcast, constant, convert, lift, result_dtype
 from tracejit.tracing.implements import implements
 
 Meaning = Callable[..., Any]
@@ -58,7 +59,7 @@ def _caller(ufunc: np.ufunc, compute: Meaning) -> Callable[..., Any]:
 def apply(ufunc: np.ufunc, compute: Meaning, args: Sequence[Any], dtype: Any = None,
           casting: str = "same_kind") -> Any:
     """The ufunc on arguments as the user wrote them."""
-    if not any(isinstance(a, Array) for a in args) and all(type(a) in _PYTHON_SCALARS for a in args):
+    if all(type(a) in _PYTHON_SCALARS for a in args):
         return ufunc(*args, **({} if dtype is None else {"dtype": dtype}))
     operands = [a if type(a) in _PYTHON_SCALARS else operand(a) for a in args]
     dtypes = resolve(ufunc, operands, dtype, casting)
@@ -75,11 +76,15 @@ def _of_dtype(result: Array, dtype: DType) -> Array:
 
 def _prepared(operands: Sequence[Any], dtypes: Sequence[DType]) -> list[Array]:
     """Operands converted and broadcast; Python scalars become splats of the common shape."""
-    arrays = [convert(x, d) for x, d in zip(operands, dtypes) if isinstance(x, Array)]
+    ready = [convert(x, d) if type(x) is Array else x for x, d in zip(operands, dtypes)]
+    if len(ready) == 1:
+        return ready
+    arrays = [x for x in ready if type(x) is Array]
+    if len(arrays) == len(ready):
+        return broadcast(*ready)
     arrays = broadcast(*arrays) if len(arrays) > 1 else arrays
-    shape = shape_of(arrays[0])
-    rest = iter(arrays)
-    return [next(rest) if isinstance(x, Array) else constant(_cast(x, d), d, shape) for x, d in zip(operands, dtypes)]
+    shape, rest = shape_of(arrays[0]), iter(arrays)
+    return [next(rest) if type(x) is Array else constant(_cast(x, d), d, shape) for x, d in zip(ready, dtypes)]
 
 
 def _cast(value: Any, dtype: DType) -> Any:
@@ -89,28 +94,36 @@ def _cast(value: Any, dtype: DType) -> Any:
     return {"b": bool, "f": float, "c": complex}[dtype.kind](value)
 
 
-def resolve(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any = None, casting: str = "same_kind") -> list[DType]:
+def resolve(ufunc: np.ufunc, operands: Sequence[Any], dtype: Any = None, casting: str = "same_kind"
+            ) -> tuple[DType, ...]:
     """The dtypes of operands and results, as NumPy resolves them. Raises DtypeError with NumPy's message."""
-    given = [_question(x) for x in operands]
-    options: Any = {} if casting == "same_kind" else {"casting": casting}
-    if dtype is not None:
-        options["signature"] = (None,) * ufunc.nin + (as_dtype(dtype).numpy,) * ufunc.nout
+    if config.strict_promotion and ufunc.nin > 1:
+        result_dtype(*operands)    # refuses types that differ
+    given = tuple([_question(x) for x in operands])
     try:
-        answer = ufunc.resolve_dtypes((*given, *[None] * ufunc.nout), **options)
-        dtypes = [dtype_of(d) for d in answer]
+        return _resolved(ufunc, given, None if dtype is None else as_dtype(dtype), casting)
     except TypeError as error:
         fail_dtype(str(error) or f"ufunc '{ufunc.__name__}' has no rule for {', '.join(map(str, given))}",
                    fix="convert an operand first, for example x.astype(...)")
-    strong = {x.type.dtype for x in operands if isinstance(x, Array) and x.weak is None}
-    if BF16 in strong and F16 not in strong:
-        dtypes = [BF16 if d is F16 else d for d in dtypes]
-    return dtypes
 
 
 def _question(x: Any) -> Any:
+    """What NumPy is asked with: the dtype of a strong operand, the class of a Python number."""
     if isinstance(x, Array):
-        return numpy_dtype(x) if x.weak is None else _WEAK[x.weak]
+        return x.type.dtype if x.weak is None else _WEAK[x.weak]
     return _PYTHON_SCALARS[type(x)]
+
+
+@cache
+def _resolved(ufunc: np.ufunc, given: tuple[Any, ...], dtype: DType | None, casting: str) -> tuple[DType, ...]:
+    """bfloat16 asks as float16, and gets bfloat16 for every float16 of the answer."""
+    asked = [np.dtype(np.float16) if d is BF16 else d.numpy if isinstance(d, DType) else d for d in given]
+    options: Any = {} if casting == "same_kind" else {"casting": casting}
+    if dtype is not None:
+        options["signature"] = (None,) * ufunc.nin + (dtype.numpy,) * ufunc.nout
+    dtypes = map(dtype_of, ufunc.resolve_dtypes((*asked, *[None] * ufunc.nout), **options))
+    brief = BF16 in given and F16 not in given
+    return tuple(BF16 if brief and d is F16 else d for d in dtypes)
 
 
 def _call_with_options(ufunc: np.ufunc, compute: Meaning, args: Sequence[Any], options: dict[str, Any]) -> Any:
