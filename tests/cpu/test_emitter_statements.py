@@ -238,7 +238,7 @@ def softmax():
 def test_softmax_serial_and_in_chunks():
     p = softmax()
     versions = natives(p)
-    for rows, columns in ((1, 1), (3, 10), (20, 700)):
+    for rows, columns in ((1, 1), (3, 10), (5, 140)):
         x = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
         found = agree(p, [x, rows, columns], [np.zeros_like(x)], versions, exact=False)
         np.testing.assert_allclose(found[0].sum(1), 1, rtol=1e-5)
@@ -395,3 +395,29 @@ def test_stores_between_loads_are_seen():
     )  # fmt: skip
     for count in (1, 20):
         agree(p, [count], [np.zeros(count, np.float32)])
+
+
+@pytest.mark.parametrize("kind", ["unroll", "serial", "vector"])
+def test_loads_stay_behind_stores_of_the_same_body(kind):
+    once = load("o", const(0))
+    p = program(
+        [array("o", const(4), written=True)],
+        [Store("o", (const(0),), const(5.0, F32)),
+         Loop("i", const(4), (
+             Store("o", (i,), const(2.0, F32)),
+             If(Const(True, BOOL), (Store("o", (i,), apply("add", load("o", i), const(3.0, F32))),)),
+             *(() if kind == "vector" else (Store("o", (i,), apply("add", load("o", i), once)),))), kind)],
+    )  # fmt: skip
+    agree(p, [], [np.zeros(4, np.float32)])
+
+
+@pytest.mark.parametrize("kind", ["unroll", "serial", "vector"])
+def test_copies_of_a_body_do_not_share_values(kind):
+    t, u = Name("t", F32), Name("u", F32)
+    for count in (3, 7, 40):
+        p = program(
+            [array("x", const(count)), array("o", const(count), written=True)],
+            [Loop("i", const(count), (Let("t", load("x", i)), Let("u", apply("multiply", t, t)),
+                                      Store("o", (i,), apply("add", u, t))), kind)],
+        )  # fmt: skip
+        agree(p, [whole_numbers(count)], [np.zeros(count, np.float32)])

@@ -11,7 +11,7 @@ from typing import Any
 
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.xla_lite.cpu.emitter_addresses import Addresses, Memory
-from tracejit.xla_lite.cpu.places import PlaceKind, Value
+from tracejit.xla_lite.cpu.places import Place, PlaceKind, Value
 from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, literal, vector
 from tracejit.xla_lite.kernels.kernel_ir import (
     Accumulate,
@@ -231,15 +231,21 @@ class Control(Addresses):
     def _unrolled(self, s: Loop) -> None:
         """The body once for each index, which is a number in it."""
         assert isinstance(s.extent, Const)
+        written = written_roots(self, s.body)
         for n in range(int(s.extent.value)):
-            self.push("loop", self.body.block)
+            self.push("loop", self.body.block, written)
+            known = len(self.expressions)
             self.constants[s.index] = n
             self.bind(s.index, Value(str(n), 1, self.depth))
             self.block(s.body)
             del self.constants[s.index]
-            place = self.pop()
-            self.body.lines += place.lines
-            self.body.block = place.block
+            self.forget(known)
+            self.splice(self.pop())
+
+    def splice(self, place: Place) -> None:
+        """Goes on behind straight-line code that was kept apart."""
+        self.body.lines += place.lines
+        self.body.block = place.block
 
     def _serial(self, s: Loop) -> None:
         extent = self.extent(s.extent)
@@ -380,11 +386,9 @@ class Control(Addresses):
 
     def _inline(self, body: tuple[Statement, ...]) -> None:
         label = self.body.block
-        self.push("loop", label)
+        self.push("loop", label, written_roots(self, body))
         self.block(body)
-        place = self.pop()
-        self.body.lines += place.lines
-        self.body.block = place.block
+        self.splice(self.pop())
 
     def _branch(self, condition: str, then: tuple[Statement, ...], orelse: tuple[Statement, ...]) -> None:
         first, second, after = (self.body.fresh_label(hint) for hint in ("then", "else", "end"))

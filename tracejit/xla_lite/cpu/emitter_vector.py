@@ -122,7 +122,7 @@ class VectorLoops(Control):
         """The loop over whole vectors; the index that it leaves off at."""
         if constant is not None and constant // plan.main <= plan.unroll:
             for n in range(constant // plan.main):
-                self._straight(s, n * plan.main, plan.main)
+                self._straight(s, n * plan.main, plan.main, None, written)
             self._narrow(plan.rest)
             return str(constant - constant % plan.main)
         if constant is not None:
@@ -150,13 +150,15 @@ class VectorLoops(Control):
         limit = self.binary("sub", I64, extent, Value(str(plan.main - 1)))
         return self.counted(limit, plan.main, lambda index: self._body(s, index, plan.main, None), written)
 
-    def _straight(self, s: Loop, index: int, lanes: int) -> None:
-        """One vector at a constant index. The body is emitted again for the next one: nothing of it moves out."""
-        self.push("arm", self.body.block)
-        self._body(s, str(index), lanes, None)
-        place = self.pop()
-        self.body.lines += place.lines
-        self.body.block = place.block
+    def _straight(self, s: Loop, index: int, lanes: int, mask: Value | None, written: frozenset[str]) -> None:
+        """One vector at a constant index."""
+        self.push("loop", self.body.block, written)
+        if mask is not None:
+            mask.depth = self.depth
+        known = len(self.expressions)
+        self._body(s, str(index), lanes, mask)
+        self.forget(known)
+        self.splice(self.pop())
 
     def _body(self, s: Loop, index: str, lanes: int, mask: Value | None) -> None:
         """The program for lanes index, index + 1, ..."""
@@ -189,7 +191,7 @@ class VectorLoops(Control):
             left = constant - int(begin)
             if plan.masked and left <= plan.rest * plan.unroll:
                 for at in range(int(begin), constant, plan.rest):
-                    self._constant_rest(s, at, min(plan.rest, constant - at), plan)
+                    self._straight(s, at, plan.rest, _first_lanes(constant - at, plan.rest), written)
                 return
         step = plan.rest if plan.masked else 1
         start = Value(begin, 1, self.depth)
@@ -203,17 +205,6 @@ class VectorLoops(Control):
                 self.counted(extent, step, lambda index: self._masked(s, extent, index, step), written, begin)
 
         self.guarded(more, "guard" if more != "true" else "loop", run)
-
-    def _constant_rest(self, s: Loop, at: int, left: int, plan: LanePlan) -> None:
-        self.push("arm", self.body.block)
-        mask = None
-        if left < plan.rest:
-            flags = ", ".join(f"i1 {'true' if n < left else 'false'}" for n in range(plan.rest))
-            mask = Value(f"<{flags}>", plan.rest, self.depth)
-        self._body(s, str(at), plan.rest, mask)
-        place = self.pop()
-        self.body.lines += place.lines
-        self.body.block = place.block
 
     def _masked(self, s: Loop, extent: Value, index: str, lanes: int) -> None:
         """One vector whose lanes beyond the extent are dead."""
@@ -371,6 +362,13 @@ class VectorLoops(Control):
         if not memory.register:
             value, kind = self.to_memory(memory.dtype, value), MEMORY[memory.dtype.name]
         self.body.line(f"store {kind} {value.text}, ptr {pointer.text}")
+
+
+def _first_lanes(left: int, lanes: int) -> Value | None:
+    """The mask of the first lanes; None where all are live."""
+    if left >= lanes:
+        return None
+    return Value("<" + ", ".join(f"i1 {'true' if n < left else 'false'}" for n in range(lanes)) + ">", lanes)
 
 
 def _accumulated_outside(body: tuple[Statement, ...]) -> set[str]:

@@ -61,6 +61,7 @@ class Places:
         self.depth = self.floor = 0
         self.names: dict[str, Value] = {}
         self.memo: dict[object, tuple[Expr | None, Value]] = {}
+        self.expressions: list[object] = []    # the keys in `memo` that are ids of expressions, in order
 
     # Places.
 
@@ -123,7 +124,15 @@ class Places:
         if key not in self.memo:
             self.memo[key] = expr, value
             self.stack[value.depth].memoized.append(key)
+            if expr is not None:
+                self.expressions.append(key)
         return value
+
+    def forget(self, since: int) -> None:
+        """Forgets expressions remembered since there were so many: names in them are about to mean something else."""
+        for key in self.expressions[since:]:
+            self.memo.pop(key, None)
+        del self.expressions[since:]
 
     def splat(self, value: Value, scalar: str, lanes: int) -> Value:
         """The same value in every lane."""
