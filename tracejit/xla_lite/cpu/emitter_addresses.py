@@ -420,13 +420,16 @@ class Addresses(Expressions):
         elif step != 1:
             self._write_apart(dtype, location, value, mask)
             return
-        self._write_vector(dtype, pointer, value, mask)
+        self._write_vector(dtype, pointer, value, mask, memory.name in self.streams)
 
-    def _write_vector(self, dtype: DType, pointer: Value, value: Value, mask: Value | None) -> None:
+    streams: frozenset[str]    # outputs whose whole vectors go past the caches, at aligned addresses
+
+    def _write_vector(self, dtype: DType, pointer: Value, value: Value, mask: Value | None, past: bool = False) -> None:
         scalar, lanes = MEMORY[dtype.name], value.lanes
         kind = vector(scalar, lanes)
         if mask is None:
-            self.body.line(f"store {kind} {value.text}, ptr {pointer.text}, align {dtype.bytes}")
+            how = "align 64, !nontemporal !0" if past else f"align {dtype.bytes}"
+            self.body.line(f"store {kind} {value.text}, ptr {pointer.text}, {how}")
             return
         name = f"llvm.masked.store.{mangled(scalar, lanes)}.p0"
         self.module.declare(name, "void", f"{kind}, ptr, i32, <{lanes} x i1>")

@@ -13,6 +13,7 @@ from tracejit.xla_lite.cpu.emitter_control import written_roots
 from tracejit.xla_lite.cpu.emitter_conversions import convert
 from tracejit.xla_lite.cpu.emitter_vector import Accumulator, VectorLoops
 from tracejit.xla_lite.cpu.places import Value
+from tracejit.xla_lite.cpu.streams import streamed_outputs
 from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.cpu.text import ModuleText
 from tracejit.xla_lite.cpu.types import REGISTER
@@ -74,6 +75,8 @@ class Function(VectorLoops):
         self.heaps: list[str] = []
         self.all_heaps: list[str] = []
         self.captures: dict[str, Capture] = {}
+        self.streams: frozenset[str] = frozenset()
+        self.outputs = around.outputs if around is not None else streamed_outputs(kernel)
         self.polls = self.failed = False
         self.status = "%status"
         self.slots = "%slots"

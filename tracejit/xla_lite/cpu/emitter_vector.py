@@ -14,6 +14,7 @@ from tracejit.xla_lite.cpu.emitter_addresses import Lanes, Memory
 from tracejit.xla_lite.cpu.emitter_control import Control, written_roots
 from tracejit.xla_lite.cpu.lanes import LanePlan, expressions_of, plan_lanes
 from tracejit.xla_lite.cpu.places import PlaceKind, Value
+from tracejit.xla_lite.cpu.streams import LINE, streamed_stores
 from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, lane_numbers, shuffle, vector
 from tracejit.xla_lite.kernels.kernel_ir import (
     Accumulate,
@@ -148,7 +149,99 @@ class VectorLoops(Control):
     def _whole_vectors(self, s: Loop, extent: Value, plan: LanePlan, written: frozenset[str]) -> str:
         """At least one; the index behind the last."""
         limit = self.binary("sub", I64, extent, Value(str(plan.main - 1)))
-        return self.counted(limit, plan.main, lambda index: self._body(s, index, plan.main, None), written)
+
+        def emit() -> None:
+            self.counted(limit, plan.main, lambda index: self._body(s, index, plan.main, None), written)
+
+        stores = self._streamed(s, plan.main)
+        if stores:
+            self._past_caches(s, stores, emit)
+        else:
+            emit()
+        return self.binary("and", I64, extent, Value(str(-plan.main))).text
+
+    # Stores past the caches.
+
+    outputs: frozenset[str]    # see `streamed_outputs`
+
+    def _streamed(self, s: Loop, lanes: int) -> list[Store]:
+        """Contiguous stores of whole cache lines to outputs that may be large enough."""
+        if not self.target.x86 or self.checked or lanes == 1:
+            return []
+        found = []
+        for store in streamed_stores(s, self.outputs):
+            memory = self.buffer(store.buffer)
+            size = self.byte_size(memory)
+            small = size.is_literal and int(size.text) < self.target.llc
+            if not small and lanes * memory.dtype.bytes % LINE == 0 and self._contiguous(s, store, memory):
+                found.append(store)
+        return found
+
+    def _contiguous(self, s: Loop, store: Store, memory: Memory) -> bool:
+        """Whether neighbouring lanes store to neighbouring elements."""
+        last = self.form(store.index[-1])
+        return (memory.strides[-1] == 1 and last.terms.get(s.index) == 1
+                and not any(s.index in self.form(e).terms for e in store.index[:-1])
+                and all(self._is_outside(key, s.index) for e in store.index for key in self.form(e).terms))
+
+    def _is_outside(self, key: object, index: str) -> bool:
+        """Whether a term of an address is known before the loop over `index`."""
+        if isinstance(key, str):
+            return key == index or key in self.names or key in self.constants
+        inside = {x.name for x in walk(self.opaque[key]) if isinstance(x, Name)}
+        return inside <= set(self.names) | set(self.constants) and index not in inside
+
+    def byte_size(self, memory: Memory) -> Value:
+        """Of a dense buffer."""
+        total = Value(str(memory.dtype.bytes))
+        for extent in memory.shape:
+            size = self.sum_value(self.form(extent))
+            both = total.is_literal and size.is_literal
+            total = Value(str(int(total.text) * int(size.text))) if both else self._shared("mul", size, total)
+        return total
+
+    def _past_caches(self, s: Loop, stores: list[Store], emit: Callable[[], object]) -> None:
+        """Two loops: past the caches if every output is large and its first element starts a line."""
+        tests: Value | None = None
+        for store in stores:
+            memory = self.buffer(store.buffer)
+            size = self.byte_size(memory)
+            if not size.is_literal:
+                tests = self.both(tests, self.binary("icmp uge", I64, size, Value(str(self.target.llc))))
+            tests = self.both(tests, self._starts_line(s, store, memory))
+        assert tests is not None
+        past, plain, after = (self.body.fresh_label(hint) for hint in ("past", "plain", "end"))
+        arms = [self._stored(past, frozenset(store.buffer for store in stores), emit, after),
+                self._stored(plain, frozenset(), emit, after)]
+        self.body.branch_if(tests.text, past, plain)
+        for label, lines in zip((past, plain), arms):
+            self.body.label(label)
+            self.body.lines += lines
+        self.body.label(after)
+
+    def _starts_line(self, s: Loop, store: Store, memory: Memory) -> Value:
+        """Whether the element of the first lane is at the start of a vector."""
+        self.constants[s.index] = 0
+        pointer = self.locate_unchecked(memory, store.index).pointer
+        del self.constants[s.index]
+        address = self.at(max(pointer.depth, self.floor), 1, f"ptrtoint ptr {pointer.text} to i64")
+        return self.binary("icmp eq", I64, self.binary("and", I64, address, Value(str(LINE - 1))), Value("0"))
+
+    def _stored(self, label: str, streams: frozenset[str], emit: Callable[[], object], after: str) -> list[str]:
+        """One of the two loops; a fence orders what went past the caches before all that follows."""
+        known = len(self.expressions)
+        self.push("arm", label)
+        self.streams = streams
+        emit()
+        self.streams = frozenset()
+        if streams:
+            if "!0 = !{i32 1}" not in self.module.header:
+                self.module.header.append("!0 = !{i32 1}")
+            self.module.declare("llvm.x86.sse.sfence", "void", "")
+            self.body.line("call void @llvm.x86.sse.sfence()")
+        self.body.branch(after)
+        self.forget(known)
+        return self.pop().lines
 
     def _straight(self, s: Loop, index: int, lanes: int, mask: Value | None, written: frozenset[str]) -> None:
         """One vector at a constant index."""
