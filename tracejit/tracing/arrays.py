@@ -154,7 +154,7 @@ class Array:
 
     @property
     def real(self) -> Array:
-        return NUMPY[np.real](self)    # type: ignore[no-any-return]
+        return self._part(np.real)
 
     @real.setter
     def real(self, value: Any) -> None:
@@ -162,11 +162,18 @@ class Array:
 
     @property
     def imag(self) -> Array:
-        return NUMPY[np.imag](self)    # type: ignore[no-any-return]
+        return self._part(np.imag)
 
     @imag.setter
     def imag(self, value: Any) -> None:
         self[...] = NUMPY[np.real](self) + 1j * value
+
+    def _part(self, function: Any) -> Array:
+        """The real or imaginary part; of a Python number again a Python number."""
+        part: Array = NUMPY[function](self)
+        if self.weak is None:
+            return part
+        return Array(part.value, part.scope, "python", "f" if self.weak == "c" else self.weak)
 
     @property
     def at(self) -> At:
@@ -234,10 +241,12 @@ class Array:
         return f"Array({self.type}{', weak' if self.weak else ''})"
 
     def __format__(self, spec: str) -> str:
-        """In the message of an assertion: a field that the run fills in."""
+        """In the message of an assertion: a field that the run fills in. Elsewhere text needs the value."""
         values = current().formatted
-        if values is None or self.type.shape:
+        if self.type.shape:
             return f"<{self.type}>"
+        if values is None:
+            return format(static_value(self, "format"), spec)
         values.append(self)
         return f"\ue000{len(values) - 1}{':' + spec if spec else ''}\ue001"
 
@@ -260,6 +269,8 @@ class Array:
 
     def __getattr__(self, name: str) -> Any:
         owner = self.python_type
+        if self.weak is not None and hasattr(owner, name):
+            return getattr(static_value(self, name), name)
         if not name.startswith("__") and hasattr(owner, name):
             raise UnsupportedError(
                 f"{owner.__name__}.{name} is not supported in a compiled function", span=current_span(2),

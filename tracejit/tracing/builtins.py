@@ -79,12 +79,14 @@ _conversion(bool, "b")
 
 
 @builtin(print)
-def refuse_print(_: Any, *args: Any, **options: Any) -> Any:
-    if not any(type(a) is Array for a in args):
-        return NotImplemented
-    raise UnsupportedError("print of a traced value", span=current_span(2),
-                           why="its value is known only when the compiled function runs",
-                           fix="return the value and print it outside")
+def trace_time_print(namespace: Any, *args: Any, **options: Any) -> Any:
+    """Text that is known now is printed once, when the trace is complete."""
+    if any(type(a) is Array for a in args):
+        raise UnsupportedError("print of a traced value", span=current_span(2),
+                               why="its value is known only when the compiled function runs",
+                               fix="return the value and print it outside")
+    namespace.context.afterwards.append(lambda: print(*args, **options))
+    namespace.context.notes.append(f"print at {current_span(2)} runs while tracing, not at every call")
 
 
 @builtin(sum)

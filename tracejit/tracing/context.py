@@ -11,12 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from tracejit import ops
 from tracejit.base.dims import Dim, Size
 from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
 from tracejit.tracing.spans import current_span
+
+DECLARED = ops.__all__     # the ops are declared when their modules are imported
 
 
 class Restart(BaseException):
@@ -87,6 +90,7 @@ class TraceContext:
         self.capture: Callable[[Any], Any] | None = None   # makes an implicit argument of an array met by value
         self.call: Callable[..., Any] | None = None        # calls a function as converted code would
         self.notes: list[str] = []
+        self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
         self.formatted: list[Any] | None = None            # traced values of the message that is being formatted
         self.depth: dict[Any, int] = {}
         self._fresh = 0

@@ -79,8 +79,9 @@ def tolist(self: Array) -> Any:
 
 
 def is_integer(self: Array) -> Any:
-    """float.is_integer."""
-    return NUMPY[np.equal](NUMPY[np.floor](self), self)
+    """float.is_integer; a Python bool."""
+    made = NUMPY[np.equal](NUMPY[np.floor](self), self)
+    return Array(made.value, made.scope, "python", "b")
 
 
 def conjugate_number(self: Array) -> Any:

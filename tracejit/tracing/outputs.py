@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
-from tracejit.base.trees import TreeDef, node_type
+from tracejit.base.errors import UnsupportedError
+from tracejit.base.trees import TreeDef, flatten, node_type
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Value
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
@@ -101,6 +102,7 @@ class Writer:
             return self.array(lift(value))
         node = None if isinstance(value, ModuleType) else node_type(value)
         if node is None or value is None:
+            check_returnable(value)
             return ConstOut(value)
         children, meta = node.flatten(value)
         return TreeOut(TreeDef(type(value), meta), tuple([self.out(c) for c in children]))
@@ -122,6 +124,21 @@ class Writer:
         if self.returns == "tensor":
             return self.add(array, "tensor")
         return self.add(array, "scalar" if array.is_scalar else "array")
+
+
+def check_returnable(value: Any) -> None:
+    """UnsupportedError for objects that would carry tracers, or be used up, out of the trace."""
+    if hasattr(type(value), "__next__"):
+        raise UnsupportedError(f"the function returns a {type(value).__name__}", why="an iterator would be used up by "
+                               "the first call", fix="return a list or tuple of its items")
+    held = [getattr(value, name, None) for cls in type(value).__mro__ for name in cls.__dict__.get("__slots__", ())]
+    held += getattr(value, "__dict__", {}).values() if not isinstance(value, (type, ModuleType, FunctionType)) else []
+    if any(type(leaf) in (Array, Size) for leaf in flatten(held)[0]):
+        name = type(value).__qualname__
+        raise UnsupportedError(
+            f"the function returns (or stores) a {name}, which holds traced values",
+            why="objects made in a compiled function can leave it only as containers",
+            fix=f"make {name} a dataclass, or call tj.tree.register_node({name}, ...)")
 
 
 def write_backs(reader: Reader) -> list[ArrayInput]:

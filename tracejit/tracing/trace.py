@@ -73,7 +73,10 @@ def trace(call: Call, shape_for: ShapeFor, decisions: Decisions | None = None) -
         context = TraceContext(decisions, {}, lift)
         try:
             with running(context):
-                return _attempt(call, shape_for, context)
+                made = _attempt(call, shape_for, context)
+            for action in context.afterwards:
+                action()
+            return made
         except Restart:
             continue
         except RecursionError as error:
