@@ -48,7 +48,7 @@ class WorkerProcess:
         except BrokenPipeError:
             return {"error": f"the worker has ended (status {self.process.poll()})"}
         if not select.select([self.process.stdout], [], [], timeout)[0]:
-            self.close()
+            self.close(patience=0)
             return {"error": f"no answer in {timeout:.0f} s"}
         line = self.process.stdout.readline()
         if not line:
@@ -56,11 +56,14 @@ class WorkerProcess:
         reply: dict[str, Any] = json.loads(line)
         return reply
 
-    def close(self) -> None:
-        """Ends the worker."""
-        self.process.kill()
-        self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout):
-            with contextlib.suppress(BrokenPipeError):    # a command that a dead worker never read
-                if stream:
-                    stream.close()
+    def close(self, patience: float = 5) -> None:
+        """Ends the worker: by the end of its commands, so that it may still write its caches; else by force."""
+        assert self.process.stdin and self.process.stdout
+        with contextlib.suppress(BrokenPipeError):    # a command that a dead worker never read
+            self.process.stdin.close()
+        try:
+            self.process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        self.process.stdout.close()
