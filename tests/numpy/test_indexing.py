@@ -56,9 +56,10 @@ def _filled(key: Key, traced: list[Any]) -> Key:
 
 
 def _is_one_size(key: Key) -> bool:
-    """Masks whose numbers of True are compared with other sizes need these at trace time."""
-    advanced = sum(isinstance(k, (np.ndarray, list)) for k in key)
-    return _masks(key) == 0 or advanced == 1
+    """The sizes of masks are compared at run time: only equal ones fit, while NumPy broadcasts a single True."""
+    advanced = [k for k in key if isinstance(k, (np.ndarray, list))]
+    sizes = {int(np.sum(k)) if isinstance(k, np.ndarray) and k.dtype.kind == "b" else np.shape(k) for k in advanced}
+    return _masks(key) == 0 or len(advanced) == 1 or (_masks(key) == len(advanced) and len(sizes) == 1)
 
 
 @FAST

@@ -20,6 +20,7 @@ from tracejit.numpy.support import (
     emit,
     fail,
     filled,
+    iota,
     operand,
     placed,
     reshaped,
@@ -40,6 +41,7 @@ from tracejit.tracing.building import (
     lift,
     view,
 )
+from tracejit.tracing.context import current
 from tracejit.tracing.implements import READ, UPDATE, implements
 
 _COMBINE: dict[str, np.ufunc] = {    # fixed table: how `x.at[i].op` joins old and new elements
@@ -236,10 +238,28 @@ def _indices(plan: Plan) -> tuple[list[int], list[Array]]:
                          convert(lift(size_scalar(item.index)), "i64"))
             axes.append(axis)
     try:
-        return axes, broadcast(*found)
+        return axes, broadcast(*_of_one_size(found))
     except ValueError:
         shapes = " ".join(_text(shape_of(i)) for i in found)
         fail(IndexError, f"shape mismatch: indexing arrays could not be broadcast together with shapes {shapes}")
+
+
+def _of_one_size(indices: list[Array]) -> list[Array]:
+    """Index lines whose sizes only the run will tell (masks) are asserted to have the size of the first line."""
+    lines = [i for i in indices if i.ndim == 1]
+    unknown = [i for i in lines if current().hint(shape_of(i)[0]) is None]
+    if not unknown or len({shape_of(i) for i in lines}) == 1:
+        return indices
+    first = next((i for i in lines if not any(i is u for u in unknown)), unknown[0])
+    size = shape_of(first)[0]
+    return [_resized_line(i, size) if any(i is u for u in unknown) and i is not first else i for i in indices]
+
+
+def _resized_line(index: Array, size: Size) -> Array:
+    have, want = (convert(lift(size_scalar(n)), "i64") for n in (shape_of(index)[0], size))
+    assert_(emit("compare", have, want, direction="EQ"), "IndexError", "shape mismatch: indexing arrays could not be "
+            "broadcast together with shapes ({0},) ({1},)", want, have)
+    return emit("gather", index, iota(size), axes=(0,))
 
 
 def _slices_only(x: Array, plan: Plan) -> list[Cut]:

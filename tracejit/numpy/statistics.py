@@ -11,7 +11,7 @@ import numpy as np
 
 from tracejit.numpy.products import dot_general
 from tracejit.numpy.reductions import mean_of, sum_
-from tracejit.numpy.shapes import unit_axes
+from tracejit.numpy.shapes import boxed, unit_axes
 from tracejit.numpy.support import (
     as_dtype,
     emit,
@@ -89,7 +89,7 @@ def cov(m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: An
     scaled = apart if w is None else elementwise(np.multiply, apart, w)
     c = dot_general(apart, convert(elementwise(np.conjugate, scaled), apart.type.dtype), ((1,), (1,)))
     c = elementwise(np.true_divide, c, factor)
-    return reshaped(c, [k for k in shape_of(c) if k != 1]) if all(k == 1 for k in shape_of(c)) else c
+    return boxed(reshaped(c, ())) if all(k == 1 for k in shape_of(c)) else c
 
 
 def _variables(x: Array, rowvar: bool) -> Array:
