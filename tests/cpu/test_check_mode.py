@@ -67,9 +67,12 @@ def test_local_arrays_are_checked_and_branches_not_taken_are_not():
     table = load("t", apply("add", i, const(1)))
     p = program(
         [array("o", n, written=True), scalar("n")],
-        [Buffer("t", F32, (const(8),)), Loop("i", const(8), (Store("t", (i,), const(1.0, F32)),)),
-         Loop("i", n, (If(apply("lt", i, const(7)), (Store("o", (i,), table),)),), "vector")],
-    )  # fmt: skip
+        [
+            Buffer("t", F32, (const(8),)),
+            Loop("i", const(8), (Store("t", (i,), const(1.0, F32)),)),
+            Loop("i", n, (If(apply("lt", i, const(7)), (Store("o", (i,), table),)),), "vector"),
+        ],
+    )
     native = compile_program(p, checked=True)
     o = np.zeros(20, np.float32)
     assert native([20], [o]) == 0

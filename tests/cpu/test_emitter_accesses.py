@@ -106,10 +106,15 @@ def test_interleaved_parts_are_read_and_written_in_groups(parts, dtype):
 def test_gathers_and_scatters_by_data():
     at = apply("convert", load("ix", i, dtype=I32), dtype=I64)
     p = program(
-        [array("x", const(50)), array("ix", n, dtype=I32), array("o", n, written=True), array("q", const(200), written=True),
-         scalar("n")],
+        [
+            array("x", const(50)),
+            array("ix", n, dtype=I32),
+            array("o", n, written=True),
+            array("q", const(200), written=True),
+            scalar("n"),
+        ],
         [Loop("i", n, (Store("o", (i,), load("x", at)), Store("q", (at,), load("x", at))), "vector")],
-    )  # fmt: skip
+    )
     versions = natives(p)
     for count in EXTENTS:
         ix = np.random.default_rng(1).integers(0, 50, count).astype(np.int32)
@@ -176,9 +181,18 @@ def test_16_bit_floats_are_converted_at_loads_and_stores():
 def test_the_index_is_a_value():
     p = program(
         [array("o", n, dtype=I32, written=True), array("q", n, written=True), scalar("n")],
-        [Loop("i", n, (Store("o", (i,), apply("convert", apply("multiply", i, i), dtype=I32)),
-                       Store("q", (i,), apply("convert", i, dtype=F32))), "vector")],
-    )  # fmt: skip
+        [
+            Loop(
+                "i",
+                n,
+                (
+                    Store("o", (i,), apply("convert", apply("multiply", i, i), dtype=I32)),
+                    Store("q", (i,), apply("convert", i, dtype=F32)),
+                ),
+                "vector",
+            )
+        ],
+    )
     versions = natives(p)
     for count in EXTENTS:
         agree(p, [count], [np.zeros(count, np.int32), np.zeros(count, np.float32)], versions)

@@ -16,9 +16,47 @@ from tracejit.xla_lite.kernels.kernel_ir import Loop, Name, Store
 
 n, i = Name("n"), Name("i")
 TYPES = (BOOL, *INTEGERS, *FLOATS)
-SPECIAL = [0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -1.5, 127.6, 128.0, -129.0, 255.9, 256.0, 300.0, 65535.5, 65536.0, -40000.0, 2.0**31,
-           2.0**31 - 1, -(2.0**31) - 1, 2.0**32 + 5, 2.0**53 + 2, 2.0**63, -(2.0**63), 2.0**63 + 2048, 2.0**64, 1e30, -1e30, 65520.0,
-           65519.996, 1e-8, 5.96e-8, 2.98e-8, 3.4e38, 1.00048828125, 1.000488281250001, 1.00146484375, np.inf, -np.inf, np.nan]  # fmt: skip
+SPECIAL = [
+    0.0,
+    -0.0,
+    0.5,
+    -0.5,
+    1.5,
+    2.5,
+    -1.5,
+    127.6,
+    128.0,
+    -129.0,
+    255.9,
+    256.0,
+    300.0,
+    65535.5,
+    65536.0,
+    -40000.0,
+    2.0**31,
+    2.0**31 - 1,
+    -(2.0**31) - 1,
+    2.0**32 + 5,
+    2.0**53 + 2,
+    2.0**63,
+    -(2.0**63),
+    2.0**63 + 2048,
+    2.0**64,
+    1e30,
+    -1e30,
+    65520.0,
+    65519.996,
+    1e-8,
+    5.96e-8,
+    2.98e-8,
+    3.4e38,
+    1.00048828125,
+    1.000488281250001,
+    1.00146484375,
+    np.inf,
+    -np.inf,
+    np.nan,
+]
 
 
 def samples(dtype):
@@ -55,11 +93,17 @@ def storage(dtype):
 
 def elementwise(source, result, build):
     return program(
-        [array("x", n, dtype=source), array("o", n, dtype=result, written=True), array("q", n, dtype=result, written=True),
-         scalar("n")],
-        [Loop("i", n, (Store("o", (i,), build(load("x", i, dtype=source))),), "vector"),
-         Loop("i", n, (Store("q", (i,), build(load("x", i, dtype=source))),))],
-    )  # fmt: skip
+        [
+            array("x", n, dtype=source),
+            array("o", n, dtype=result, written=True),
+            array("q", n, dtype=result, written=True),
+            scalar("n"),
+        ],
+        [
+            Loop("i", n, (Store("o", (i,), build(load("x", i, dtype=source))),), "vector"),
+            Loop("i", n, (Store("q", (i,), build(load("x", i, dtype=source))),)),
+        ],
+    )
 
 
 @pytest.mark.parametrize("source", TYPES, ids=str)
@@ -78,8 +122,25 @@ def test_conversions_are_those_of_numpy(source):
 
 
 INTEGER_UNARY = ("negate", "not", "abs", "popcount")
-INTEGER_BINARY = ("add", "subtract", "multiply", "and", "or", "xor", "minimum", "maximum", "floor_divide", "remainder", "gcd",
-                  "eq", "ne", "lt", "le", "gt", "ge")  # fmt: skip
+INTEGER_BINARY = (
+    "add",
+    "subtract",
+    "multiply",
+    "and",
+    "or",
+    "xor",
+    "minimum",
+    "maximum",
+    "floor_divide",
+    "remainder",
+    "gcd",
+    "eq",
+    "ne",
+    "lt",
+    "le",
+    "gt",
+    "ge",
+)
 
 
 @pytest.mark.parametrize("dtype", [*INTEGERS, BOOL], ids=str)
