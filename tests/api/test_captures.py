@@ -308,3 +308,56 @@ def test_the_same_object_twice() -> None:
     assert f(one, one) == 1.0
     assert f(one, two) == 0.0
     assert f(one, one) == 3.0 and one.count == 3.0
+
+
+class Config:
+    rate = 0.5
+    table = np.ones(2)
+
+
+def test_attributes_of_a_class_are_read_at_every_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = tj.function(lambda x: x * Config.rate + Config.table)
+    np.testing.assert_array_equal(f(np.ones(2)), [1.5, 1.5])
+    monkeypatch.setattr(Config, "rate", 2.0)
+    monkeypatch.setattr(Config, "table", np.zeros(2))
+    np.testing.assert_array_equal(f(np.ones(2)), [2, 2])
+    assert len(f.traces) == 1
+
+
+def test_default_arrays_and_lists_keep_their_changes() -> None:
+    def count(x: Any, total: Any = np.zeros(1), seen: Any = []) -> Any:    # noqa: B006, B008
+        total += x
+        seen.append(x)
+        return total + 0, len(seen)
+
+    expected = [([1.0], 1), ([3.0], 2), ([6.0], 3)]
+    f = tj.function(count)
+    assert [(a.tolist(), n) for a, n in (f(v) for v in (1.0, 2.0, 3.0))] == expected
+
+
+BUFFER = np.zeros(3)
+
+
+def test_a_global_array_can_be_written() -> None:
+    @tj.function
+    def f(x: Any) -> None:
+        BUFFER[0] += x
+        BUFFER[1:] = x
+
+    f(1.0)
+    f(2.0)
+    assert BUFFER.tolist() == [3, 2, 2]
+    view = BUFFER[1:]
+
+    @tj.function
+    def g(y: Any) -> None:
+        y += BUFFER[:2]
+
+    g(view)
+    assert BUFFER.tolist() == [3, 5, 4]
+
+
+def test_a_static_argument_may_be_unhashable() -> None:
+    f = tj.function(lambda x, options: x * options["k"], static="options")
+    assert f(2.0, {"k": 3}) == 6.0 and f(2.0, {"k": 4}) == 8.0 and f(2.0, {"k": 3}) == 6.0
+    assert len(f.traces) == 2

@@ -104,6 +104,8 @@ class State:
                 if not fresh:
                     fresh = self.add(args, kwargs)
                     known = len(self.traces)
+            if fresh is None:
+                return self.original(*args, **kwargs)
             for compiled in fresh:
                 hit, result = self.attempt(compiled, args, kwargs)
                 if hit:
@@ -115,13 +117,13 @@ class State:
         """What other threads compiled since the traces were counted."""
         return [record.compiled for record in self.traces[known:]]
 
-    def add(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any]:
-        """Traces and compiles this call; nothing if it has to run as plain Python."""
+    def add(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
+        """Traces and compiles this call; None if it has to run as plain Python."""
         try:
             return [self.specialise(args, kwargs).compiled]
         except OverlapError as error:
             self.plain[call_key(args, kwargs)] = str(error)
-            return []
+            return None
 
     def attempt(self, compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
         """Runs one specialisation if the call fits it."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from types import BuiltinFunctionType, CellType, FunctionType, ModuleType
+from enum import Enum
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -55,18 +56,24 @@ class TracingNamespace(PlainNamespace):
         made = self._functions.get(function)
         if made is None:
             made = self._functions[function] = super().converted(function)
+            if isinstance(made, FunctionType) and made is not function and function.__defaults__:
+                made.__defaults__ = tuple([self.default(v, function) for v in function.__defaults__])
         return made
 
+    def default(self, value: Any, function: FunctionType) -> Any:
+        """A default value of a parameter: arrays, lists and dicts are inputs, everything else is part of the code."""
+        if type(value) in (np.ndarray, list, dict) or type(value) in ARRAY_LIKE:
+            return self.root_of(value, f"<default of {function.__name__}>")[1]
+        return value
+
     def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        special = _lookup(BUILTINS, fn)
+        if special is not None and (result := special(self, *args, **kwargs)) is not NotImplemented:
+            return result
+        function = None if getattr(fn, "__module__", None) == "builtins" else implementation(fn)
+        if function is not None:
+            return self.numpy_call(fn, function, args, kwargs)
         cls = fn.__class__
-        if cls is FunctionType or cls is BuiltinFunctionType or cls is type or cls is np.ufunc or isinstance(
-                fn, Callable):    # type: ignore[arg-type]
-            special = _lookup(BUILTINS, fn)
-            if special is not None and (result := special(self, *args, **kwargs)) is not NotImplemented:
-                return result
-            function = None if getattr(fn, "__module__", None) == "builtins" else implementation(fn)
-            if function is not None:
-                return self.numpy_call(fn, function, args, kwargs)
         if cls in INLINED:
             return self.call(INLINED[cls](fn), *args, **kwargs)
         if _is_numpy_random(fn):
@@ -165,8 +172,8 @@ class TracingNamespace(PlainNamespace):
                 raise AttributeError(f"{cls.__name__!r} object has no attribute {name!r}", name=name, obj=obj)
             return stored[3]
         known = self.reader.objects.get(id(obj))
-        if known is None and cls is ModuleType:
-            self.root_of(obj, obj.__name__)
+        if known is None and (cls is ModuleType or isinstance(obj, type) and _is_users_class(obj)):
+            self.roots.append(Root("cell", CellType(obj), obj.__name__, self.reader.object(obj, obj.__name__)))
             known = self.reader.objects[id(obj)]
         if known is None or not _is_data(obj, name):
             return super().load_attribute(obj, name)
@@ -254,6 +261,8 @@ def _is_data(obj: Any, name: str) -> bool:
     """Whether `obj.name` is a value rather than a method or property of its class."""
     if isinstance(obj, ModuleType):
         return hasattr(obj, name)
+    if isinstance(obj, type):
+        return _is_plain_value(next((c.__dict__[name] for c in obj.__mro__ if name in c.__dict__), _MISSING))
     if name.startswith("__") and name.endswith("__"):
         return False
     instance = getattr(obj, "__dict__", None)
@@ -262,10 +271,18 @@ def _is_data(obj: Any, name: str) -> bool:
     for cls in type(obj).__mro__:
         if name in cls.__dict__:
             found = cls.__dict__[name]
-            return not (callable(found) or isinstance(found, (property, classmethod, staticmethod))) and (
-                not hasattr(type(found), "__get__") or type(found).__name__ == "member_descriptor"
-                and hasattr(obj, name))
+            return _is_plain_value(found) or type(found).__name__ == "member_descriptor" and hasattr(obj, name)
     return False
+
+
+def _is_plain_value(found: Any) -> bool:
+    return found is not _MISSING and not callable(found) and not hasattr(type(found), "__get__")
+
+
+def _is_users_class(cls: type) -> bool:
+    """Whether attributes of the class itself may be settings that change: `Config.rate`."""
+    module = sys.modules.get(cls.__module__)
+    return policy.is_user_file(getattr(module, "__file__", None) or "<frozen ") and not issubclass(cls, Enum)
 
 
 def _is_numpy_random(fn: Any) -> bool:
