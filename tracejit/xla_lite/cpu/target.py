@@ -19,7 +19,7 @@ _AVX512 = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
 class Target:
     """One kind of machine. Sizes in bytes.
 
-    parallel_work: additions-worth of work from which a second thread pays (about 30 microseconds of serial time).
+    parallel_work: additions-worth of work from which a second thread pays: 30 microseconds of x + 1, 5 to 10 of functions.
     chunk_work: the least work that one claim of a thread should be worth.
     """
 
@@ -30,8 +30,8 @@ class Target:
     l1: int = 32 << 10
     l2: int = 1 << 20
     llc: int = 32 << 20
-    parallel_work: int = 1 << 18
-    chunk_work: int = 1 << 15
+    parallel_work: int = 1 << 20
+    chunk_work: int = 1 << 16
 
     @property
     def avx512(self) -> bool:
