@@ -52,6 +52,13 @@ def test_a_wrong_result_is_not_accepted() -> None:
         check(np.ones(2), np.ones(3), rtol=1)
     with pytest.raises(ValueError, match="relative difference nan"):
         check(np.array([math.nan]), np.array([1.0]), rtol=1)
+    with pytest.raises(ValueError, match="in other places"):
+        check(np.array([1.0, math.inf]), np.array([1.0, math.nan]), rtol=1)
+
+
+def test_nan_and_infinity_agree_with_themselves() -> None:
+    values = np.array([1.0, math.nan, -math.inf, 2j])
+    assert check(values, values.copy(), rtol=0) == 0
 
 
 def test_results_of_dicts_are_compared_by_key() -> None:

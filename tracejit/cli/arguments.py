@@ -6,6 +6,7 @@ Flows in: `FILE.py:FN`, `"{'w': f32[784,10]}, f32[n,784], lr=0.1"`.  Flows out: 
 
 import ast
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -36,7 +37,7 @@ def split_target(target: str) -> tuple[Path, str]:
 def load_function(file: str | Path, name: str) -> Callable[..., Any]:
     """Runs the file as a module (not as `__main__`) and takes `name`, which may be dotted, from it."""
     path = Path(file).resolve()
-    sys.path.insert(0, str(path.parent))
+    sys.path += [str(path.parent), os.getcwd()]    # last: a file called statistics.py must not hide Python's own
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)

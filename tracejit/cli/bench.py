@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tracejit.cli.arguments import UsageError, parse_arguments, split_target
 from tracejit.cli.harness.suite import SuiteOptions, run_suite
-from tracejit.cli.harness.systems import SYSTEMS
+from tracejit.cli.harness.systems import SYSTEMS, add_path
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -53,7 +53,7 @@ def suite_of_folder(folder: Path) -> str:
     """The importable name of the folder's `workloads` package."""
     if not (folder / "workloads" / "__init__.py").is_file():
         raise UsageError(f"{folder} has no package `workloads`")
-    sys.path.insert(0, str(folder.resolve().parent))
+    add_path(folder.resolve().parent)
     return f"{folder.resolve().name}.workloads"
 
 

@@ -12,6 +12,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,7 +81,8 @@ def numba_jit(fn: Callable[..., Any]) -> Callable[..., Any]:
     """`fn` by Numba with fast-math and threads."""
     import numba
 
-    compiled: Callable[..., Any] = numba.njit(fn, fastmath=True, parallel=True)
+    helper = numba.njit(fastmath=True)
+    compiled: Callable[..., Any] = numba.njit(rebind(fn, helper), fastmath=True, parallel=True)
     return compiled
 
 
@@ -251,13 +253,20 @@ def runs(system: str, workload: Workload) -> bool:
     return system not in workload.skip and (system not in NEEDS_OWN_VERSION or system in workload.peers)
 
 
+def add_path(folder: Path) -> None:
+    """Makes modules of the folder importable, here and in workers."""
+    sys.path.insert(0, str(folder))
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+
+
 def environment(system: str, threads: int, heap_kept: bool) -> dict[str, str]:
     """The environment of a worker: threads, quiet logs, and whether freed pages stay in the process."""
     count = str(threads)
     names = ("OMP", "NUMBA", "MKL", "OPENBLAS", "TRACEJIT", "NUMEXPR")
     values = {**os.environ, **{f"{name}_NUM_THREADS": count for name in names}, "PYTHONUNBUFFERED": "1"}
     values.update(SYSTEMS[system].environment)
-    values["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    package = str(Path(__file__).resolve().parents[3])
+    values["PYTHONPATH"] = os.pathsep.join(filter(None, [package, values.get("PYTHONPATH", "")]))
     if heap_kept:
         values.update(MALLOC_MMAP_MAX_="0", MALLOC_TRIM_THRESHOLD_=str(1 << 40), MALLOC_TOP_PAD_=str(1 << 26))
     return values

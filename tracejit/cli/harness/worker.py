@@ -126,15 +126,24 @@ def check(actual: Any, expected: Any, rtol: float) -> float:
     if len(ours) != len(theirs):
         raise ValueError(f"{len(ours)} results instead of {len(theirs)}")
     for a, e in zip(ours, theirs):
-        a, e = np.asarray(a, np.float64).ravel(), np.asarray(e, np.float64).ravel()
+        a, e = as_reals(a), as_reals(e)
         if a.size != e.size:
             raise ValueError(f"{a.size} elements instead of {e.size}")
-        scale = float(np.max(np.abs(e), initial=0)) or 1.0
-        difference = float(np.max(np.abs(a - e), initial=0)) / scale
+        finite = np.isfinite(e)
+        if not np.array_equal(a[~finite], e[~finite], equal_nan=True):
+            raise ValueError("wrong result: infinities or NaN in other places")
+        scale = float(np.max(np.abs(e[finite]), initial=0)) or 1.0
+        difference = float(np.max(np.abs(a[finite] - e[finite]), initial=0)) / scale
         if not difference <= rtol:
             raise ValueError(f"wrong result: relative difference {difference:.2g}")
         worst = max(worst, difference)
     return worst
+
+
+def as_reals(leaf: Any) -> np.ndarray[Any, Any]:
+    """A leaf as a vector of float64; complex numbers as two each."""
+    flat = np.asarray(leaf).ravel()
+    return flat.astype(np.complex128).view(np.float64) if flat.dtype.kind == "c" else flat.astype(np.float64)
 
 
 def leaves(tree: Any) -> list[Any]:
@@ -142,6 +151,11 @@ def leaves(tree: Any) -> list[Any]:
     if isinstance(tree, dict):
         return [leaf for key in sorted(tree) for leaf in leaves(tree[key])]
     return [leaf for item in tree for leaf in leaves(item)] if isinstance(tree, list | tuple) else [tree]
+
+
+def first_line(error: Exception) -> str:
+    """What a table has room for."""
+    return (str(error).strip().splitlines() or [""])[0][:200]
 
 
 def serve(system: str, replies: Any) -> None:
@@ -152,7 +166,7 @@ def serve(system: str, replies: Any) -> None:
         try:
             reply = getattr(worker, command.pop("do"))(**command)
         except Exception as error:    # reported to the parent, which shows it in the table
-            reply = {"error": f"{type(error).__name__}: {str(error).strip()[:300]}"}
+            reply = {"error": f"{type(error).__name__}: {first_line(error)}"}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 

@@ -89,10 +89,12 @@ def workload_of_file(spec: dict[str, Any]) -> Workload:
                     rtol=spec["rtol"], cold_case=spec["args"])
 
 
-def rebind(fn: Callable[..., Any], **names: Any) -> Callable[..., Any]:
+def rebind(fn: Callable[..., Any], wrap: Callable[..., Any] = lambda helper: helper, **names: Any,
+           ) -> Callable[..., Any]:
     """`fn`, and the functions of its module that it calls, with other globals: `rebind(f, np=jax.numpy)`.
 
     Only names that the module has are replaced; the module itself is left as it is.
+    wrap: applied to each function that is called.
     """
     if not isinstance(fn, types.FunctionType):
         return fn
@@ -100,7 +102,7 @@ def rebind(fn: Callable[..., Any], **names: Any) -> Callable[..., Any]:
     scope.update({name: value for name, value in names.items() if name in scope})
     for name, value in fn.__globals__.items():
         if isinstance(value, types.FunctionType) and value.__module__ == fn.__module__:
-            scope[name] = _with_globals(value, scope)
+            scope[name] = wrap(_with_globals(value, scope))
     return _with_globals(fn, scope)
 
 
