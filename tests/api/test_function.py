@@ -325,3 +325,49 @@ def test_functions_of_functions() -> None:
     assert g(1.0, 2.0) == 7.0
     h = tj.function(twice)
     assert h(np.sqrt, 16.0) == 2.0
+
+
+@tj.function
+def module_level(x: Any) -> Any:
+    return x + 1
+
+
+def test_functions_pickle_and_copy_by_name_and_show_their_signature() -> None:
+    import copy
+    import inspect
+    import pickle
+
+    assert copy.deepcopy({"f": module_level})["f"] is module_level
+    try:
+        assert pickle.loads(pickle.dumps(module_level)) is module_level
+    except pickle.PicklingError:    # the test module was imported under a name that is not in sys.modules
+        pass
+    assert list(inspect.signature(module_level).parameters) == ["x"]
+
+
+def test_generators_and_coroutines_are_refused() -> None:
+    def generator(x: Any) -> Any:
+        yield x
+
+    async def coroutine(x: Any) -> Any:
+        return x
+
+    for fn in (generator, coroutine):
+        with pytest.raises(tj.errors.UnsupportedError, match="generator or coroutine"):
+            tj.function(fn)
+
+
+def test_what_a_result_cannot_be_is_refused() -> None:
+    class Holder:
+        def __init__(self, x: Any) -> None:
+            self.x = x
+
+    with pytest.raises(tj.errors.UnsupportedError, match="dataclass"):
+        tj.function(lambda x: Holder(x))(np.ones(2))
+    with pytest.raises(tj.errors.UnsupportedError, match="return a list"):
+        tj.function(lambda x: map(np.sin, x))(np.ones(2))
+
+
+def test_text_and_keys_of_numbers_make_them_static() -> None:
+    f = tj.function(lambda x, n: {f"layer{n}": x, n: x + n})
+    assert set(f(1.0, 2)) == {"layer2", 2} and set(f(1.0, 3)) == {"layer3", 3} and len(f.traces) == 2

@@ -6,6 +6,7 @@ Flows out: a callable that dispatches natively. A call that fits no specialisati
 """
 from __future__ import annotations
 
+import copyreg
 import functools
 import os
 import sys
@@ -23,7 +24,7 @@ import numpy as np
 
 from tracejit.api import explain
 from tracejit.api.cleaning import clean_arguments, copy_back
-from tracejit.api.options import Options, check_declared, make_options, parameter_names
+from tracejit.api.options import Options, check_declared, make_options, parameter_names, refuse_generators
 from tracejit.api.shapes import ShapeHistory
 from tracejit.api.signature import inputs_of
 from tracejit.autograph.entry import python_function
@@ -99,11 +100,10 @@ class State:
             if self.plain and self.must_run_plain(args, kwargs):
                 return self.original(*args, **kwargs)
             with self.lock:
-                fresh = self.newer(known)
-                known = len(self.traces)
+                fresh: list[Any] | None = self.newer(known)
                 if not fresh:
                     fresh = self.add(args, kwargs)
-                    known = len(self.traces)
+                known = len(self.traces)
             if fresh is None:
                 return self.original(*args, **kwargs)
             for compiled in fresh:
@@ -268,6 +268,7 @@ def function(fn: Any = None, *, autograph: bool = True, static: Any = (), donate
                                    fix="decorate a function: @tj.function")
     if returns == "tensor":
         import_module("tracejit.api.tensor")    # which is written with this function
+    refuse_generators(fn)
     names = parameter_names(fn)
     options = make_options(fn, names, autograph, static, donate, signature, precision, device, returns, name)
     return make_function(State(fn, options, names=names))
@@ -278,6 +279,7 @@ def make_function(state: State) -> Any:
     from tracejit.xla_lite.runtime.dispatch import make_callable
     made: Any = make_callable(state.slow, state)
     INLINED.setdefault(type(made), inlined)
+    copyreg.pickle(type(made), _reduce)
     functools.update_wrapper(made, state.original, updated=())
     made.original, made.traces = state.original, state.traces
     made.explain, made.stages, made.trace, made.clear = state.explain, state.stages, state.trace, state.clear
@@ -286,6 +288,11 @@ def make_function(state: State) -> Any:
     state.history.declared = state.options.declared
     _states.add(state)
     return made
+
+
+def _reduce(function: Any) -> str:
+    """Pickles and copies as plain functions do: by name, as the same object."""
+    return str(function.__qualname__)
 
 
 def inlined(function: Any) -> Callable[..., Any]:

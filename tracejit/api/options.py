@@ -17,6 +17,7 @@ from tracejit.base.trees import flatten_with_paths
 from tracejit.base.types import ArrayType
 
 _CODE_TAKES_ARGS, _CODE_TAKES_KEYWORDS = 0x04, 0x08
+_CODE_SUSPENDS = 0x20 | 0x80 | 0x100 | 0x200     # generator, coroutine, iterable coroutine, asynchronous generator
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,18 @@ def parameter_names(fn: Any) -> tuple[str, ...]:
         else:
             return ()
     return fn.__code__.co_varnames[skip:fn.__code__.co_argcount]
+
+
+def refuse_generators(fn: Any) -> None:
+    """UnsupportedError for functions that don't return when they are called."""
+    try:
+        flags = python_function(fn).__code__.co_flags
+    except SourceUnavailableError:
+        return
+    if flags & _CODE_SUSPENDS:
+        raise UnsupportedError(f"{getattr(fn, '__qualname__', fn)} is a generator or coroutine",
+                               why="a compiled function runs to its end in one native call",
+                               fix="compile the function that computes, and yield or await outside of it")
 
 
 def accepted_names(fn: Any) -> tuple[str, ...] | None:
