@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tests.cpu.support import agree, apply, array, compile_program, const, load, program, scalar
 from tracejit.base.dtypes import BF16, BOOL, F16, F32, F64, FLOATS, I32, I64, INTEGERS, U8, U32, U64
-from tracejit.xla_lite.kernels.kernel_ir import Loop, Name, Store
+from tracejit.xla_lite.kernels.kernel_ir import Let, Loop, Name, Store
 
 n, i = Name("n"), Name("i")
 TYPES = (BOOL, *INTEGERS, *FLOATS)
@@ -238,3 +238,13 @@ def test_index_arithmetic_is_data_too():
         [array("o", n, dtype=I64, written=True), scalar("n")], [Loop("i", n, (Store("o", (i,), mixed),), "vector")]
     )
     agree(p, [50], [np.zeros(50, np.int64)])
+
+
+def test_index_arithmetic_wraps():
+    big = const((1 << 62) + 12345)
+    value = apply("multiply", apply("add", apply("multiply", i, big), big), const(7919))
+    p = program(
+        [array("o", n, dtype=I64, written=True), scalar("n")],
+        [Loop("i", n, (Let("t", value), Store("o", (i,), apply("add", Name("t"), Name("t")))), "vector")],
+    )
+    agree(p, [20], [np.zeros(20, np.int64)])

@@ -606,3 +606,40 @@ def test_copies_of_a_body_do_not_share_values(kind):
             ],
         )
         agree(p, [whole_numbers(count)], [np.zeros(count, np.float32)])
+
+
+def test_vector_loops_inside_vector_loops_run_for_every_lane():
+    t = load("t")
+    p = program(
+        [array("x", n), array("o", n, written=True), scalar("n")],
+        [
+            Loop("i", n, (
+                Buffer("t", F32, ()),
+                Store("t", (), load("x", i)),
+                Loop("j", const(3), (Store("t", (), apply("add", t, apply("convert", j, dtype=F32))),), "vector"),
+                Store("o", (i,), t),
+            ), "vector"),
+        ],
+    )  # fmt: skip
+    versions = natives(p)
+    for count in EXTENTS:
+        agree(p, [whole_numbers(count), count], [np.zeros(count, np.float32)], versions)
+
+
+def test_conditions_that_no_lane_changes():
+    p = program(
+        [array("o", n, written=True), scalar("n"), scalar("m")],
+        [
+            Loop("i", n, (
+                Buffer("k", I64, ()),
+                Store("k", (), const(0)),
+                While((), apply("lt", load("k", dtype=I64), apply("and", m, const(7))),
+                      (Store("k", (), apply("add", load("k", dtype=I64), const(1))),)),
+                If(apply("lt", m, const(3)), (Store("k", (), apply("negate", load("k", dtype=I64))),)),
+                Store("o", (i,), apply("convert", load("k", dtype=I64), dtype=F32)),
+            ), "vector"),
+        ],
+    )  # fmt: skip
+    versions = natives(p)
+    for limit in (0, 2, 5):
+        agree(p, [19, limit], [np.zeros(19, np.float32)], versions)

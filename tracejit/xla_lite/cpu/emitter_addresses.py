@@ -145,11 +145,11 @@ class Addresses(Expressions):
             product = self._times(value, c)
             total = product if total is None else self._shared("add", total, product)
         if total is None:
-            return Value(str(form.constant))
-        return self._shared("add", total, Value(str(form.constant))) if form.constant else total
+            return Value(_word(form.constant))
+        return self._shared("add", total, Value(_word(form.constant))) if form.constant else total
 
     def _times(self, value: Value, c: int) -> Value:
-        return value if c == 1 else self._shared("mul", value, Value(str(c)))
+        return value if c == 1 else self._shared("mul", value, Value(_word(c)))
 
     def _shared(self, instruction: str, x: Value, y: Value) -> Value:
         """i64 arithmetic, remembered by its operands."""
@@ -217,9 +217,9 @@ class Addresses(Expressions):
             assert self.lanes is not None
             pointer = self._offset(memory, pointer, self._times(self.lanes.base, step))
         if memory.lanes > 1:
-            return Location(self._offset(memory, pointer, Value(str(flat.constant))), 1)
+            return Location(self._offset(memory, pointer, Value(_word(flat.constant))), 1)
         phase = flat.constant % step if grouped and step > 1 else None
-        return Location(self._offset(memory, pointer, Value(str(flat.constant - (phase or 0)))), step, phase)
+        return Location(self._offset(memory, pointer, Value(_word(flat.constant - (phase or 0)))), step, phase)
 
     def _chain(self, memory: Memory, parts: list[Value]) -> Value:
         """The buffer's pointer plus uniform offsets, outermost first."""
@@ -249,7 +249,7 @@ class Addresses(Expressions):
         total = varying[0]
         for part in varying[1:]:
             total = self._shared("add", total, part)
-        pointer = self._offset(memory, pointer, Value(str(constant)))
+        pointer = self._offset(memory, pointer, Value(_word(constant)))
         return Location(self._offset(memory, pointer, total), None if total.lanes > 1 else 0)
 
     # Loads.
@@ -472,6 +472,11 @@ class Addresses(Expressions):
         live = mask.text if mask is not None else "splat (i1 true)"
         self.body.line(f"call void @{name}({kind} {value.text}, {all_lanes} {pointers.text}, i32 {dtype.bytes}, "
                        f"<{lanes} x i1> {live})")
+
+
+def _word(n: int) -> str:
+    """An i64, wrapped."""
+    return str((n + (1 << 63)) % (1 << 64) - (1 << 63))
 
 
 def _harmless(dtype: DType) -> str:

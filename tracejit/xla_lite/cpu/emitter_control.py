@@ -47,6 +47,7 @@ class Control(Addresses):
     allocas: list[str]
     heaps: list[str]
     polls: bool
+    in_lanes: bool    # inside a vector loop, also where it runs lane by lane
     failed: bool
 
     @abstractmethod
@@ -219,7 +220,7 @@ class Control(Addresses):
     # Loops and branches.
 
     def loop(self, s: Loop) -> None:
-        if s.kind == "vector" and self.lanes is None:
+        if s.kind == "vector" and not self.in_lanes:
             self.vector_loop(s)
         elif s.kind == "parallel":
             self.parallel_loop(s)
@@ -254,7 +255,7 @@ class Control(Addresses):
         def body(index: str) -> None:
             self.bind(s.index, Value(index, 1, self.depth))
             self.block(s.body)
-            if self.polls and not extent.is_literal:
+            if self.polls and not (extent.is_literal and int(extent.text) <= _POLL_HEAVY):
                 self.poll(_POLL_HEAVY if heavy else _POLL_LIGHT)
 
         with_guard: PlaceKind = "guard"
@@ -369,7 +370,7 @@ class Control(Addresses):
         if active is None or self.lanes is None:
             return value.text
         value = self.both(self.lanes.mask, self.splat(value, "i1", self.lanes.count))
-        value.depth = self.depth
+        value = Value(value.text, value.lanes, self.depth)
         self.lanes.mask = value
         self.body.line(f"store <{value.lanes} x i1> {value.text}, ptr {active}")
         return self.body.any_lane(value.text, value.lanes)

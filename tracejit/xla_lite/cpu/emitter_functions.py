@@ -36,12 +36,12 @@ MOST_CHUNKS = 256    # a parallel loop is cut into at most so many pieces
 
 @dataclass(slots=True)
 class Capture:
-    """A value of the function around that an outlined loop takes as a parameter."""
+    """A value of the function around that an outlined loop takes as a parameter. root: of a buffer's pointer."""
 
     outer: Value
     kind: str
     inner: str
-    attributes: str = ""
+    root: str = ""
 
 
 def quoted(name: str) -> str:
@@ -77,7 +77,7 @@ class Function(VectorLoops):
         self.captures: dict[str, Capture] = {}
         self.streams: frozenset[str] = frozenset()
         self.outputs = around.outputs if around is not None else streamed_outputs(kernel)
-        self.polls = self.failed = False
+        self.polls = self.failed = self.in_lanes = False
         self.status = "%status"
         self.slots = "%slots"
         self.outlined = 0
@@ -100,12 +100,12 @@ class Function(VectorLoops):
         self.names[e.name] = value
         return value
 
-    def capture(self, outer: Value, kind: str, attributes: str = "") -> Value:
+    def capture(self, outer: Value, kind: str, root: str = "") -> Value:
         """A value of the function around, as a parameter of this one."""
         if outer.is_literal:
             return Value(outer.text)
         if outer.text not in self.captures:
-            self.captures[outer.text] = Capture(outer, kind, self.body.fresh(), attributes)
+            self.captures[outer.text] = Capture(outer, kind, self.body.fresh(), root)
         return Value(self.captures[outer.text].inner)
 
     def declare(self, memory: Memory) -> None:
@@ -138,8 +138,7 @@ class Function(VectorLoops):
             kind = REGISTER[outer.dtype.name]
             self.allocas += [f"  {pointer} = alloca {kind}", f"  store {kind} {value.text}, ptr {pointer}"]
             return Memory(outer.name, outer.dtype, Value(pointer), (), (), outer.name, 1, True)
-        alone = "noalias" if outer.name == outer.root and outer.root else ""
-        pointer_value = self.capture(outer.pointer, "ptr", alone)
+        pointer_value = self.capture(outer.pointer, "ptr", outer.root)
         strides = tuple(s if isinstance(s, int) else self.capture(s, "i64") for s in outer.strides)
         return Memory(outer.name, outer.dtype, pointer_value, outer.shape, strides, outer.root)
 
@@ -310,7 +309,9 @@ class Function(VectorLoops):
         some = inner.body.emit(f"icmp slt i64 {begin}, {end}")
         inner.guarded(some, "guard", lambda: inner.counted(
             Value(end), 1, body, written_roots(inner, s.body), begin))
-        kinds = [f"{c.kind} {c.attributes} {c.inner}" for c in inner.captures.values()]
+        roots = [c.root for c in inner.captures.values()]
+        kinds = [f"{c.kind} {'noalias ' if c.root and roots.count(c.root) == 1 else ''}{c.inner}"
+                 for c in inner.captures.values()]
         inner.finish(name, ", ".join([*kinds, f"i64 {begin}", f"i64 {end}"]), "internal", "noinline")
         return inner
 

@@ -22,6 +22,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Const,
     Expr,
     If,
+    Let,
     Load,
     Loop,
     Name,
@@ -84,6 +85,9 @@ class VectorLoops(Control):
         """The run-time strides that the loop's index is multiplied with."""
         found: dict[Expr, None] = {}
         names = {s.index}
+        for inner in statements(s.body):
+            if isinstance(inner, Let) and any(isinstance(x, Name) and x.name in names for x in walk(inner.value)):
+                names.add(inner.name)
         for name, index in _accesses(s):
             strides = self.stride_expressions(name)
             for e, stride in zip(index, strides or ()):
@@ -260,9 +264,11 @@ class VectorLoops(Control):
         if lanes == 1:
             self.bind(s.index, base)
         else:
+            self.forms.pop(s.index, None)
             self.lanes = Lanes(s.index, base, lanes, self.depth, mask)
+        self.in_lanes = True
         self.block(s.body)
-        self.lanes = outer
+        self.lanes, self.in_lanes = outer, False
 
     def lane_index(self) -> Value:
         """The index of each lane."""

@@ -19,7 +19,8 @@ _AVX512 = frozenset({"avx512f", "avx512bw", "avx512dq", "avx512vl"})
 class Target:
     """One kind of machine. Sizes in bytes.
 
-    parallel_work: additions-worth of work from which a second thread pays: 30 microseconds of x + 1, 5 to 10 of functions.
+    parallel_work: additions-worth of work from which a second thread pays: 30 microseconds of x + 1, 5 to 10 of
+    elementary functions.
     chunk_work: the least work that one claim of a thread should be worth.
     """
 
