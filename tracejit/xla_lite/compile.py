@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tracejit.base.dims import Size
 from tracejit.base.dtypes import DType
 from tracejit.base.errors import TracejitError
 from tracejit.base.options import config
@@ -25,7 +24,7 @@ from tracejit.xla_lite.kernels.contraction import GEMM
 from tracejit.xla_lite.kernels.kernel_ir import Buffer, Const, Program
 from tracejit.xla_lite.kernels.printer import print_program
 from tracejit.xla_lite.passes.pipeline import optimise
-from tracejit.xla_lite.program import ErrorSite
+from tracejit.xla_lite.program import ARENA, ErrorSite
 from tracejit.xla_lite.reproducer import internal_error
 from tracejit.xla_lite.runtime.blas import find_blas
 from tracejit.xla_lite.runtime.engine import Library, engine
@@ -199,7 +198,7 @@ def _metadata(stages: Stages) -> dict[str, Any]:
 
 def _temporaries(program: Program) -> str:
     """The size of the arena in bytes, as text: a number or a formula of sizes."""
-    sizes = [s.shape[0] for s in program.main.body if isinstance(s, Buffer) and s.name == "arena"]
+    sizes = [s.shape[0] for s in program.main.body if isinstance(s, Buffer) and s.name == ARENA]
     if not sizes:
         return "0"
     return str(sizes[0].value) if isinstance(sizes[0], Const) else "depends on sizes"

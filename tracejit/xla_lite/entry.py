@@ -32,7 +32,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Store,
 )
 from tracejit.xla_lite.passes.buffers import Target, plan_buffers
-from tracejit.xla_lite.program import ErrorSite, Lowering, Memory, RegionLowering
+from tracejit.xla_lite.program import ARENA, ErrorSite, Lowering, Memory, RegionLowering
 from tracejit.xla_lite.runtime.signature import Slot
 
 LEAST_SIZE = 2      # symbolic sizes: 0 and 1 get code of their own
@@ -168,8 +168,8 @@ class _Main:
         targets = [self.output(k, v) for k, v in enumerate(self.graph.outputs)]
         plan = plan_buffers(self.graph, [self.target(k) for k in range(len(targets))])
         if plan.total != 0:
-            self.writer.emit(Buffer("arena", U8, (size_expr(plan.total),), "heap"))
-        RegionLowering(self.shared, self.graph, plan, "arena", Const(0), targets).run()
+            self.writer.emit(Buffer(ARENA, U8, (size_expr(plan.total),), "heap"))
+        RegionLowering(self.shared, self.graph, plan, ARENA, Const(0), targets).run()
         for word, size in self.sizes.measured.items():
             self.writer.store("slots", (Const(word),), size_expr(size))
         return Kernel("main", tuple(self.params), self.writer.finish(), self.shared.contract)

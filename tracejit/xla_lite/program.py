@@ -40,6 +40,7 @@ from tracejit.xla_lite.kernels.writer import Writer
 from tracejit.xla_lite.passes.buffers import Place, Plan
 
 PAYLOAD = 8      # words of a failure's message
+ARENA = "arena"  # the buffer that temporaries are slices of
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Lowering:
     kernels: dict[Any, Kernel] = field(default_factory=dict)
     sites: list[ErrorSite] = field(default_factory=list)
     memory: dict[Value, Memory] = field(default_factory=dict)
+    whole: dict[str, str] = field(default_factory=dict)     # view -> the buffer whose memory it is
     elements: Elements = field(init=False)
 
     def __post_init__(self) -> None:
@@ -95,7 +97,13 @@ class Lowering:
         name = self.writer.fresh(prefix)
         self.writer.emit(Buffer(name, storage(value.dtype), storage_shape(value), space, None, of, offset))
         self.writer.ready[name] = len(self.writer.blocks) - 1
+        if of is not None and of != ARENA:
+            self.whole[name] = self.whole.get(of, of)
         return Memory(name)
+
+    def share(self, x: Memory | Scalar, y: Memory) -> bool:
+        """Whether both lie in the same memory."""
+        return isinstance(x, Memory) and self.whole.get(x.buffer, x.buffer) == self.whole.get(y.buffer, y.buffer)
 
     def read(self, value: Value) -> Scalar:
         """The only element of a value in memory, as it is now."""
@@ -106,13 +114,16 @@ class Lowering:
         return self.writer.let_here(Load(memory.buffer, at, value.dtype))
 
     def contiguous(self, value: Value) -> Memory:
-        """The value's memory, copied first if it has strides of its own."""
-        memory = self.memory[value]
+        """The value's memory, copied first if it has strides of its own. Open blocks remember their copies."""
+        memory, key = self.memory[value], ("contiguous", value)
         if memory.strides is None:
             return memory
+        for block in self.writer.blocks:
+            if isinstance(found := block.memo.get(key), Memory):
+                return found
         made = self.buffer(value, "copy", "heap")
         self.copy(value.type, memory, made)
-        self.memory[value] = made
+        self.writer.blocks[-1].memo[key] = made
         return made
 
     def copy(self, type: ArrayType, source: Memory, target: Memory) -> None:
@@ -178,10 +189,10 @@ class RegionLowering:
         shared = self.shared
         outputs = [self.allocate(v) for v in node.results]
         operands = [self.operand(v, kind) for v in node.operands]
-        in_place = any(o in operands for o in outputs)
+        in_place = any(shared.share(x, o) for x in operands for o in outputs)
         if kind == "scatter" and (root := body.outputs[0].node) is not None and root.operands[0].node is None:
             old = operands[body.params.index(root.operands[0])]
-            if isinstance(old, Memory) and old != outputs[0]:
+            if isinstance(old, Memory) and not shared.share(old, outputs[0]):
                 shared.copy(node.results[0].type, old, outputs[0])
         strided = frozenset(i for i, o in enumerate(operands) if isinstance(o, Memory) and o.strides is not None)
         strided_outputs = frozenset(i for i, o in enumerate(outputs) if o.strides is not None)

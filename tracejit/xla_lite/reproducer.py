@@ -35,7 +35,8 @@ def internal_error(graph: Graph, name: str, failure: Exception) -> InternalError
     """The error to raise. The file goes to the directory of temporary files."""
     what = f"{type(failure).__name__}: {failure}".splitlines()[0]
     path = _write(graph, what)
-    return InternalError(f"tracejit failed to compile `{name}`: {what}", why="this is a bug in tracejit, not in your code",
+    return InternalError(f"tracejit failed to compile `{name}`: {what}",
+                         why="this is a bug in tracejit, not in your code",
                          fix=f"please report it with the file {path}; `python {path}` replays it" if path else
                          "please report it with your function")
 

@@ -26,6 +26,9 @@ def elementwise_kernel(request: Request) -> Kernel:
     frame = Frame(request, body)
     with element_nest(frame, exprs(body.outputs[0].shape)) as indices:
         for index in indices:
+            if request.in_place:
+                for value in body.outputs:
+                    frame.elements.at(value, index)     # every load stands before the first store
             for i in range(len(body.outputs)):
                 frame.store_output(i, index)
     return frame.kernel()

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from tracejit.base.dims import Size
 from tracejit.ir.graph import Graph, Node, Value
-from tracejit.xla_lite.kernels.frame import tree_costs
 from tracejit.xla_lite.kernels.folding import reduced_axes
+from tracejit.xla_lite.kernels.frame import tree_costs
 
 RECOMPUTE = 8      # additions-worth that a later pass computes again rather than reads
 

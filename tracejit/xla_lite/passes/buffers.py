@@ -20,10 +20,13 @@ PlaceKind = Literal["param", "register", "local", "alias", "arena", "heap", "tar
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where an output goes. param: the array of this parameter is overwritten. direct: kernels may write there."""
+    """Where an output goes. param: the array of this parameter is overwritten. direct: kernels may write there.
+    private: nobody sees the parameter's array after a failure.
+    """
 
     direct: bool = True
     param: int = -1
+    private: bool = False
 
 
 @dataclass(slots=True)
@@ -101,8 +104,7 @@ class _Planner:
         self.arena = Arena()
         self.base: dict[Value, Value] = {}              # the value whose memory it is
         self.last: dict[Value, int] = {}                # base -> position of the last reader
-        self.given: set[Value] = set()                  # bases whose memory is free again
-        self.last_failure = max((i for n, i in self.position.items() if n.op.has_effect), default=-1)
+        self.last_failure = max((i for n, i in self.position.items() if n.has_effect), default=-1)
 
     def run(self) -> Plan:
         for param in self.graph.params:
@@ -115,7 +117,7 @@ class _Planner:
         for position, node in enumerate(self.graph.nodes):
             self.place_results(node, position)
             self.plan_regions(node)
-            self.release(position)
+            self.release(node, position)
         self.plan.total = self.arena.total
         self.plan.copies = [k for k, v in enumerate(self.graph.outputs) if self.target_of.get(self.root(v)) != k]
         return self.plan
@@ -145,13 +147,15 @@ class _Planner:
                 continue
             if base.node.op.name in CONTROL and not base.rank:
                 continue
-            if target.param < 0 or self.may_overwrite(base.node, self.graph.params[target.param]):
+            if target.param < 0 or self.may_overwrite(base.node, target):
                 self.target_of[base] = k
 
-    def may_overwrite(self, node: Node, param: Value) -> bool:
+    def may_overwrite(self, node: Node, target: Target) -> bool:
         """Nobody reads the parameter later, nothing can fail later, and the node reads it only where it writes."""
-        position = self.position[node]
-        if self.last[param] > position or self.last_failure > position or param in self.graph.outputs:
+        position, param = self.position[node], self.graph.params[target.param]
+        if self.last[param] > position or param in self.graph.outputs:
+            return False
+        if self.last_failure >= position and not target.private:
             return False
         aliases = [v for v in self.base if self.root(v) is param]
         if any(a in node.operands for a in aliases):
@@ -176,7 +180,8 @@ class _Planner:
             base = self.root(operand)
             taken = self.plan.places.get(base)
             if base is operand and taken is not None and taken.kind == "arena" and self.last[base] == position \
-                    and overwrites(node, operand) and byte_size(operand) == byte_size(value):
+                    and [self.root(v) for v in node.operands].count(base) == 1 and overwrites(node, operand) \
+                    and byte_size(operand) == byte_size(value):
                 self.base[value] = base
                 self.last[base] = max(self.last[base], self.last.get(value, -1))
                 return Place("takeover", of=operand)
@@ -195,12 +200,12 @@ class _Planner:
             if plan.total != 0:
                 self.arena.give(plan.total, offset)
 
-    def release(self, position: int) -> None:
+    def release(self, node: Node, position: int) -> None:
         """Arena blocks whose last reader was here."""
-        for value, place in list(self.plan.places.items()):
-            if place.kind == "arena" and self.last[value] <= position and value not in self.given:
-                self.given.add(value)
-                self.arena.give(byte_size(value), place.offset)
+        for base in dict.fromkeys(self.root(v) for v in (*node.operands, *node.results)):
+            place = self.plan.places[base]
+            if place.kind == "arena" and self.last[base] <= position:
+                self.arena.give(byte_size(base), place.offset)
 
 
 CONTROL = ("while", "for", "case")
@@ -209,7 +214,7 @@ CONTROL = ("while", "for", "case")
 def _region_targets(node: Node, name: str, region: Graph) -> list[Target]:
     """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
     first = {"while": 0, "for": 1}.get(node.op.name) if name == "body" else None
-    return [Target(bool(v.rank), -1 if first is None else first + k) for k, v in enumerate(region.outputs)]
+    return [Target(bool(v.rank), -1 if first is None else first + k, True) for k, v in enumerate(region.outputs)]
 
 
 def makes_memory(node: Node) -> bool:
@@ -218,7 +223,7 @@ def makes_memory(node: Node) -> bool:
 
 
 def overwrites(node: Node, operand: Value) -> bool:
-    """Whether the node's first result may lie on `operand`: each element is read before it is written, and only there."""
+    """Whether a result may lie on `operand`: each element is read before it is written, and nowhere else."""
     if node.op.name != "fusion" or node.operands.count(operand) != 1:
         return False
     body: Graph = node.attributes["body"]

@@ -27,7 +27,11 @@ SHORT_ROW = 4096    # elements of a static whole array that is reduced and read 
 
 @dataclass(slots=True, eq=False)
 class Cluster:
-    """Roots of one loop nest. domain: the shape it runs over. axes: reduced ones, None without reductions."""
+    """Roots of one loop nest. domain: the shape it runs over. axes: reduced ones, None without reductions.
+
+    number, position: of the unit, and of its first root among the nodes.  loops: False for one node that is no loop.
+    ancestors: bits of all units that must run before.  readers: units that need this one at first hand.
+    """
 
     number: int
     position: int
@@ -37,6 +41,7 @@ class Cluster:
     loops: bool
     roots: list[Node] = field(default_factory=list)
     ancestors: int = 0
+    readers: dict[Cluster, None] = field(default_factory=dict)
 
     @property
     def bit(self) -> int:

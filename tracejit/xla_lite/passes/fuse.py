@@ -1,7 +1,7 @@
 """Groups ops into kernels: each group becomes one `fusion` node whose body a generator turns into one loop nest.
 
 Flows in:  a simplified graph.
-Flows out: a graph of `fusion` nodes and of the nodes that are no loops (control flow, products, sorts, scalars, effects).
+Flows out: a graph of `fusion` nodes and of nodes that are no loops (control flow, products, sorts, scalars, effects).
 
 Method: some nodes are *roots*, values that are stored or reduced; everything between roots is computed again wherever
 it is read. Roots join the group of a producer, or of a sibling that reads the same arrays, when one loop nest can
@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
+from tracejit.base.dims import Dim
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import live_nodes, map_regions
 from tracejit.xla_lite.passes.clusters import Cluster, can_join, new_cluster, reads_of
@@ -26,6 +28,9 @@ def fuse(graph: Graph) -> Graph:
     return _Fuser(graph).run()
 
 
+SIBLINGS = 8      # groups tried for a root that no producer takes in
+
+
 class _Fuser:
     """State of one graph's fusion. A *unit* is a cluster of roots, or one node that is no loop."""
 
@@ -37,11 +42,18 @@ class _Fuser:
         self.roots = find_roots(graph, self.nodes, self.users)
         self.units: list[Cluster] = []
         self.unit_of: dict[Node, Cluster] = {}
-        self.by_key: dict[Any, list[Cluster]] = {}
+        self.reading: dict[Value, dict[Cluster, None]] = {}     # array -> units that read it, in order
+        self.position = {n: i for i, n in enumerate(self.nodes)}
 
     def run(self) -> Graph:
+        if self.is_done():
+            return self.graph
         self.form_units()
         return self.emit()
+
+    def is_done(self) -> bool:
+        return not self.roots and len(self.nodes) == len(self.graph.nodes) and \
+            all(_fused_regions(n) is None for n in self.nodes)
 
     # ---- grouping -------------------------------------------------------------------------------
 
@@ -52,13 +64,12 @@ class _Fuser:
             if is_inlined(node, self.roots):
                 continue
             reads = reads_of(node, self.roots)
-            needs = self.producers(reads) + self.binders_of(node, reads, binders)
-            if node.op.has_effect and last_effect is not None:
+            needs = self.producers(reads) + self.binders_of(node, binders)
+            if node.has_effect and last_effect is not None:
                 needs.append(last_effect)
-            unit = self.join(node, reads, needs) if node in self.roots else None
-            unit = unit or self.open_unit(node, position, needs)
+            unit = self.place(node, position, reads, needs)
             self.unit_of[node] = unit
-            if node.op.has_effect:
+            if node.has_effect:
                 last_effect = unit
             if node.op.name == "bind_dim":
                 binders[node.attributes["dim"]] = unit
@@ -66,28 +77,51 @@ class _Fuser:
     def producers(self, reads: dict[Node, set[str]]) -> list[Cluster]:
         return list(dict.fromkeys(self.unit_of[n] for n in reads if n in self.unit_of))
 
-    def binders_of(self, node: Node, reads: Iterable[Node], binders: dict[str, Cluster]) -> list[Cluster]:
-        """Units that bind the run-time sizes which this node's types mention."""
+    def binders_of(self, node: Node, binders: dict[str, Cluster]) -> list[Cluster]:
+        """Units that bind the run-time sizes which this node, or what is inlined below it, mentions."""
         if not binders:
             return []
-        types = [v.type for v in (*node.results, *node.operands)]
-        return [binders[s] for t in types for s in t.symbols() if s in binders]
+        sizes = {s for n in self.region(node) for s in sizes_in(n)}
+        return [unit for name, unit in binders.items() if name in sizes]
 
-    def join(self, root: Node, reads: dict[Node, set[str]], needs: list[Cluster]) -> Cluster | None:
+    def place(self, node: Node, position: int, reads: dict[Node, set[str]], needs: list[Cluster]) -> Cluster:
+        """The unit that takes the node in: one that is there, or a new one."""
+        if node not in self.roots:
+            return self.open_unit(node, position, needs)
+        inputs = self.inputs(node, reads)
+        unit = self.join(node, reads, needs, inputs) or self.open_unit(node, position, needs)
+        for value in inputs:
+            self.reading.setdefault(value, {})[unit] = None
+        return unit
+
+    def inputs(self, root: Node, reads: dict[Node, set[str]]) -> list[Value]:
+        """Arrays that the root's loops read."""
+        return list(dict.fromkeys(v for n in self.region(root) for v in n.operands
+                                  if v.rank and (v.node is None or v.node in reads)))
+
+    def join(self, root: Node, reads: dict[Node, set[str]], needs: list[Cluster],
+             inputs: list[Value]) -> Cluster | None:
         """The unit that takes `root` in, or None."""
-        siblings = self.by_key.get(new_cluster(root, 0, 0).key, ())
-        for unit in dict.fromkeys([*reversed(needs), *reversed(siblings)]):
-            others = mask_of(n for n in needs if n is not unit)
-            if unit.loops and not others & unit.bit and can_join(unit, root, reads, self.unit_of):
-                if unit in needs or self.shares_input(unit, root, reads):
-                    self.absorb(unit, root, others)
-                    return unit
+        for unit in dict.fromkeys([*reversed(needs), *self.siblings(root, inputs)]):
+            if not unit.loops:
+                continue
+            others = [n for n in needs if n is not unit]
+            if not mask_of(others) & unit.bit and can_join(unit, root, reads, self.unit_of):
+                self.absorb(unit, root, others)
+                return unit
         return None
 
-    def shares_input(self, unit: Cluster, root: Node, reads: dict[Node, set[str]]) -> bool:
-        """Siblings without a common array would only lengthen each other's loop body."""
-        mine = {v for n in self.region(root) for v in n.operands if v.rank and (v.node is None or v.node in reads)}
-        return any(v in mine for other in unit.roots for n in self.region(other) for v in n.operands)
+    def siblings(self, root: Node, inputs: list[Value]) -> list[Cluster]:
+        """The latest units that run alike and read an array which `root` reads too.
+
+        Siblings without a common array would only lengthen each other's loop body.
+        """
+        key = new_cluster(root, 0, 0).key
+        found: dict[Cluster, None] = {}
+        for value in inputs:
+            latest = islice(reversed(self.reading.get(value, {})), SIBLINGS)
+            found.update((unit, None) for unit in latest if unit.key == key)
+        return sorted(found, key=lambda unit: -unit.number)[:SIBLINGS]
 
     def region(self, root: Node) -> Iterator[Node]:
         """`root` and the inlined nodes below it."""
@@ -101,21 +135,28 @@ class _Fuser:
                     seen.add(below)
                     todo.append(below)
 
-    def absorb(self, unit: Cluster, root: Node, others: int) -> None:
+    def absorb(self, unit: Cluster, root: Node, others: list[Cluster]) -> None:
+        """Adds a root; whatever runs after the unit runs after the root's producers too."""
         unit.add(root)
-        unit.ancestors |= others
-        for unit_after in self.units:
-            if unit_after.ancestors & unit.bit:
-                unit_after.ancestors |= unit.ancestors
-        self.by_key.setdefault(unit.key, []).append(unit)
+        self.depend(unit, others)
+        todo = [unit]
+        while todo:
+            before = todo.pop()
+            for after in before.readers:
+                if before.ancestors & ~after.ancestors:
+                    after.ancestors |= before.ancestors
+                    todo.append(after)
 
     def open_unit(self, node: Node, position: int, needs: list[Cluster]) -> Cluster:
         unit = new_cluster(node, len(self.units), position, loops=node in self.roots)
-        unit.ancestors = mask_of(needs)
         self.units.append(unit)
-        if unit.loops:
-            self.by_key.setdefault(unit.key, []).append(unit)
+        self.depend(unit, needs)
         return unit
+
+    def depend(self, unit: Cluster, needs: list[Cluster]) -> None:
+        unit.ancestors |= mask_of(needs)
+        for before in needs:
+            before.readers[unit] = None
 
     # ---- writing the fused graph ----------------------------------------------------------------
 
@@ -139,36 +180,31 @@ class _Fuser:
         if not unit.loops:
             return unit.roots
         mine = {n for root in unit.roots for n in self.region(root)}
-        return [n for n in self.nodes if n in mine] if len(mine) > 8 else sorted(mine, key=self.position)
-
-    def position(self, node: Node) -> int:
-        if not hasattr(self, "_positions"):
-            self._positions = {n: i for i, n in enumerate(self.nodes)}
-        return self._positions[node]
+        return sorted(mine, key=self.position.__getitem__)
 
     def read_outside(self, regions: dict[Cluster, list[Node]]) -> set[Value]:
         """Values of roots that another unit or the graph's output reads."""
         needed = set(self.graph.outputs)
-        for unit, nodes in regions.items():
+        for nodes in regions.values():
             inside = set(nodes)
             needed.update(v for n in nodes for v in n.operands if v.node not in inside)
         return needed
 
     def ordered(self) -> Iterator[Cluster]:
         """Units, producers first, else in program order of their first root."""
-        waiting = {u: u.ancestors.bit_count() for u in self.units}
+        waiting = dict.fromkeys(self.units, 0)
+        for unit in self.units:
+            for later in unit.readers:
+                waiting[later] += 1
         ready = [(u.position, u.number) for u in self.units if not waiting[u]]
         heapq.heapify(ready)
-        done = 0
         while ready:
             unit = self.units[heapq.heappop(ready)[1]]
             yield unit
-            done |= unit.bit
-            for later in self.units:
-                if later.ancestors & unit.bit:
-                    waiting[later] -= 1
-                    if not waiting[later]:
-                        heapq.heappush(ready, (later.position, later.number))
+            for later in unit.readers:
+                waiting[later] -= 1
+                if not waiting[later]:
+                    heapq.heappush(ready, (later.position, later.number))
 
     def emit_fusion(self, graph: Graph, env: dict[Value, Value], unit: Cluster, nodes: list[Node],
                     needed: set[Value]) -> None:
@@ -187,7 +223,7 @@ class _Fuser:
         env.update(zip(stored, made, strict=True))
 
     def emit_plain(self, graph: Graph, env: dict[Value, Value], node: Node) -> None:
-        attributes = map_regions(node, fuse) or node.attributes
+        attributes = _fused_regions(node) or node.attributes
         for value in node.operands:
             self.copy_inlined(graph, env, value)
         made = graph.emit(node.op, [env[v] for v in node.operands], attributes, node.span)
@@ -198,6 +234,26 @@ class _Fuser:
         if value not in env:
             assert value.node is not None and not value.node.operands
             env[value] = graph.emit(value.node.op, (), value.node.attributes, value.node.span)[value.index]
+
+
+def _fused_regions(node: Node) -> dict[str, Any] | None:
+    """The attributes with every region fused; None if none changed."""
+    return None if node.op.name == "fusion" else map_regions(node, fuse)
+
+
+def sizes_in(node: Node) -> set[str]:
+    """Every symbolic size of the node's types, attributes and regions."""
+    found = {s for v in (*node.results, *node.operands) for s in v.type.symbols()}
+    todo = list(node.attributes.values())
+    while todo:
+        item = todo.pop()
+        if isinstance(item, tuple):
+            todo.extend(item)
+        elif isinstance(item, Dim):
+            found |= item.symbols()
+        elif isinstance(item, Graph):
+            found.update(*map(sizes_in, item.nodes))
+    return found
 
 
 def mask_of(units: Iterable[Cluster]) -> int:
