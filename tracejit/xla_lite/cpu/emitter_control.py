@@ -1,4 +1,4 @@
-"""Statements: blocks, buffers, loops, branches, stores, calls, failure; lanes are masked where control differs.
+"""Statements: blocks, loops, branches, stores, reductions of scalars; lanes are masked where control differs.
 
 Flows in:  statements of the Kernel IR.
 Flows out: the text of one function.
@@ -10,9 +10,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tracejit.base.dtypes import BOOL, I64
-from tracejit.xla_lite.cpu.emitter_addresses import Addresses, Memory
+from tracejit.xla_lite.cpu.emitter_addresses import Memory
+from tracejit.xla_lite.cpu.emitter_frame import FunctionFrame
 from tracejit.xla_lite.cpu.places import Place, PlaceKind, Value
-from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, literal, vector
+from tracejit.xla_lite.cpu.types import REGISTER, literal
 from tracejit.xla_lite.kernels.kernel_ir import (
     Accumulate,
     Apply,
@@ -34,21 +35,14 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     walk,
 )
 
-OUT_OF_MEMORY, CHECK_FAILED, RAISED = -2, -3, -1
-STACK_BYTES = 16 << 10    # a larger local buffer is allocated
 _SUMS = frozenset({"add", "subtract", "multiply", "negate"})
 _POLL_LIGHT, _POLL_HEAVY = 1 << 20, 1 << 6    # iterations between two looks at pending signals
 
 
-class Control(Addresses):
+class Control(FunctionFrame):
     """Emits statements one by one."""
 
-    status: str
-    allocas: list[str]
-    heaps: list[str]
-    polls: bool
     in_lanes: bool    # inside a vector loop, also where it runs lane by lane
-    failed: bool
 
     @abstractmethod
     def vector_loop(self, s: Loop) -> None:
@@ -136,86 +130,6 @@ class Control(Addresses):
     def location_step(self, memory: Memory, index: tuple[Expr, ...]) -> int | None:
         """The step of `locate`, without an address where it is plain."""
         return self.locate_unchecked(memory, index).step
-
-    # Buffers.
-
-    def buffer_statement(self, s: Buffer) -> None:
-        """Registers and small arrays on the stack, views, everything else from the allocator."""
-        strides = self.strides_of(s.shape, s.strides)
-        if s.of is not None:
-            self._view(s, strides)
-            return
-        lanes = self.lanes.count if self.lanes is not None else 1
-        size = 1
-        for n in s.shape:
-            size = size * int(n.value) if isinstance(n, Const) and size >= 0 else -1
-        if s.space == "local" and 0 <= size * lanes * s.dtype.bytes <= STACK_BYTES:
-            self._stack_buffer(s, strides, size, lanes)
-            return
-        assert lanes == 1, f"buffer {s.name} inside a vector loop does not fit the stack"
-        count = self.sum_value(self.form(_product(s.shape)))
-        size_ = self._shared("mul", count, Value(str(s.dtype.bytes)))
-        pointer = self.allocate(size_)
-        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, s.name))
-
-    def _stack_buffer(self, s: Buffer, strides: tuple[int | Value, ...], size: int, lanes: int) -> None:
-        register = not s.shape
-        kind = vector((REGISTER if register else MEMORY)[s.dtype.name], lanes)
-        pointer = self.body.fresh()
-        amount = kind if register else f"[{max(size, 1)} x {kind}], align 64"
-        self.allocas.append(f"  {pointer} = alloca {amount}")
-        depth = self.depth if lanes > 1 else 0
-        self.declare(Memory(s.name, s.dtype, Value(pointer, 1, depth), s.shape, strides, s.name, lanes, register))
-
-    def _view(self, s: Buffer, strides: tuple[int | Value, ...]) -> None:
-        assert s.of is not None
-        base = self.buffer(s.of)
-        offset = self.sum_value(self.form(s.offset))
-        pointer = base.pointer
-        if offset.text != "0":
-            pointer = self.at(max(offset.depth, pointer.depth, self.floor), 1,
-                              f"getelementptr i8, ptr {pointer.text}, i64 {offset.text}")
-        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, base.root, base.lanes))
-
-    @abstractmethod
-    def declare(self, memory: Memory) -> None:
-        """Brings a buffer into scope until the innermost place closes."""
-
-    def strides_of(self, shape: tuple[Expr, ...], strides: tuple[Expr, ...] | None) -> tuple[int | Value, ...]:
-        """Strides as numbers where they are constant, else as values."""
-        if strides is not None:
-            return tuple(self._stride(e) for e in strides)
-        found: list[int | Value] = []
-        step: Expr = Const(1)
-        for extent in reversed(shape):
-            found.append(self._stride(step))
-            step = _product((step, extent))
-        return tuple(reversed(found))
-
-    def _stride(self, e: Expr) -> int | Value:
-        form = self.form(e)
-        return self.sum_value(form) if form.terms else form.constant
-
-    def allocate(self, size: Value) -> Value:
-        """Memory of `size` bytes until the block ends; the slot that holds it is freed on every way out."""
-        self.module.declare("tj_alloc", "ptr", "i64")
-        slot = self.body.fresh()
-        self.allocas += [f"  {slot} = alloca ptr", f"  store ptr null, ptr {slot}"]
-        pointer = self.body.emit(f"call ptr @tj_alloc(i64 {size.text})")
-        self.body.line(f"store ptr {pointer}, ptr {slot}")
-        self.heaps.append(slot)
-        self.all_heaps.append(slot)
-        self.leave_if(self.body.emit(f"icmp eq ptr {pointer}, null"), str(OUT_OF_MEMORY))
-        return Value(pointer, 1, self.depth)
-
-    all_heaps: list[str]
-
-    def release(self, slot: str) -> None:
-        """Frees what a slot holds."""
-        self.module.declare("tj_free", "void", "ptr")
-        pointer = self.body.emit(f"load ptr, ptr {slot}")
-        self.body.line(f"call void @tj_free(ptr {pointer})")
-        self.body.line(f"store ptr null, ptr {slot}")
 
     # Loops and branches.
 
@@ -451,48 +365,6 @@ class Control(Addresses):
         text = literal(constant.value, constant.dtype)
         return text if lanes == 1 else f"splat ({REGISTER[constant.dtype.name]} {text})"
 
-    # Leaving.
-
-    def fail(self, s: Fail) -> None:
-        """Payload words first, then the site as status."""
-        for k, e in enumerate(s.payload):
-            self.payload_word(k, self.value(e), e)
-        self.body.line(f"store i32 {s.site}, ptr {self.status}")
-        self.failed = True
-        self.body.branch("leave")
-        self.body.label(self.body.fresh_label("dead"))
-
-    @abstractmethod
-    def payload_word(self, k: int, value: Value, e: Expr) -> None:
-        """Stores one word of a failure's payload."""
-
-    def leave_if(self, condition: str, status: str) -> None:
-        """Leaves the function with a status if the i1 holds."""
-        out, on = self.body.fresh_label("fail"), self.body.fresh_label("on")
-        self.body.branch_if(condition, out, on, ', !prof !{!"branch_weights", i32 1, i32 2000}')
-        self.body.label(out)
-        self.body.line(f"store i32 {status}, ptr {self.status}")
-        self.failed = True
-        self.body.branch("leave")
-        self.body.label(on)
-
-    def poll(self, every: int) -> None:
-        """Looks at pending signals once in `every` iterations."""
-        self.module.declare("tj_poll", "i32", "")
-        counter = self.body.fresh()
-        self.allocas += [f"  {counter} = alloca i64", f"  store i64 0, ptr {counter}"]
-        count = self.body.emit(f"load i64, ptr {counter}")
-        count = self.body.emit(f"add i64 {count}, 1")
-        self.body.line(f"store i64 {count}, ptr {counter}")
-        due = self.body.emit(f"icmp eq i64 {self.body.emit(f'and i64 {count}, {every - 1}')}, 0")
-        look, on = self.body.fresh_label("poll"), self.body.fresh_label("on")
-        self.body.branch_if(due, look, on, ', !prof !{!"branch_weights", i32 1, i32 2000}')
-        self.body.label(look)
-        failed = self.body.emit(f"icmp ne i32 {self.body.emit('call i32 @tj_poll()')}, 0")
-        self.leave_if(failed, str(RAISED))
-        self.body.branch(on)
-        self.body.label(on)
-
 
 def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
     """The memory that statements store to, as far as it is declared outside of them."""
@@ -510,16 +382,6 @@ def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
             if s.of is not None:
                 names.add(s.of)
     return frozenset(b.buffer(name).root for name in names - inside) | (names & inside)
-
-
-def _product(factors: tuple[Expr, ...]) -> Expr:
-    product: Expr = Const(1)
-    for factor in factors:
-        if isinstance(product, Const) and product.value == 1:
-            product = factor
-        elif not (isinstance(factor, Const) and factor.value == 1):
-            product = Apply("multiply", (product, factor), I64)
-    return product
 
 
 _EMIT: dict[type, Callable[..., None]] = {    # fixed table

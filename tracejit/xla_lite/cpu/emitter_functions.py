@@ -11,9 +11,10 @@ from tracejit.base.dtypes import BOOL, F64, I64, DType
 from tracejit.xla_lite.cpu.emitter_addresses import Form, Lanes, Memory
 from tracejit.xla_lite.cpu.emitter_control import written_roots
 from tracejit.xla_lite.cpu.emitter_conversions import convert
-from tracejit.xla_lite.cpu.emitter_vector import Accumulator, VectorLoops
+from tracejit.xla_lite.cpu.emitter_reductions import Accumulator
+from tracejit.xla_lite.cpu.emitter_streams import streamed_outputs
+from tracejit.xla_lite.cpu.emitter_vector import VectorLoops
 from tracejit.xla_lite.cpu.places import Value
-from tracejit.xla_lite.cpu.streams import streamed_outputs
 from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.cpu.text import ModuleText
 from tracejit.xla_lite.cpu.types import REGISTER
