@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.kernels.collapse import collapse
-from tracejit.xla_lite.kernels.elements import At
+from tracejit.xla_lite.kernels.elements import At, fixed
 from tracejit.xla_lite.kernels.expressions import (
     chunks_of,
     maximum,
@@ -79,7 +79,7 @@ class _Folding:
         """Names the finished reductions at one kept index and stores everything of that shape."""
         for node, fold in self.folds:
             answer = fold.result(self.elements.scalars, fold.read(self.writer, states[node]))
-            self.elements.sources[node.result] = lambda index, answer=answer: answer
+            self.elements.sources[node.result] = fixed(answer)
         for value in self.small:
             self.frame.store_value(value, (*kept, *(Const(0),) * (value.rank - len(kept))))
 

@@ -1,7 +1,7 @@
 """Matrix products: BLAS by function pointer where it has the type, loops over registers elsewhere.
 
-Flows in:  a body with one `dot_general` in normal form (`passes/products.py`): [batch,] m, k times [batch,] k, n, either
-           operand perhaps transposed, over materialised contiguous operands.
+Flows in:  a body with one `dot_general` in normal form (`passes/products.py`): [batch,] m, k times [batch,] k, n,
+           either operand perhaps transposed, over materialised contiguous operands.
 Flows out: a kernel.
 """
 from __future__ import annotations

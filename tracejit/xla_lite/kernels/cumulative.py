@@ -134,11 +134,11 @@ class _Cumulative:
             with self.writer.when(is_whole):
                 states = [self.open_chain(row, plus(first, Const(g)), totals) for g in range(group)]
                 with self.writer.loop(Const(SEGMENT), "serial", "j") as j:
-                    for g in range(group):
-                        self.step(states[g], self.index(row, plus(plus(start, Const(g * SEGMENT)), j)))
+                    for g, state in enumerate(states):
+                        self.step(state, self.index(row, plus(plus(start, Const(g * SEGMENT)), j)))
         with self.writer.when(self.writer.let(_not(is_whole)) if group > 1 else _at_most(start, self.length)):
-            with self.writer.loop(minimum(Const(group), minus(segments, first)), "serial", "g") as g:
-                segment = self.writer.let(plus(first, g))
+            with self.writer.loop(minimum(Const(group), minus(segments, first)), "serial", "g") as after:
+                segment = self.writer.let(plus(first, after))
                 begin = self.writer.let(times(segment, Const(SEGMENT)))
                 state = self.open_chain(row, segment, totals)
                 with self.writer.loop(self.length_of(begin), "serial", "j") as j:

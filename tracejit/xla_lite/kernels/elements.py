@@ -7,7 +7,7 @@ Flows out: scalars, by asking operands for theirs ("pull"), so that chains of op
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import BOOL, I64
@@ -48,12 +48,12 @@ class Elements:
             answer = self.recall(asked, where)
             if answer is None:
                 stack.append((asked, where, self.steps(asked, where)))
-        return answer  # type: ignore[no-any-return]
+        return cast(Scalar, answer)
 
     def recall(self, value: Value, index: At) -> Scalar | None:
         for block in self.writer.blocks:
             if (found := block.memo.get((value, index))) is not None:
-                return found  # type: ignore[return-value]
+                return cast(Scalar, found)
         return None
 
     def remember(self, value: Value, index: At, scalar: Scalar) -> None:
@@ -84,14 +84,14 @@ class Elements:
             x = yield operand, index
             xs.append(self.scalars.widen(x))
         y = node.op.lower(self.scalars, *xs, **node.attributes)
-        return self.scalars.narrow(y, node.result.dtype)
+        return cast(Scalar, self.scalars.narrow(y, node.result.dtype))
 
     def _source(self, node: Node, index: At) -> Scalar:
         if node.op.name == "constant":
             return self._constant(node, index)
         y = node.op.lower(self.scalars, tuple(map(Index, index)), **node.attributes)
         y = y.expr if isinstance(y, Index) else y
-        return self.scalars.convert(self.scalars.widen(y), node.result.dtype)
+        return cast(Scalar, self.scalars.convert(self.scalars.widen(y), node.result.dtype))
 
     def _constant(self, node: Node, index: At) -> Scalar:
         """A splat is its number; a small dense constant is a chain of selects over the flat position."""
@@ -103,15 +103,15 @@ class Elements:
             flat = as_expr(Index(flat) * n + Index(i))
         if isinstance(flat, Const):
             return self.number(value[int(flat.value)], node)
-        result = self.number(value[-1], node)
+        result: Any = self.number(value[-1], node)
         for position in range(len(value) - 2, -1, -1):
             here = self.scalars.apply("eq", BOOL, flat, Const(position))
             result = self.scalars.select(here, self.number(value[position], node), result)
-        return result
+        return cast(Scalar, result)
 
     def number(self, value: Any, node: Node) -> Scalar:
         dtype = node.result.dtype
-        return self.scalars.narrow(self.scalars.constant(value, dtype.compute), dtype)  # type: ignore[no-any-return]
+        return cast(Scalar, self.scalars.narrow(self.scalars.constant(value, dtype.compute), dtype))
 
     def _view(self, node: Node, index: At) -> Steps:
         wrapped = tuple(map(Index, index))
@@ -119,7 +119,7 @@ class Elements:
             return (yield from self._pieces(node, wrapped))
         operand = node.operands[0]
         where = node.op.lower(wrapped, operand.shape, node.result.shape, **node.attributes)
-        return (yield operand, tuple(map(as_expr, where)))
+        return cast(Scalar, (yield operand, tuple(map(as_expr, where))))
 
     def _pieces(self, node: Node, index: tuple[Index, ...]) -> Steps:
         """Each piece at its own index, clamped into range where it does not hold, then selected."""
@@ -132,7 +132,7 @@ class Elements:
                           for i, n in zip(piece.index, operand.shape, strict=True))
             x = yield operand, where
             result = x if not piece.where else self.scalars.select(self.holds(piece.where, index), x, result)
-        return result  # type: ignore[no-any-return]
+        return cast(Scalar, result)
 
     def holds(self, conditions: Sequence[Condition], index: tuple[Index, ...]) -> Expr:
         total: Expr = TRUE
@@ -167,7 +167,7 @@ class Elements:
             x = yield node.operands[1 + k], where
             found[k, where] = Index(clamp(self.scalars.convert(x, I64), as_expr(limits[k])))
         where = rule.index(wrapped, lambda k, i: found[k, tuple(map(as_expr, i))], source.shape, **node.attributes)
-        return (yield source, tuple(map(as_expr, where)))
+        return cast(Scalar, (yield source, tuple(map(as_expr, where))))
 
 
 def stored(buffer: str, value: Value, scalars: KernelScalars) -> Source:
@@ -181,6 +181,11 @@ def stored(buffer: str, value: Value, scalars: KernelScalars) -> Source:
         return scalars.writer.let(Load(buffer, index, dtype))
 
     return read
+
+
+def fixed(scalar: Scalar) -> Source:
+    """A value that is one scalar at every index: a finished reduction."""
+    return lambda index: scalar
 
 
 def store(writer: Writer, buffer: str, index: At, scalar: Scalar) -> None:

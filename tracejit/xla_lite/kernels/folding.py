@@ -6,7 +6,7 @@ Flows out: `Fold`: state buffers, accumulation of items and of partial states, t
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from tracejit.base.dtypes import DType
 from tracejit.ir.graph import Node
@@ -83,8 +83,9 @@ class Fold:
         if dtype.is_complex:
             return Complex(state[0], state[1], dtype)
         answer = state[self.node.op.lower.result]
-        return scalars.narrow(answer if answer.dtype is dtype or not self.takes_position
-                              else scalars.convert(answer, dtype), dtype)
+        if self.takes_position and answer.dtype is not dtype:
+            answer = scalars.convert(answer, dtype)
+        return cast(Scalar, scalars.narrow(answer, dtype))
 
 
 def _names(prefix: str, state: tuple[DType, ...]) -> list[Scalar]:

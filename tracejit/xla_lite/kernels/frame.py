@@ -25,7 +25,8 @@ from tracejit.xla_lite.kernels.writer import Writer
 class Request:
     """One kernel to be generated. kind: as the fusion pass names it.
 
-    strided, strided_outputs: operands and outputs with strides of their own.  in_place: an output overwrites an operand.
+    strided, strided_outputs: operands and outputs with strides of their own.
+    in_place: an output overwrites an operand.
     """
 
     name: str
@@ -67,7 +68,7 @@ class Frame:
     def add_buffer(self, name: str, value: Value, strided: bool, written: bool) -> None:
         """A buffer parameter, its strides behind it. Strides of complex arrays count real parts."""
         strides = tuple(Name(f"{name}.s{a}") for a in range(value.rank)) if strided and value.rank else ()
-        inner = (*strides, Const(1)) if strides and value.dtype.is_complex else strides or None
+        inner: tuple[Expr, ...] | None = (*strides, Const(1)) if strides and value.dtype.is_complex else strides or None
         self.params.append(BufferParam(name, storage(value.dtype), storage_shape(value), inner, written,
                                        not self.request.in_place))
         self.params += [ScalarParam(s.name, I64) for s in strides]

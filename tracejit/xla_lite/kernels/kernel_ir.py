@@ -1,7 +1,7 @@
 """Kernel IR: what code generation is told, and all that it is told. Backends see nothing else.
 
 Flows in:  the generators of this package.
-Flows out: `Program`: kernels and a `main` that calls them; printed by `printer`, run by `interpreter`, emitted by `cpu`.
+Flows out: `Program`: kernels and a `main` that calls them; `printer` prints, `interpreter` runs, `cpu` emits it.
 
 Only real scalars exist here: generators split complex numbers into two parts, and 16-bit floats appear in loads,
 stores and conversions alone. Every index and extent is an i64 expression; every loop starts at 0.
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal, Union
+from typing import Literal
 
 from tracejit.base.dtypes import BOOL, F64, I64, DType
 
@@ -66,7 +66,7 @@ class Apply:
     dtype: DType
 
 
-Expr = Union[Const, Name, Load, Apply]
+Expr = Const | Name | Load | Apply
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +114,7 @@ class Loop:
 
 @dataclass(frozen=True, slots=True)
 class While:
-    """Runs `before`, leaves unless `condition`, runs `body`, again. Names of `before` are known in condition and body."""
+    """Runs `before`, leaves unless `condition`, runs `body`, again. Names of `before` are known in both."""
 
     before: tuple[Statement, ...]
     condition: Expr
@@ -183,7 +183,7 @@ class Fail:
     payload: tuple[Expr, ...] = ()
 
 
-Statement = Union[Buffer, Loop, While, If, Let, Store, Accumulate, Call, Fail]
+Statement = Buffer | Loop | While | If | Let | Store | Accumulate | Call | Fail
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class ScalarParam:
     dtype: DType
 
 
-Param = Union[BufferParam, ScalarParam]
+Param = BufferParam | ScalarParam
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from tracejit.ir.graph import Node, Value
 from tracejit.xla_lite.kernels.collapse import collapse
-from tracejit.xla_lite.kernels.elements import At, Source, store, stored
+from tracejit.xla_lite.kernels.elements import At, Source, fixed, store, stored
 from tracejit.xla_lite.kernels.expressions import plus, product_of, static_value
 from tracejit.xla_lite.kernels.folding import Fold, position_of, reduced_axes
 from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs, storage
@@ -84,7 +84,7 @@ class _Rows:
         self.inner_loop((), row, one_pass, folds, states, kept)
         for node, fold in folds:
             answer = fold.result(self.elements.scalars, fold.read(self.writer, states[node]))
-            self.elements.sources[node.result] = _row_scalar(answer)
+            self.elements.sources[node.result] = fixed(answer)
 
     def inner_loop(self, column: At, row: At, one_pass: Pass, folds: list[tuple[Node, Fold]],
                    states: dict[Node, tuple[str, ...]], kept: dict[Value, str]) -> None:
@@ -98,10 +98,10 @@ class _Rows:
         for node, fold in folds:
             value = self.elements.at(node.operands[0], index)
             fold.add(self.writer, states[node], (), fold.item(self.elements.scalars, value, position_of(node, index)))
-        for value in dict.fromkeys(one_pass.keeps):
-            store(self.writer, kept[value], column, self.elements.at(value, index))
-        for value in one_pass.stores:
-            self.frame.store_value(value, index)
+        for dear in dict.fromkeys(one_pass.keeps):
+            store(self.writer, kept[dear], column, self.elements.at(dear, index))
+        for output in one_pass.stores:
+            self.frame.store_value(output, index)
 
     def read_kept(self, one_pass: Pass, row: At, kept: dict[Value, str], number: int) -> None:
         """From here on what this pass stored or kept is read, not computed."""
@@ -136,7 +136,7 @@ class _Rows:
             row = unflatten(plus(start, r), self.outer)
             for one_pass in self.plan.passes:
                 for node in one_pass.reductions:
-                    self.elements.sources[node.result] = _row_scalar(self.fold_row(Fold.of(node), row, columns))
+                    self.elements.sources[node.result] = fixed(self.fold_row(Fold.of(node), row, columns))
                 for value in one_pass.stores:
                     for column in columns:
                         self.frame.store_value(value, (*row, *column))
@@ -151,9 +151,4 @@ class _Rows:
             state = item if state is None else fold.merge(b, state, item)
         assert state is not None
         return fold.result(b, state)
-
-
-def _row_scalar(answer: Scalar) -> Source:
-    """A finished reduction is one scalar wherever its row reads it."""
-    return lambda index: answer
 

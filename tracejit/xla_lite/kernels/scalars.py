@@ -6,7 +6,7 @@ Flows out: named expressions in the writer's blocks; complex arithmetic is split
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import BF16, BOOL, C128, F16, F32, F64, I64, DType
@@ -24,7 +24,7 @@ class Complex:
     dtype: DType
 
 
-Scalar = Union[Expr, Complex]
+Scalar = Expr | Complex
 
 
 class KernelScalars:
