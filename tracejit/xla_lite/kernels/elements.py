@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import BOOL, I64
-from tracejit.ir.graph import Graph, Node, Value
+from tracejit.ir.graph import Node, Value
 from tracejit.ops.declare import Condition, Piece, Piecewise
 from tracejit.xla_lite.kernels.expressions import Index, as_expr, clamp, minus, modulo, size_expr
 from tracejit.xla_lite.kernels.kernel_ir import ONE, TRUE, ZERO, Apply, Const, Expr, Load, Name
@@ -203,12 +203,3 @@ def named(name: str, value: Value) -> Source:
         pair = Complex(Name(f"{name}.re", dtype.real), Name(f"{name}.im", dtype.real), dtype)
         return lambda index: pair
     return lambda index: Name(name, dtype)
-
-
-def live_in(body: Graph, sinks: Sequence[Value]) -> list[Node]:
-    """The nodes that `sinks` need, in program order."""
-    wanted = {v.node for v in sinks if v.node is not None}
-    for node in reversed(body.nodes):
-        if node in wanted:
-            wanted.update(v.node for v in node.operands if v.node is not None)
-    return [n for n in body.nodes if n in wanted]

@@ -20,7 +20,6 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Expr,
     If,
     Let,
-    Load,
     Loop,
     LoopKind,
     Name,
@@ -139,7 +138,3 @@ class Writer:
     def finish(self) -> tuple[Statement, ...]:
         assert len(self.blocks) == 1
         return tuple(self.blocks[0].statements)
-
-
-def load(buffer: str, index: tuple[Expr, ...], dtype: DType) -> Load:
-    return Load(buffer, index, dtype)
