@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tracejit.base.dims import Dim, Size, substitute_size
+from tracejit.base.dims import Dim, Size, product, substitute_size
 from tracejit.base.dtypes import BOOL, I64, U8
 from tracejit.base.errors import UnsupportedError
 from tracejit.ir.graph import Graph, Value
-from tracejit.xla_lite.kernels.expressions import quotient, size_expr
+from tracejit.xla_lite.kernels.expressions import maximum, quotient, size_expr
 from tracejit.xla_lite.kernels.frame import storage, storage_shape
 from tracejit.xla_lite.kernels.kernel_ir import (
     Apply,
@@ -31,7 +31,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Statement,
     Store,
 )
-from tracejit.xla_lite.passes.buffers import Target, plan_buffers
+from tracejit.xla_lite.passes.buffers import ALIGNMENT, Target, plan_buffers
 from tracejit.xla_lite.program import ARENA, ErrorSite, Lowering, Memory, RegionLowering
 from tracejit.xla_lite.runtime.signature import Slot
 
@@ -86,10 +86,13 @@ class Interface:
 
 @dataclass(slots=True)
 class OutputSizes:
-    """Sizes of outputs: for allocation, and after the run. computed: word -> size that `prepare` puts there;
-    measured: word -> size that `main` puts there."""
+    """Sizes of outputs: upper bounds; for allocation; after the run.
+
+    computed: word -> size that `prepare` puts there.  measured: word -> size that `main` puts there.
+    """
 
     num_slots: int
+    upper: list[tuple[Size, ...]] = field(default_factory=list)
     allocated: list[tuple[int | Slot, ...]] = field(default_factory=list)
     final: list[tuple[int | Slot, ...] | None] = field(default_factory=list)
     computed: dict[int, Size] = field(default_factory=dict)
@@ -102,7 +105,8 @@ def output_sizes(graph: Graph, interface: Interface) -> OutputSizes:
     bounds = _upper_bounds(graph)
     for value in graph.outputs:
         late = bool(value.type.symbols() - interface.dim_slots.keys())
-        upper = [_bounded(n, bounds, interface.dim_slots) for n in value.shape]
+        upper = tuple(_bounded(n, bounds, interface.dim_slots) for n in value.shape)
+        sizes.upper.append(upper)
         sizes.allocated.append(tuple(_word(n, sizes, interface, sizes.computed) for n in upper))
         sizes.final.append(tuple(_word(n, sizes, interface, sizes.measured) for n in value.shape) if late else None)
     return sizes
@@ -167,8 +171,8 @@ class _Main:
             self.parameter(i, value, place)
         targets = [self.output(k, v) for k, v in enumerate(self.graph.outputs)]
         plan = plan_buffers(self.graph, [self.target(k) for k in range(len(targets))])
-        if plan.total != 0:
-            self.writer.emit(Buffer(ARENA, U8, (size_expr(plan.total),), "heap"))
+        if plan.uses_arena():
+            self.writer.emit(Buffer(ARENA, U8, (maximum(size_expr(plan.total), Const(ALIGNMENT)),), "heap"))
         RegionLowering(self.shared, self.graph, plan, ARENA, Const(0), targets).run()
         for word, size in self.sizes.measured.items():
             self.writer.store("slots", (Const(word),), size_expr(size))
@@ -205,8 +209,10 @@ class _Main:
         place = self.interface.outputs[k]
         if place.kind == "write_back":
             return self.shared.memory[self.graph.params[place.param]]
-        name = f"out.{k}"
-        self.add(BufferParam(name, storage(value.dtype), storage_shape(value), None, True, True), "out", place.out)
+        name, shape = f"out.{k}", storage_shape(value)
+        if value.type.symbols() - self.interface.dim_slots.keys():     # its sizes have no names yet
+            shape = (size_expr(product(self.sizes.upper[k]) * (2 if value.dtype.is_complex else 1)),)
+        self.add(BufferParam(name, storage(value.dtype), shape, None, True, True), "out", place.out)
         return Memory(name)
 
     def target(self, k: int) -> Target:

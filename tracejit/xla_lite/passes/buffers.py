@@ -51,6 +51,11 @@ class Plan:
     regions: dict[tuple[Node, str], tuple[Plan, Size]] = field(default_factory=dict)
     copies: list[int] = field(default_factory=list)
 
+    def uses_arena(self) -> bool:
+        """Whether anything, perhaps of no bytes, lies in the arena."""
+        return any(p.kind == "arena" for p in self.places.values()) or any(
+            plan.uses_arena() for plan, _ in self.regions.values())
+
 
 def byte_size(value: Value) -> Size:
     """Bytes of a value, rounded up to the alignment."""
