@@ -69,8 +69,8 @@ reduce_max = reduction("reduce_max", dtypes=ANY, combine=MAXIMUM, numpy=_extreme
 reduce_and = reduction("reduce_and", dtypes=BOOLEAN, combine=AND, numpy=lambda x, axes: np.all(x, axis=axes))
 reduce_or = reduction("reduce_or", dtypes=BOOLEAN, combine=OR, numpy=lambda x, axes: np.any(x, axis=axes))
 reduce_argmin = position_reduction(
-    "reduce_argmin", dtypes=ORDERED, combine=_best_position("LT", greatest),
+    "reduce_argmin", dtypes=ORDERED, combine=_best_position("LT", greatest), facts={"values": "reduce_min"},
     numpy=lambda x, axis: np.asarray(np.argmin(x, axis=axis), np.int64))
 reduce_argmax = position_reduction(
-    "reduce_argmax", dtypes=ORDERED, combine=_best_position("GT", least),
+    "reduce_argmax", dtypes=ORDERED, combine=_best_position("GT", least), facts={"values": "reduce_max"},
     numpy=lambda x, axis: np.asarray(np.argmax(x, axis=axis), np.int64))

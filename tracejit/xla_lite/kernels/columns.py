@@ -28,7 +28,8 @@ from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs
 from tracejit.xla_lite.kernels.kernel_ir import ONE, Const, Expr, Kernel, Load
 from tracejit.xla_lite.kernels.nests import chunk_elements, chunked, total_work, unflatten
 
-BLOCK = 512             # columns of one block of states
+BLOCK = 2048            # columns of one block of states
+BATCH = 8               # rows that meet in registers before they meet the states
 PIECE = 1 << 16         # elements that one piece folds
 
 
@@ -67,13 +68,18 @@ class _Folding:
         at = dict(zip((*self.kept, *self.gone), (*kept, *gone), strict=True))
         return tuple(at[a] for a in range(len(self.shape)))
 
-    def add_element(self, states: dict[Node, tuple[str, ...]], where: At, index: At) -> None:
+    def add_elements(self, states: dict[Node, tuple[str, ...]], where: At, indices: Sequence[At]) -> None:
+        """Folds some elements into one state, in order."""
+        b = self.elements.scalars
         for node, fold in self.folds:
-            value = self.elements.at(node.operands[0], index)
-            item = fold.item(self.elements.scalars, value, position_of(node, index))
-            fold.add(self.writer, states[node], where, item)
+            items = [fold.item(b, self.elements.at(node.operands[0], i), position_of(node, i)) for i in indices]
+            total = items[0]
+            for item in items[1:]:
+                total = fold.merge(b, total, item)
+            fold.add(self.writer, states[node], where, total)
         for stored in self.full:
-            self.frame.store_value(stored, index)
+            for index in indices:
+                self.frame.store_value(stored, index)
 
     def finish(self, states: dict[Node, tuple[str, ...]], kept: At) -> None:
         """Names the finished reductions at one kept index and stores everything of that shape."""
@@ -114,8 +120,18 @@ class _Columns(_Folding):
         with self.writer.loop(columns, "vector", "j") as j:
             for node, fold in self.folds:
                 fold.start(self.writer, states[node], (j,))
-        with self.writer.loop(count_rows, "serial", "r") as r:
-            self.fold_row(outer, (plus(r0, r),), others, j0, columns, states)
+        batch = 1 if others else max(1, min(BATCH, 2 * BATCH // self.cost))
+        done: Expr = Const(0)
+        if batch > 1:
+            whole = self.writer.let(quotient(count_rows, Const(batch)))
+            with self.writer.loop(whole, "serial", "g") as g:
+                first = self.writer.let(plus(r0, times(g, Const(batch))))
+                rows_now = [(plus(first, Const(k)),) for k in range(batch)]
+                with self.writer.loop(columns, "vector", "j") as j:
+                    self.add_elements(states, (j,), [self.index((*outer, plus(j0, j)), row) for row in rows_now])
+            done = self.writer.let(times(whole, Const(batch)))
+        with self.writer.loop(self.writer.let(minus(count_rows, done)), "serial", "r") as r:
+            self.fold_row(outer, (plus(plus(r0, done), r),), others, j0, columns, states)
         with self.writer.loop(columns, "vector", "j") as j:
             for node, fold in self.folds:
                 values = fold.read(self.writer, states[node], (j,))
@@ -129,7 +145,7 @@ class _Columns(_Folding):
                 self.fold_row(outer, (*gone, r), others[1:], j0, columns, states)
             return
         with self.writer.loop(columns, "vector", "j") as j:
-            self.add_element(states, (j,), self.index((*outer, plus(j0, j)), gone))
+            self.add_elements(states, (j,), [self.index((*outer, plus(j0, j)), gone)])
 
     def fold_partials(self, outer: Sequence[Expr], length: Expr, groups: Expr,
                       partial: dict[Node, tuple[str, ...]]) -> None:
@@ -168,7 +184,7 @@ class _Mixed(_Folding):
 
     def fold_axes(self, kept: At, gone: At, states: dict[Node, tuple[str, ...]]) -> None:
         if len(gone) == len(self.gone):
-            self.add_element(states, (), self.index(kept, gone))
+            self.add_elements(states, (), [self.index(kept, gone)])
             return
         kind = "vector" if len(gone) == len(self.gone) - 1 else "serial"
         with self.writer.loop(self.shape[self.gone[len(gone)]], kind, "j") as j:  # type: ignore[arg-type]

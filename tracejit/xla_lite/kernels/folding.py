@@ -8,8 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, cast
 
-from tracejit.base.dtypes import DType
+from tracejit.base.dtypes import I64, DType
 from tracejit.ir.graph import Node
+from tracejit.ir.op import OPS, Op
 from tracejit.xla_lite.kernels.elements import At
 from tracejit.xla_lite.kernels.kernel_ir import Apply, Combine, Const, Expr, Load, Name, Space
 from tracejit.xla_lite.kernels.scalars import Complex, KernelScalars, Scalar
@@ -28,26 +29,35 @@ class TreeScalars(KernelScalars):
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """One reduction or cumulative op. parts: the real components of its state, complex parts split."""
+    """One reduction or cumulative op. parts: the real components of its state, complex parts split.
+
+    takes_position: items are (value, position).
+    """
 
     node: Node
     parts: tuple[DType, ...]
     step: Combine
+    takes_position: bool
 
     @staticmethod
     def of(node: Node) -> Fold:
-        spec, dtype = node.op.lower, node.operands[0].dtype
+        return Fold._of(node, node.op)
+
+    @staticmethod
+    def values_of(node: Node) -> Fold:
+        """For a position reduction: the fold of values alone, whose answer stands at the position looked for."""
+        return Fold._of(node, OPS[node.op.facts["values"]])
+
+    @staticmethod
+    def _of(node: Node, op: Op) -> Fold:
+        spec, dtype = op.lower, node.operands[0].dtype
         state: tuple[DType, ...] = spec.state(dtype)
         b = TreeScalars()
         left, right = _names("l", state), _names("r", state)
         results = spec.combine(b, tuple(left), tuple(right))
         identity = [b.constant(v, d) for v, d in zip(spec.identity(dtype), state, strict=True)]
-        step = Combine(node.op.name, _flat(left), _flat(right), _flat(results), _flat(identity))
-        return Fold(node, tuple(p.dtype for p in _flat(left)), step)
-
-    @property
-    def takes_position(self) -> bool:
-        return bool(self.node.op.lower.takes_position)
+        step = Combine(op.name, _flat(left), _flat(right), _flat(results), _flat(identity))
+        return Fold(node, tuple(p.dtype for p in _flat(left)), step, spec.takes_position)
 
     def item(self, scalars: KernelScalars, value: Scalar, position: Expr | None) -> tuple[Expr, ...]:
         """One element as a state."""
@@ -121,3 +131,12 @@ def position_of(node: Node, index: At) -> Expr | None:
     return index[node.attributes["axis"]] if "axis" in node.attributes else None
 
 
+
+
+LAST = (1 << 63) - 1
+
+
+def first_position() -> Combine:
+    """The least of positions; `LAST` for none."""
+    x, y = Name("l.0", I64), Name("r.0", I64)
+    return Combine("first", (x,), (y,), (Apply("minimum", (x, y), I64),), (Const(LAST),))

@@ -5,14 +5,19 @@ Flows out: a kernel. Pieces depend on sizes alone, so the result is the same for
 """
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+from tracejit.base.dtypes import I64
 from tracejit.ir.graph import Node
 from tracejit.xla_lite.kernels.collapse import collapse
 from tracejit.xla_lite.kernels.elements import At, store
-from tracejit.xla_lite.kernels.expressions import plus, product_of, static_value
-from tracejit.xla_lite.kernels.folding import Fold, position_of
+from tracejit.xla_lite.kernels.expressions import minimum, minus, plus, product_of, static_value, times
+from tracejit.xla_lite.kernels.folding import Fold, first_position, position_of
 from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs
-from tracejit.xla_lite.kernels.kernel_ir import ONE, Kernel, Load
+from tracejit.xla_lite.kernels.kernel_ir import ONE, ZERO, Expr, Kernel, Load
 from tracejit.xla_lite.kernels.nests import Piece, Split, chunk_elements, row_loop, total_work
+from tracejit.xla_lite.kernels.scalars import Scalar
 
 States = dict[Node, tuple[str, ...]]
 
@@ -28,7 +33,7 @@ class _Full:
     def __init__(self, frame: Frame):
         self.frame, self.writer, self.elements = frame, frame.writer, frame.elements
         nodes = [n for n in frame.body.nodes if n.op.kind == "reduction"]
-        self.folds = [(n, Fold.of(n)) for n in nodes]
+        self.folds = [(n, Fold.values_of(n) if "values" in n.op.facts else Fold.of(n)) for n in nodes]
         self.shape = exprs(nodes[0].operands[0].shape)
         reduced = {n.result for n in nodes}
         self.stores = [v for v in dict.fromkeys(frame.body.outputs) if v not in reduced]
@@ -53,7 +58,13 @@ class _Full:
                     item = tuple(self.writer.let(Load(n, (p,), d))
                                  for n, d in zip(partial[node], fold.parts, strict=True))
                     fold.add(self.writer, state[node], (), item)
-        self.finish(state)
+        for node, fold in self.folds:
+            found = fold.read(self.writer, state[node])
+            if "values" in node.op.facts:
+                answer: Scalar = self.position(node, fold, found[0], split, partial)
+            else:
+                answer = fold.result(self.elements.scalars, found)
+            self.store_answer(node, answer)
         return self.frame.kernel()
 
     def open_states(self) -> States:
@@ -73,9 +84,33 @@ class _Full:
             for value_stored in self.stores:
                 self.frame.store_value(value_stored, index)
 
-    def finish(self, state: States) -> None:
-        for node, fold in self.folds:
-            answer = fold.result(self.elements.scalars, fold.read(self.writer, state[node]))
-            for output, name in zip(self.frame.body.outputs, self.frame.outputs, strict=True):
-                if output is node.result:
-                    store(self.writer, name, (), answer)
+    def store_answer(self, node: Node, answer: Scalar) -> None:
+        for output, name in zip(self.frame.body.outputs, self.frame.outputs, strict=True):
+            if output is node.result:
+                store(self.writer, name, (), answer)
+
+    # ---- positions: the first element that equals the answer, looked for in the first piece that has it -------------
+
+    def position(self, node: Node, fold: Fold, best: Expr, split: Split, partial: States) -> Expr:
+        """Where `best` stands first; the array has one axis."""
+        column: Expr = ZERO
+        if partial:
+            piece = self.first(split.count, lambda p: self.writer.let(Load(partial[node][0], (p,), fold.parts[0])), best)
+            column = self.writer.let(times(minimum(piece, minus(split.count, ONE)), split.block))
+        columns = self.writer.let(minimum(split.block, minus(self.shape[0], column)))
+        scalars = self.elements.scalars
+        inside = self.first(columns, lambda j: scalars.widen(self.elements.at(node.operands[0], (plus(column, j),))), best)
+        return self.writer.let(plus(column, inside))
+
+    def first(self, extent: Expr, element: Callable[[Expr], Any], best: Expr) -> Expr:
+        """The first position whose element is `best`, or is NaN: if there is one, `best` is NaN too."""
+        b, step = self.elements.scalars, first_position()
+        state = self.writer.buffer("a", I64)
+        self.writer.store(state, (), step.identity[0])
+        with self.writer.loop(extent, "vector", "j") as j:
+            x = element(j)
+            hit = b.compare("EQ", x, best)
+            if x.dtype.is_float:
+                hit = b.or_(hit, b.compare("NE", x, x))
+            self.writer.accumulate((state,), (), step, (b.select(hit, j, step.identity[0]),))
+        return self.writer.let_here(Load(state, (), I64))
