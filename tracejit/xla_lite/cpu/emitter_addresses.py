@@ -46,6 +46,7 @@ class Memory:
 
     root: the memory it is a view of; two buffers with different roots do not overlap.
     lanes: of a buffer that is private to each lane.  register: rank 0 and local, its address is never taken.
+    dense: without gaps, and not on the stack.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Memory:
     root: str
     lanes: int = 1
     register: bool = False
+    dense: bool = False
 
 
 @dataclass(slots=True)
@@ -63,6 +65,7 @@ class Lanes:
     """The vector loop around. base: the index of the first lane.  mask: the live lanes, None for all.
 
     blend: control flow inside the loop masks lanes, so registers are merged when stored to.
+    whole: an i1, whether `mask` has all lanes; empty where it rarely does.
     """
 
     index: str
@@ -71,6 +74,7 @@ class Lanes:
     depth: int
     mask: Value | None = None
     blend: bool = False
+    whole: str = ""
 
 
 @dataclass(slots=True)
@@ -289,7 +293,49 @@ class Addresses(Expressions):
         if location.inside is not None:
             mask = self.both(mask, location.inside)
         depth = self._load_depth(memory, max(location.pointer.depth, mask.depth if mask is not None else 0))
+        rest = mask is not None and mask is self.lanes.mask and not self.lanes.blend
+        if mask is not None and rest and location.step == 1 and memory.dense:
+            return self.from_memory(memory.dtype, self._read_past(memory, location.pointer, lanes, depth, mask))
         return self.from_memory(memory.dtype, self._read_lanes(memory.dtype, location, lanes, depth, mask))
+
+    def _read_past(self, memory: Memory, pointer: Value, lanes: int, depth: int, mask: Value) -> Value:
+        """A whole vector although lanes are dead, if it ends inside the buffer: masked loads that miss are slow."""
+        scalar, bytes_ = MEMORY[memory.dtype.name], lanes * memory.dtype.bytes
+        limit = self._limit(memory, bytes_)
+        depth = max(depth, limit.depth)
+        here = self.enter(depth)
+        kind = vector(scalar, lanes)
+        fits = self.body.emit(f"icmp ule ptr {pointer.text}, {limit.text}")
+        full, part, after = (self.body.fresh_label(hint) for hint in ("full", "part", "loaded"))
+        self.body.branch_if(fits, full, part)
+        self.body.label(full)
+        plain = self.body.emit(f"load {kind}, ptr {pointer.text}, align {memory.dtype.bytes}")
+        self.body.branch(after)
+        self.body.label(part)
+        masked = self.body.emit(self._masked_load(memory.dtype, pointer, lanes, mask))
+        self.body.branch(after)
+        self.body.label(after)
+        found = self.body.emit(f"phi {kind} [ {plain}, %{full} ], [ {masked}, %{part} ]")
+        self.leave(depth, here)
+        return Value(found, lanes, depth)
+
+    def _limit(self, memory: Memory, bytes_: int) -> Value:
+        """The last address at which so many bytes are inside a dense buffer."""
+        key = ("limit", memory.pointer.text, bytes_)
+        if (found := self.memo.get(key)) is not None:
+            return found[1]
+        size = self._shared("sub", self.byte_size(memory), Value(str(bytes_)))
+        depth = max(memory.pointer.depth, size.depth, self.floor)
+        return self.remember(key, self.at(depth, 1, f"getelementptr i8, ptr {memory.pointer.text}, i64 {size.text}"))
+
+    def byte_size(self, memory: Memory) -> Value:
+        """Of a dense buffer."""
+        total = Value(str(memory.dtype.bytes))
+        for extent in memory.shape:
+            size = self.sum_value(self.form(extent))
+            both = total.is_literal and size.is_literal
+            total = Value(str(int(total.text) * int(size.text))) if both else self._shared("mul", size, total)
+        return total
 
     def from_memory(self, dtype: DType, found: Value) -> Value:
         if dtype is not BOOL:
@@ -313,10 +359,14 @@ class Addresses(Expressions):
         kind = vector(scalar, lanes)
         if mask is None:
             return self.at(depth, lanes, f"load {kind}, ptr {pointer.text}, align {dtype.bytes}")
-        name = f"llvm.masked.load.{mangled(scalar, lanes)}.p0"
+        return self.at(depth, lanes, self._masked_load(dtype, pointer, lanes, mask))
+
+    def _masked_load(self, dtype: DType, pointer: Value, lanes: int, mask: Value) -> str:
+        scalar = MEMORY[dtype.name]
+        kind, name = vector(scalar, lanes), f"llvm.masked.load.{mangled(scalar, lanes)}.p0"
         self.module.declare(name, kind, f"ptr, i32, <{lanes} x i1>, {kind}")
-        return self.at(depth, lanes, f"call {kind} @{name}(ptr {pointer.text}, i32 {dtype.bytes}, "
-                                     f"<{lanes} x i1> {mask.text}, {kind} {_harmless(dtype)})")
+        return (f"call {kind} @{name}(ptr {pointer.text}, i32 {dtype.bytes}, <{lanes} x i1> {mask.text}, "
+                f"{kind} {_harmless(dtype)})")
 
     def _read_reversed(self, dtype: DType, pointer: Value, lanes: int, depth: int, mask: Value | None) -> Value:
         """Lane k is k elements below the pointer."""
@@ -433,8 +483,23 @@ class Addresses(Expressions):
             return
         name = f"llvm.masked.store.{mangled(scalar, lanes)}.p0"
         self.module.declare(name, "void", f"{kind}, ptr, i32, <{lanes} x i1>")
-        self.body.line(f"call void @{name}({kind} {value.text}, ptr {pointer.text}, i32 {dtype.bytes}, "
-                       f"<{lanes} x i1> {mask.text})")
+        masked = (f"call void @{name}({kind} {value.text}, ptr {pointer.text}, i32 {dtype.bytes}, "
+                  f"<{lanes} x i1> {mask.text})")
+        if self.lanes is not None and self.lanes.whole and mask is self.lanes.mask and not self.lanes.blend:
+            plain = f"store {kind} {value.text}, ptr {pointer.text}, align {dtype.bytes}"
+            self._whole_or(self.lanes.whole, plain, masked)
+        else:
+            self.body.line(masked)
+
+    def _whole_or(self, whole: str, plain: str, masked: str) -> None:
+        """The plain instruction where all lanes are live: masked stores that miss the caches are four times slower."""
+        full, part, after = (self.body.fresh_label(hint) for hint in ("full", "part", "stored"))
+        self.body.branch_if(whole, full, part)
+        for label, instruction in ((full, plain), (part, masked)):
+            self.body.label(label)
+            self.body.line(instruction)
+            self.body.branch(after)
+        self.body.label(after)
 
     def _write_apart(self, dtype: DType, location: Location, value: Value, mask: Value | None) -> None:
         """Every step-th element: whole vectors under a mask that leaves the elements between alone."""

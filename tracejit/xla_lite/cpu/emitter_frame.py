@@ -51,7 +51,7 @@ class FunctionFrame(Addresses):
         count = self.sum_value(self.form(_product(s.shape)))
         size_ = self._shared("mul", count, Value(str(s.dtype.bytes)))
         pointer = self.allocate(size_)
-        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, s.name))
+        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, s.name, dense=s.strides is None))
 
     def _stack_buffer(self, s: Buffer, strides: tuple[int | Value, ...], size: int, lanes: int) -> None:
         register = not s.shape
@@ -70,7 +70,8 @@ class FunctionFrame(Addresses):
         if offset.text != "0":
             pointer = self.at(max(offset.depth, pointer.depth, self.floor), 1,
                               f"getelementptr i8, ptr {pointer.text}, i64 {offset.text}")
-        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, base.root, base.lanes))
+        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, base.root, base.lanes,
+                            dense=base.dense and s.strides is None))
 
     @abstractmethod
     def declare(self, memory: Memory) -> None:

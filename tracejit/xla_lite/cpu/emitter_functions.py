@@ -77,6 +77,7 @@ class Function(VectorLoops):
         self.all_heaps: list[str] = []
         self.captures: dict[str, Capture] = {}
         self.streams: frozenset[str] = frozenset()
+        self.fence = ""
         self.outputs = around.outputs if around is not None else streamed_outputs(kernel)
         self.polls = self.failed = self.in_lanes = False
         self.status = "%status"
@@ -128,7 +129,7 @@ class Function(VectorLoops):
     def _with_unit_strides(self, memory: Memory, strides: tuple[Expr, ...]) -> Memory:
         known: list[int | Value] = [1 if self.unit.get(e) == 1 else s for e, s in zip(strides, memory.strides)]
         return Memory(memory.name, memory.dtype, memory.pointer, memory.shape, tuple(known), memory.root, memory.lanes,
-                      memory.register)
+                      memory.register, memory.dense)
 
     def _captured_buffer(self, outer: Memory) -> Memory:
         """A register is captured by its value, memory by its address."""
@@ -141,7 +142,7 @@ class Function(VectorLoops):
             return Memory(outer.name, outer.dtype, Value(pointer), (), (), outer.name, 1, True)
         pointer_value = self.capture(outer.pointer, "ptr", outer.root)
         strides = tuple(s if isinstance(s, int) else self.capture(s, "i64") for s in outer.strides)
-        return Memory(outer.name, outer.dtype, pointer_value, outer.shape, strides, outer.root)
+        return Memory(outer.name, outer.dtype, pointer_value, outer.shape, strides, outer.root, dense=outer.dense)
 
     def stride_expressions(self, name: str) -> tuple[Expr, ...] | None:
         if name not in self.buffers and self.around is not None and self.around.knows(name):
@@ -163,12 +164,14 @@ class Function(VectorLoops):
             if isinstance(p, BufferParam):
                 strides = self.strides_of(p.shape, p.strides)
                 root = p.name if p.alone else ""
-                self.buffers[p.name] = Memory(p.name, p.dtype, Value(texts[p.name]), p.shape, strides, root)
+                self.buffers[p.name] = Memory(p.name, p.dtype, Value(texts[p.name]), p.shape, strides, root,
+                                               dense=p.strides is None)
                 self.strides[p.name] = p.strides
 
     def finish(self, name: str, parameters: str, linkage: str, attributes: str = "") -> None:
         """Closes the function: allocations first, then the body, then the way out."""
         body = self.body
+        self.emit_fence()
         body.line("br label %done" if self.failed else f"ret i32 {self._verdict('0')}")
         if self.failed:
             self._way_out()

@@ -36,6 +36,7 @@ class Streams(Reductions):
     """Vector loops whose stores may go past the caches. outputs: see `streamed_outputs`."""
 
     outputs: frozenset[str]
+    fence: str    # the flag that something went past the caches; empty if nothing can
 
     def streamed_in(self, s: Loop, lanes: int) -> list[Store]:
         """Contiguous stores of whole cache lines to outputs that may be large enough."""
@@ -63,15 +64,6 @@ class Streams(Reductions):
             return key == index or key in self.names or key in self.constants
         inside = {x.name for x in walk(self.opaque[key]) if isinstance(x, Name)}
         return inside <= set(self.names) | set(self.constants) and index not in inside
-
-    def byte_size(self, memory: Memory) -> Value:
-        """Of a dense buffer."""
-        total = Value(str(memory.dtype.bytes))
-        for extent in memory.shape:
-            size = self.sum_value(self.form(extent))
-            both = total.is_literal and size.is_literal
-            total = Value(str(int(total.text) * int(size.text))) if both else self._shared("mul", size, total)
-        return total
 
     def past_caches(self, s: Loop, stores: list[Store], emit: Callable[[], object]) -> None:
         """Two loops: past the caches if every output is large and its first element starts a line."""
@@ -101,7 +93,7 @@ class Streams(Reductions):
         return self.binary("icmp eq", I64, self.binary("and", I64, address, Value(str(LINE - 1))), Value("0"))
 
     def _stored(self, label: str, streams: frozenset[str], emit: Callable[[], object], after: str) -> list[str]:
-        """One of the two loops; a fence orders what went past the caches before all that follows."""
+        """One of the two loops."""
         known = len(self.expressions)
         self.push("arm", label)
         self.streams = streams
@@ -110,11 +102,29 @@ class Streams(Reductions):
         if streams:
             if "!0 = !{i32 1}" not in self.module.header:
                 self.module.header.append("!0 = !{i32 1}")
-            self.module.declare("llvm.x86.sse.sfence", "void", "")
-            self.body.line("call void @llvm.x86.sse.sfence()")
+            self.fence = self.fence or self._fence_flag()
+            self.body.line(f"store i1 true, ptr {self.fence}")
         self.body.branch(after)
         self.forget(known)
         return self.pop().lines
+
+    def _fence_flag(self) -> str:
+        flag = self.body.fresh()
+        self.allocas += [f"  {flag} = alloca i1", f"  store i1 false, ptr {flag}"]
+        return flag
+
+    def emit_fence(self) -> None:
+        """At the end of the function: what went past the caches comes before all that follows."""
+        if not self.fence:
+            return
+        some, after = self.body.fresh_label("fence"), self.body.fresh_label("end")
+        self.body.branch_if(self.body.emit(f"load i1, ptr {self.fence}"), some, after)
+        self.body.label(some)
+        self.module.declare("llvm.x86.sse.sfence", "void", "")
+        self.body.line("call void @llvm.x86.sse.sfence()")
+        self.body.branch(after)
+        self.body.label(after)
+
 
 
 def streamed_outputs(kernel: Kernel) -> frozenset[str]:

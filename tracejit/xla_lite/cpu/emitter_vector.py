@@ -154,7 +154,7 @@ class VectorLoops(Streams):
         self.forget(known)
         self.splice(self.pop())
 
-    def _body(self, s: Loop, index: str, lanes: int, mask: Value | None) -> None:
+    def _body(self, s: Loop, index: str, lanes: int, mask: Value | None, whole: str = "") -> None:
         """The program for lanes index, index + 1, ..."""
         outer = self.lanes
         base = Value(index, 1, self.depth)
@@ -162,7 +162,7 @@ class VectorLoops(Streams):
             self.bind(s.index, base)
         else:
             self.forms.pop(s.index, None)
-            self.lanes = Lanes(s.index, base, lanes, self.depth, mask)
+            self.lanes = Lanes(s.index, base, lanes, self.depth, mask, whole=whole)
         self.in_lanes = True
         self.block(s.body)
         self.lanes, self.in_lanes = outer, False
@@ -196,18 +196,19 @@ class VectorLoops(Streams):
 
         def run() -> None:
             if once:
-                self._masked(s, extent, begin, plan.rest)
+                self._masked(s, extent, begin, plan.rest, once)
             else:
-                self.counted(extent, step, lambda index: self._masked(s, extent, index, step), written, begin)
+                self.counted(extent, step, lambda index: self._masked(s, extent, index, step, once), written, begin)
 
         self.guarded(more, "guard" if more != "true" else "loop", run)
 
-    def _masked(self, s: Loop, extent: Value, index: str, lanes: int) -> None:
-        """One vector whose lanes beyond the extent are dead."""
+    def _masked(self, s: Loop, extent: Value, index: str, lanes: int, once: bool) -> None:
+        """One vector whose lanes beyond the extent are dead. once: some surely are."""
         if lanes == 1:
             self._body(s, index, 1, None)
             return
         left = self.body.emit(f"sub i64 {extent.text}, {index}")
+        whole = "" if once else self.body.emit(f"icmp sge i64 {left}, {lanes}")
         bits = max(8, min(64, self.target.vector_bits // lanes))
         if bits < 64:
             self.module.declare("llvm.smin.i64", "i64", "i64, i64")
@@ -215,7 +216,7 @@ class VectorLoops(Streams):
             left = self.body.emit(f"trunc i64 {left} to i{bits}")
         many = self.splat(Value(left, 1, self.depth), f"i{bits}", lanes)
         mask = self.at(self.depth, lanes, f"icmp ugt <{lanes} x i{bits}> {many.text}, {lane_numbers(bits, lanes)}")
-        self._body(s, index, lanes, mask)
+        self._body(s, index, lanes, mask, whole)
 
 
 def _first_lanes(left: int, lanes: int) -> Value | None:

@@ -31,7 +31,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 )
 
 _CALL_COST = 20     # of an elementary function, in instructions
-_LONG = 64          # from here on a main loop of its own costs more compile time than the masks cost
+_LONG = 256         # from here on a main loop of its own costs more compile time than the masks cost
 _STRAIGHT = 48      # instructions that a loop of constant extent may unfold to
 
 
