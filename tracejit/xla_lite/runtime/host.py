@@ -20,7 +20,7 @@ from tracejit.xla_lite.runtime.library import native_library
 from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.threads import thread_pool
 
-RUNTIME_SYMBOLS = ("tj_alloc", "tj_free", "tj_parallel_for", "tj_poll", "tj_host_call")
+RUNTIME_SYMBOLS = ("tj_alloc", "tj_free", "tj_parallel_for", "tj_workers_ready", "tj_poll", "tj_host_call")
 C_SYMBOLS = ("memcpy", "memmove", "memset", "memcmp")
 POLL_NANOSECONDS = 5_000_000
 
