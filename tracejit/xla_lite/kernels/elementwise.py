@@ -22,7 +22,9 @@ WRITTEN_OUT = 256      # additions-worth of code that writing it out may make
 
 def elementwise_kernel(request: Request) -> Kernel:
     """The kernel of an `elementwise` fusion."""
-    body = collapse(request.body, request.body.outputs[0].shape, request.strided)
+    body = request.body
+    if not request.strided_outputs:
+        body = collapse(body, body.outputs[0].shape, request.strided)
     frame = Frame(request, body)
     with element_nest(frame, exprs(body.outputs[0].shape)) as indices:
         for index in indices:
