@@ -16,7 +16,7 @@ from tracejit.tracing.arrays import KINDS
 from tracejit.tracing.inputs import ArrayInput
 from tracejit.tracing.trace import Trace
 from tracejit.xla_lite.compile import Executable, compile_graph
-from tracejit.xla_lite.entry import ParamPlace, SizeGuard
+from tracejit.xla_lite.interface import ParamPlace, SizeGuard
 from tracejit.xla_lite.runtime import signature as rt
 
 

@@ -14,7 +14,7 @@ from tracejit.base.trees import LEAF, TreeDef, unflatten
 from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput
 from tracejit.tracing.outputs import ComputedOut, ConstOut, InputOut, Out, StoreOut, TreeOut
 from tracejit.tracing.trace import Trace
-from tracejit.xla_lite.entry import OutputPlace
+from tracejit.xla_lite.interface import OutputPlace
 from tracejit.xla_lite.runtime import signature as rt
 
 Dims = tuple[int | rt.Slot, ...]

@@ -5,36 +5,37 @@ Flows out: `Executable`: entry points, sizes of outputs, sites of failure; every
 """
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
 from tracejit.base.dtypes import DType
 from tracejit.base.errors import TracejitError
 from tracejit.base.options import config
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph
-from tracejit.xla_lite.cpu.emitter import EmittedModule, emit_program
-from tracejit.xla_lite.cpu.target import host
-from tracejit.xla_lite.entry import Interface, OutputPlace, ParamPlace, SizeGuard, build_program, output_sizes
-from tracejit.xla_lite.kernels.contraction import GEMM
-from tracejit.xla_lite.kernels.kernel_ir import Buffer, Const, Program
-from tracejit.xla_lite.kernels.printer import print_program
-from tracejit.xla_lite.passes.pipeline import optimise
-from tracejit.xla_lite.program import ARENA, ErrorSite
-from tracejit.xla_lite.reproducer import internal_error
-from tracejit.xla_lite.runtime.blas import find_blas
+from tracejit.xla_lite.imports import addresses, blas_bits
+from tracejit.xla_lite.interface import (
+    OPTIMISATION,
+    ErrorSite,
+    Interface,
+    OutputPlace,
+    ParamPlace,
+    SizeGuard,
+    output_sizes,
+)
 from tracejit.xla_lite.runtime.engine import Library, engine
-from tracejit.xla_lite.runtime.host import symbols
-from tracejit.xla_lite.runtime.object_cache import object_cache
+from tracejit.xla_lite.runtime.object_cache import CachedObject, object_cache
 from tracejit.xla_lite.runtime.signature import Slot, Work
 from tracejit.xla_lite.work import work_of
 
-VERSION = "1"      # part of every key: changes whenever generated code means something else
-OPTIMISATION = 2
+if TYPE_CHECKING:
+    from tracejit.xla_lite.stages import Stages
+
+FOLDERS = ("", "passes", "kernels", "kernels/elementary", "cpu")    # the sources that decide what code is generated
 
 
 @dataclass(slots=True, eq=False)
@@ -65,6 +66,7 @@ class Executable:
     @property
     def stages(self) -> Stages:
         """The stages in between, made again when they are asked for."""
+        from tracejit.xla_lite.stages import Stages
         if "all" not in self._stages:
             self._stages["all"] = Stages(self.graph, self.interface, self.precision)
         found: Stages = self._stages["all"]
@@ -76,6 +78,7 @@ class Executable:
 
     @property
     def kernels_text(self) -> str:
+        from tracejit.xla_lite.kernels.printer import print_program
         return print_program(self.stages.program)
 
     def llvm_text(self) -> str:
@@ -83,46 +86,6 @@ class Executable:
 
     def assembly(self) -> str:
         return engine().assembly(self.stages.emitted.text, OPTIMISATION)
-
-
-class Stages:
-    """The way from a graph to LLVM text, each stage made when it is first asked for and timed."""
-
-    def __init__(self, graph: Graph, interface: Interface, precision: str):
-        self.graph, self.interface, self.precision = graph, interface, precision
-        self.seconds: dict[str, float] = {}
-        self.sites: list[ErrorSite] = []
-
-    @contextmanager
-    def timed(self, stage: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[stage] = time.perf_counter() - start
-
-    @cached_property
-    def fused(self) -> Graph:
-        with self.timed("passes"):
-            return optimise(self.graph)
-
-    @cached_property
-    def program(self) -> Program:
-        fused = self.fused
-        with self.timed("kernels"):
-            sizes = output_sizes(self.graph, self.interface)
-            program, self.sites = build_program(fused, self.interface, sizes, _blas_bits(), self.precision != "strict")
-        return program
-
-    @cached_property
-    def emitted(self) -> EmittedModule:
-        program = self.program
-        with self.timed("llvm text"):
-            return emit_program(program, host(), checked=config.check)
-
-    @cached_property
-    def code(self) -> bytes:
-        text = self.emitted.text
-        with self.timed("machine code"):
-            return engine().compile_text(text, OPTIMISATION)
 
 
 def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[OutputPlace], *,
@@ -135,35 +98,52 @@ def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[
     except (TracejitError, KeyboardInterrupt, MemoryError):
         raise
     except Exception as e:
+        from tracejit.xla_lite.reproducer import internal_error
         raise internal_error(graph, name, e) from e
 
 
 def _compile(graph: Graph, interface: Interface, precision: str) -> Executable:
-    cache, start = object_cache(), time.perf_counter()
-    key = cache.key(_key_parts(graph, interface, precision))
-    stages = Stages(graph, interface, precision)
-    found = cache.get(key)
+    objects, start = object_cache(), time.perf_counter()
+    key = objects.key(_key_parts(graph, interface, precision))
+    found, stages = objects.get(key), None
+    seconds: dict[str, float] = {}
     if found is None:
-        code, metadata = stages.code, _metadata(stages)
-        cache.put(key, code, metadata)
-    else:
-        code, metadata = found.code, found.metadata
-    with stages.timed("link"):
-        library = engine().link(code, metadata["exports"], _addresses(metadata["imports"]))
+        found, stages = _make(graph, interface, precision)
+        objects.put(key, found.code, found.metadata)
+        seconds = stages.seconds
+    metadata, linking = found.metadata, time.perf_counter()
+    library = engine().link(found.code, metadata["exports"], addresses(metadata["imports"]))
+    seconds["link"] = time.perf_counter() - linking
     sizes = output_sizes(graph, interface)
-    seconds = {**stages.seconds, "total": time.perf_counter() - start}
+    seconds["total"] = time.perf_counter() - start
     return Executable(
         graph, interface, precision, library["tj_main"], library.addresses.get("tj_prepare", 0), library,
         sizes.num_slots, sizes.allocated, sizes.final, _read_sites(metadata["sites"]),
-        work_of(graph, interface.dim_slots), metadata["kernels"], metadata["temporaries"], found is not None, seconds,
-        {} if found is not None else {"all": stages})
+        work_of(graph, interface.dim_slots), metadata["kernels"], metadata["temporaries"], stages is None, seconds,
+        {} if stages is None else {"all": stages})
+
+
+def _make(graph: Graph, interface: Interface, precision: str) -> tuple[CachedObject, Stages]:
+    """Machine code that is not on disk. Only this way needs the compiler's modules."""
+    from tracejit.xla_lite.stages import Stages
+    stages = Stages(graph, interface, precision)
+    return CachedObject(stages.code, stages.metadata()), stages
+
+
+@cache
+def compiler_stamp() -> str:
+    """Names, sizes and times of the compiler's sources: what another version generated is no use."""
+    here = os.path.dirname(__file__)
+    files = [entry for folder in FOLDERS for entry in os.scandir(os.path.join(here, folder))]
+    stats = [(f.name, f.stat()) for f in files if f.name.endswith(".py")]
+    return repr(sorted((name, s.st_size, s.st_mtime_ns) for name, s in stats))
 
 
 def _key_parts(graph: Graph, interface: Interface, precision: str) -> list[str]:
     """Everything that the machine code depends on. Spans of failing nodes count: messages name them."""
     spans = [str(n.span) for n in _all_nodes(graph) if n.op.has_effect]
-    return [VERSION, str(graph), repr(interface), precision, repr(spans), repr(config.check),
-            repr(config.vector_bits), repr(sorted(_blas_bits().items())), repr(OPTIMISATION)]
+    return [compiler_stamp(), str(graph), repr(interface), precision, repr(spans), repr(config.check),
+            repr(config.vector_bits), repr(sorted(blas_bits().items())), repr(OPTIMISATION)]
 
 
 def _all_nodes(graph: Graph) -> Iterator[Any]:
@@ -171,43 +151,6 @@ def _all_nodes(graph: Graph) -> Iterator[Any]:
         yield node
         for _, region in node.regions():
             yield from _all_nodes(region)
-
-
-def _blas_bits() -> dict[str, int]:
-    """The products that generated code may call, and the width of their integers."""
-    return {_symbol(d): f.integer_bits for (routine, d), f in find_blas().items() if routine == "gemm"}
-
-
-def _symbol(dtype: str) -> str:
-    """What generated code calls the product of a dtype."""
-    return f"tj_{GEMM[DType.parse(dtype)]}"
-
-
-def _addresses(names: Sequence[str]) -> dict[str, int]:
-    """Addresses of the C symbols that code imports."""
-    known: dict[str, int] = dict(symbols())
-    known.update({_symbol(d): f.address for (r, d), f in find_blas().items() if r == "gemm"})
-    return {n: known[n] for n in names if n in known}
-
-
-def _metadata(stages: Stages) -> dict[str, Any]:
-    return {"what": "function", "exports": list(stages.emitted.exports), "imports": list(stages.emitted.imports),
-            "sites": [_write_site(s) for s in stages.sites], "kernels": len(stages.program.kernels),
-            "temporaries": _temporaries(stages.program)}
-
-
-def _temporaries(program: Program) -> str:
-    """The size of the arena in bytes, as text: a number or a formula of sizes."""
-    sizes = [s.shape[0] for s in program.main.body if isinstance(s, Buffer) and s.name == ARENA]
-    if not sizes:
-        return "0"
-    return str(sizes[0].value) if isinstance(sizes[0], Const) else "depends on sizes"
-
-
-def _write_site(site: ErrorSite) -> list[Any]:
-    span = site.span
-    where = [span.file, span.line, span.column, span.end_line, span.end_column, span.function] if span else None
-    return [site.exception, site.message, [d.name for d in site.payload], where]
 
 
 def _read_sites(rows: Sequence[Sequence[Any]]) -> list[ErrorSite]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tracejit.base.dtypes import BOOL, DType
-from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.interface import ErrorSite
 from tracejit.xla_lite.kernels.elements import Elements, store
 from tracejit.xla_lite.kernels.expressions import Index, as_expr, plus, size_expr
 from tracejit.xla_lite.kernels.frame import Request, storage, storage_shape
@@ -41,16 +41,6 @@ from tracejit.xla_lite.passes.buffers import Place, Plan
 
 PAYLOAD = 8      # words of a failure's message
 ARENA = "arena"  # the buffer that temporaries are slices of
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorSite:
-    """What to raise for one status. payload: the dtypes of the words that are formatted into `message`."""
-
-    exception: str
-    message: str
-    payload: tuple[DType, ...]
-    span: SourceSpan | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.evaluator import evaluate, round_to_bf16
 from tracejit.ir.graph import Graph
 from tracejit.xla_lite.compile import Executable, compile_graph
-from tracejit.xla_lite.entry import OutputPlace, ParamPlace
+from tracejit.xla_lite.interface import OutputPlace, ParamPlace
 from tracejit.xla_lite.runtime.signature import ERROR_WORDS, Slot
 
 Array = NDArray[Any]

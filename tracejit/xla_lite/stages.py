@@ -1,0 +1,84 @@
+"""The way from a graph to machine code, stage by stage: passes, Kernel IR, LLVM text, object code.
+
+Flows in:  a graph and its `Interface`.
+Flows out: `Stages`, each made when it is first asked for and timed. Imported when code is not on disk, or looked at.
+"""
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+from tracejit.base.options import config
+from tracejit.ir.graph import Graph
+from tracejit.xla_lite.cpu.emitter import EmittedModule, emit_program
+from tracejit.xla_lite.cpu.target import host
+from tracejit.xla_lite.entry import build_program
+from tracejit.xla_lite.imports import blas_bits
+from tracejit.xla_lite.interface import OPTIMISATION, ErrorSite, Interface, output_sizes
+from tracejit.xla_lite.kernels.kernel_ir import Buffer, Const, Program
+from tracejit.xla_lite.passes.pipeline import optimise
+from tracejit.xla_lite.program import ARENA
+from tracejit.xla_lite.runtime.engine import engine
+
+
+class Stages:
+    """The way from a graph to LLVM text, each stage made when it is first asked for and timed."""
+
+    def __init__(self, graph: Graph, interface: Interface, precision: str):
+        self.graph, self.interface, self.precision = graph, interface, precision
+        self.seconds: dict[str, float] = {}
+        self.sites: list[ErrorSite] = []
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        self.seconds[stage] = time.perf_counter() - start
+
+    @cached_property
+    def fused(self) -> Graph:
+        with self.timed("passes"):
+            return optimise(self.graph)
+
+    @cached_property
+    def program(self) -> Program:
+        fused = self.fused
+        with self.timed("kernels"):
+            sizes = output_sizes(self.graph, self.interface)
+            program, self.sites = build_program(fused, self.interface, sizes, blas_bits(), self.precision != "strict")
+        return program
+
+    @cached_property
+    def emitted(self) -> EmittedModule:
+        program = self.program
+        with self.timed("llvm text"):
+            return emit_program(program, host(), checked=config.check)
+
+    @cached_property
+    def code(self) -> bytes:
+        text = self.emitted.text
+        with self.timed("machine code"):
+            return engine().compile_text(text, OPTIMISATION)
+
+    def metadata(self) -> dict[str, Any]:
+        """What a later process needs beside the machine code."""
+        return {"what": "function", "exports": list(self.emitted.exports), "imports": list(self.emitted.imports),
+                "sites": [_write_site(s) for s in self.sites], "kernels": len(self.program.kernels),
+                "temporaries": _temporaries(self.program)}
+
+
+def _temporaries(program: Program) -> str:
+    """The size of the arena in bytes, as text: a number or a formula of sizes."""
+    sizes = [s.shape[0] for s in program.main.body if isinstance(s, Buffer) and s.name == ARENA]
+    if not sizes:
+        return "0"
+    return str(sizes[0].value) if isinstance(sizes[0], Const) else "depends on sizes"
+
+
+def _write_site(site: ErrorSite) -> list[Any]:
+    span = site.span
+    where = [span.file, span.line, span.column, span.end_line, span.end_column, span.function] if span else None
+    return [site.exception, site.message, [d.name for d in site.payload], where]
