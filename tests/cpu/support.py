@@ -126,9 +126,15 @@ def bindings(params: Sequence[Param]) -> tuple[Binding, ...]:
 @ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 def _parallel_for(function: int, context: int, count: int) -> int:
     run = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(function)
+    JOBS.append(count)
     for chunk in reversed(range(count)):
         run(context, chunk)
     return 0
+
+
+@ctypes.CFUNCTYPE(ctypes.c_int32)
+def _workers_ready() -> int:
+    return READY[0]
 
 
 @ctypes.CFUNCTYPE(ctypes.c_int32)
@@ -155,8 +161,16 @@ def _free(address: int | None) -> None:
 LIVE: dict[int, Any] = {}
 POLLS: list[int] = []
 POLL_LIMIT = [1 << 60]
+READY = [0]
+JOBS: list[int] = []
 ALLOCATION_LIMIT = [1 << 60]
-SYMBOLS = {"tj_parallel_for": _parallel_for, "tj_poll": _poll, "tj_alloc": _alloc, "tj_free": _free}
+SYMBOLS = {
+    "tj_parallel_for": _parallel_for,
+    "tj_workers_ready": _workers_ready,
+    "tj_poll": _poll,
+    "tj_alloc": _alloc,
+    "tj_free": _free,
+}
 
 
 @dataclass

@@ -383,6 +383,24 @@ def test_chunks_cover_every_iteration_once():
         assert (o == 1).all()
 
 
+def test_threads_get_a_loop_if_it_is_worth_handing_over(monkeypatch):
+    p = program(
+        [array("o", n, dtype=I64, written=True), scalar("n"), scalar("m")],
+        [Loop("i", n, (Store("o", (i,), i),), "parallel", m)],
+    )
+    native, target = compile_program(p), support.host()
+    for work, ready, handed in (
+        (1, 1, False),
+        (target.parallel_work, 0, False),
+        (target.parallel_work, 1, True),
+        (target.wake_work, 0, True),
+    ):
+        monkeypatch.setattr(support, "READY", [ready])
+        support.JOBS.clear()
+        agree(p, [50, work], [np.zeros(50, np.int64)], [native])
+        assert bool(support.JOBS) == handed
+
+
 def test_captured_scalars_and_buffers_reach_parallel_bodies():
     p = program(
         [array("x", n), array("o", n, written=True), scalar("n"), scalar("a", F32), scalar("flag", BOOL)],

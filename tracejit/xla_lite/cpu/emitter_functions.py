@@ -345,7 +345,7 @@ class Function(VectorLoops):
         result = self.body.fresh()
         self.allocas.append(f"  {result} = alloca i32")
         threads, serial, after = (self.body.fresh_label(hint) for hint in ("threads", "serial", "end"))
-        self.body.branch_if(many, threads, serial)
+        self._choose(amount, many, threads, serial)
         self.body.label(serial)
         self.body.line(f"store i32 {self.body.emit(whole)}, ptr {result}")
         self.body.branch(after)
@@ -354,6 +354,17 @@ class Function(VectorLoops):
         self.body.branch(after)
         self.body.label(after)
         self._check_status(self.body.emit(f"load i32, ptr {result}"))
+
+    def _choose(self, amount: Value, many: str, threads: str, serial: str) -> None:
+        """Much work goes to the threads, less only if they are spinning for it."""
+        body = self.body
+        enough, ask = body.fresh_label("enough"), body.fresh_label("ask")
+        body.branch_if(many, enough, serial)
+        body.label(enough)
+        body.branch_if(body.emit(f"icmp sge i64 {amount.text}, {self.target.wake_work}"), threads, ask)
+        body.label(ask)
+        self.module.declare("tj_workers_ready", "i32", "")
+        body.branch_if(body.emit(f"icmp ne i32 {body.emit('call i32 @tj_workers_ready()')}, 0"), threads, serial)
 
     def _threads(self, amount: Value, extent: Value, name: str, captures: list[Capture]) -> str:
         """Fills the context, runs the chunks; the status that one of them reported."""
