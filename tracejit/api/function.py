@@ -24,6 +24,7 @@ import numpy as np
 
 from tracejit.api import explain
 from tracejit.api.cleaning import clean_arguments, copy_back
+from tracejit.api.collector import collector_paused
 from tracejit.api.options import Options, check_declared, make_options, parameter_names, refuse_generators
 from tracejit.api.shapes import ShapeHistory
 from tracejit.api.signature import inputs_of
@@ -148,6 +149,13 @@ class State:
 
     def specialise(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> explain.TraceRecord:
         """One more trace, compiled and installed."""
+        with collector_paused():
+            record = self.new_trace(args, kwargs)
+        self.report(record)
+        return record
+
+    def new_trace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> explain.TraceRecord:
+        """The work of `specialise`."""
         from tracejit.api.executor import compile_trace
         from tracejit.xla_lite.runtime.dispatch import install
         start = time.perf_counter()
@@ -165,7 +173,6 @@ class State:
         else:
             install(self.callable, compiled.specialisation)
         self.traces.append(record)
-        self.report(record)
         return record
 
     def trace_call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any],
