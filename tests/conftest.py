@@ -21,6 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Gives the run a fresh object cache, shared by its workers; the user's own cache is neither read nor filled."""
+    os.environ.setdefault("TRACEJIT_VERIFY", "1")
     if "TRACEJIT_CACHE_DIR" in os.environ:
         return
     cache = tempfile.mkdtemp(prefix="tracejit-tests-")

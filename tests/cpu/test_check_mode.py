@@ -6,6 +6,7 @@ Flows in: kernels, right and wrong.  Flows out: the status and the sentence.
 import numpy as np
 import pytest
 
+from tests.cpu import test_emitter_programs as programs
 from tests.cpu import test_emitter_statements as statements
 from tests.cpu.support import agree, apply, array, compile_program, const, load, program, scalar, targets
 from tracejit.base.dtypes import F32
@@ -15,7 +16,7 @@ from tracejit.xla_lite.kernels.kernel_ir import Buffer, If, Loop, Name, Store
 n, i = Name("n"), Name("i")
 
 
-@pytest.mark.parametrize("build", [statements.softmax, statements.escape_time, statements.failing])
+@pytest.mark.parametrize("build", [statements.softmax, statements.escape_time, programs.failing])
 def test_correct_programs_are_not_disturbed(build):
     p = build()
     rows = build is statements.softmax
@@ -23,7 +24,7 @@ def test_correct_programs_are_not_disturbed(build):
         native = compile_program(p, target, checked=True)
         x = np.random.default_rng(0).uniform(-2, 1, (5, 20) if rows else 37).astype(np.float32)
         outs = [np.zeros(x.shape, np.int32 if build is statements.escape_time else np.float32)]
-        if build is statements.failing:
+        if build is programs.failing:
             x, outs = abs(x), [np.zeros(1, np.float32)]
         agree(p, [x, *x.shape], outs, [native], exact=not rows)
 

@@ -5,6 +5,7 @@ Flows in: the programs of the other tests.  Flows out: assembly.
 
 import pytest
 
+from tests.cpu import test_emitter_programs as programs
 from tests.cpu import test_emitter_statements as statements
 from tests.cpu.support import assembly, avx2
 from tracejit.xla_lite.cpu.target import Target
@@ -17,7 +18,7 @@ SKYLAKE = Target(
 PROGRAMS = {
     "softmax": statements.softmax,
     "escape": statements.escape_time,
-    "failing": statements.failing,
+    "failing": programs.failing,
 }
 
 
