@@ -74,7 +74,10 @@ def _from_float(body: Body, x: str, source: DType, result: DType, lanes: int) ->
         single = convert(body, x, source, F32, lanes) if source is not F64 else _round_to_odd(body, x, lanes)
         return _narrow_bf16(body, single, lanes)
     if result is F16 and source is F64:
-        return _emit(body, "fptrunc", _round_to_odd(body, x, lanes), "float", "half", lanes)
+        kind = vector("float", lanes)     # the fence keeps LLVM from one direct step, which is a call of a C library
+        name = f"llvm.arithmetic.fence.{'' if lanes == 1 else f'v{lanes}'}f32"
+        single = body.intrinsic(kind, name, (kind,), (_round_to_odd(body, x, lanes),))
+        return _emit(body, "fptrunc", single, "float", "half", lanes)
     instruction = "fptrunc" if source.bits > result.bits else "fpext"
     return _emit(body, instruction, x, REGISTER[source.name], REGISTER[result.name], lanes)
 
