@@ -31,7 +31,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 )
 
 _CALL_COST = 20     # of an elementary function, in instructions
-_LONG = 256         # from here on a main loop of its own costs more compile time than the masks cost
+_LONG = 1024        # from here on a main loop of its own costs more compile time than the masks cost
 _STRAIGHT = 48      # instructions that a loop of constant extent may unfold to
 
 
@@ -80,7 +80,7 @@ def _copies(cost: int, census: _Census, few_live: bool) -> int:
         return 2 if cost <= 24 else 1
     if census.reduces and cost <= 4:
         return 8
-    return 4 if cost <= 16 else 2 if cost <= 40 or few_live else 1
+    return 4 if cost <= 16 or few_live else 2 if cost <= 40 else 1
 
 
 def _pressure(body: tuple[Statement, ...]) -> int:
