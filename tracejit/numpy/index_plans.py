@@ -235,7 +235,7 @@ def true_positions(mask: Array) -> Array:
     """Flat positions of True, in order; their number is a size known at run time."""
     flat = reshaped(mask, (mask.type.size,))
     count = emit("reduce_sum", convert(flat, "i64"), axes=(0,))
-    return emit("compact_indices", flat, size=runtime_size(count))
+    return emit("compact_indices", flat, size=runtime_size(count, True))
 
 
 def unravelled(positions: Array, shape: Sequence[Size]) -> list[Array]:

@@ -22,7 +22,7 @@ from tracejit.base.errors import (
 from tracejit.base.types import ArrayType
 from tracejit.tracing import building
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import broadcast_to, constant, convert, lift, static_int, write
+from tracejit.tracing.building import assert_, broadcast_to, constant, convert, lift, static_int, write
 from tracejit.tracing.context import current
 from tracejit.tracing.sizes import size_of
 from tracejit.tracing.spans import current_span
@@ -153,17 +153,33 @@ def size_scalar(size: Size) -> Any:
     return size if isinstance(size, int) else emit("dimension", size=size)
 
 
-def runtime_size(count: Array) -> Size:
-    """A size that is known only at run time: `count` (i64[], not negative) from here on. One count, one symbol."""
+def runtime_size(count: Array, counted: bool = False) -> Size:
+    """A size that is known only at run time: `count` (i64[], not negative) from here on. One count, one symbol.
+
+    counted: reads with this size stay in bounds even if `count` is smaller, so that it may be checked after them.
+    """
     context, value = current(), count.value
     if value.node is not None and value.node.op.name == "constant":
         return int(value.node.attributes["value"])
     known = context.objects.get(id(value))
     if known is None:
         name = context.fresh_dim()
-        emit("bind_dim", count, dim=name)
-        known = context.objects[id(value)] = value, Dim.symbol(name)
+        if counted:
+            context.counted.add(name)
+        known = context.objects[id(value)] = value, _bound(count, name)
     return known[1]
+
+
+def _bound(count: Array, name: str) -> Size:
+    """The symbol `name` with the value of `count`; or the size that it met, which `count` must be equal to."""
+    size = current().decisions.resolve(Dim.symbol(name))
+    if size == Dim.symbol(name):
+        emit("bind_dim", count, dim=name)
+        return size
+    expected = convert(size_scalar(size), "i64")
+    assert_(emit("compare", count, expected, direction="EQ"), "ValueError",
+            "operands could not be broadcast together with shapes ({0},) ({1},)", expected, count)
+    return size
 
 
 def count_of(x: Array, axes: Sequence[int]) -> Size:

@@ -22,6 +22,9 @@ from tracejit.tracing.spans import current_span
 DECLARED = ops.__all__     # the ops are declared when their modules are imported
 
 
+RUN_TIME = "u"      # names of sizes known only at run time: this and their number
+
+
 class Restart(BaseException):
     """Thrown inside a trace after a decision was recorded: the trace starts again from its inputs."""
 
@@ -93,6 +96,7 @@ class TraceContext:
         self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
         self.formatted: list[Any] | None = None            # traced values of the message that is being formatted
         self.depth: dict[Any, int] = {}
+        self.counted: set[str] = set()      # run-time sizes that may be replaced by what they have to be equal to
         self._fresh = 0
 
     def emit(self, op: str, operands: Sequence[Value], attributes: dict[str, Any]) -> tuple[Value, ...]:
@@ -113,7 +117,7 @@ class TraceContext:
     def fresh_dim(self) -> str:
         """A new name for a size that is known only at run time."""
         self._fresh += 1
-        return f"u{self._fresh - 1}"
+        return f"{RUN_TIME}{self._fresh - 1}"
 
     def hint(self, size: Size) -> int | None:
         """The size in the call that is traced; None if only the run will tell."""
@@ -132,7 +136,7 @@ class TraceContext:
             return difference == 0
         hint = self.hint(difference)
         if hint is None:
-            return False
+            return self.unite(x, y)
         if hint != 0:
             self.guard_size(x, "NE", y)
             return False
@@ -142,6 +146,20 @@ class TraceContext:
                 self.decide_size(name, right)
         self.concrete_size(difference)
         return True
+
+    def unite(self, x: Size, y: Size) -> bool:
+        """Sizes that only the run will tell, where they must be equal: the later one becomes the other, checked at run
+        time where its count is made. False if neither is a size of its own."""
+        for left, right in ((x, y), (y, x)):
+            name = left.as_symbol if isinstance(left, Dim) else None
+            late = self.late_symbols(right)
+            if name is not None and name in self.counted and all(_age(name) > _age(other) for other in late):
+                self.decide_size(name, right)
+        return False
+
+    def late_symbols(self, size: Size) -> set[str]:
+        """The symbols whose values are known only at run time."""
+        return set() if isinstance(size, int) else set(size.symbols()) - self.hints.keys()
 
     def decide_size(self, name: str, size: Size) -> None:
         """Replaces a symbol and starts again."""
@@ -168,6 +186,11 @@ class TraceContext:
         self.decisions.static.update(paths)
         self.decisions.spans.update(dict.fromkeys(paths, current_span(2)))
         raise Restart
+
+
+def _age(name: str) -> int:
+    """The number of a run-time size: later ones are made of what was computed later."""
+    return int(name.removeprefix(RUN_TIME))
 
 
 class _Thread(threading.local):

@@ -124,7 +124,7 @@ def _upper_bounds(graph: Graph) -> dict[str, Size]:
     for node in graph.nodes:
         size = node.attributes.get("size")
         if node.op.name == "compact_indices" and isinstance(size, Dim) and size.as_symbol:
-            bounds[size.as_symbol] = substitute_size(node.operands[0].shape[0], bounds)
+            bounds.setdefault(size.as_symbol, substitute_size(node.operands[0].shape[0], bounds))
     return bounds
 
 
