@@ -38,7 +38,7 @@ def wrong(index, kind, target):
 
 
 @pytest.mark.parametrize("kind", ["vector", "serial", "parallel"])
-@pytest.mark.parametrize("target", targets(), ids=str)
+@pytest.mark.parametrize("target", targets(), ids=lambda t: f"{t.cpu}-{t.vector_bits}")
 def test_reads_outside_are_reported_once_and_read_nothing(kind, target):
     index = apply("add", i, const(3))
     native = wrong(index, kind, target)

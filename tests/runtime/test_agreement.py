@@ -121,7 +121,7 @@ def values() -> list[Any]:
     return arrays + scalars + trees
 
 
-@pytest.mark.parametrize("node", NODES, ids=lambda node: repr(node)[:60])
+@pytest.mark.parametrize("node", NODES, ids=[f"{n}-{type(node).__name__}" for n, node in enumerate(NODES)])
 def test_native_and_python_checks_agree(node: Node) -> None:
     roots = ((Positional(0), node),)
     words = slot_layout(roots).words
