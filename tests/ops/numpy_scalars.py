@@ -102,7 +102,7 @@ class NumpyScalars:
     def convert(self, x: Any, dtype: DType) -> Any:
         array = x.array.real if x.dtype.is_complex and not dtype.is_complex and dtype is not BOOL else x.array
         with np.errstate(all="ignore"):
-            return self.wrap(np.asarray(array).astype(dtype.numpy), dtype)
+            return self.wrap(np.asarray(array).astype(dtype.numpy).astype(dtype.compute.numpy), dtype.compute)
 
     def bitcast(self, x: Any, dtype: DType) -> Any:
         return self.wrap(np.asarray(x.array).view(dtype.numpy), dtype)

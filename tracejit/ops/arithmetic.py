@@ -139,7 +139,7 @@ def _is_not_finite(b: Any, x: Any) -> Any:
 
 CONVERT_TO: tuple[dict[str, DType], ...] = tuple({"dtype": d} for d in sorted(ANY, key=lambda d: d.name))
 convert = pointwise("convert", dtypes=[ANY], attributes=CONVERT_TO, numpy=_convert, result=lambda x, dtype: dtype,
-                    scalar=lambda b, x, dtype: b.convert(x, dtype.compute), domain=(0.0, 60.0))
+                    scalar=lambda b, x, dtype: b.convert(x, dtype), domain=(0.0, 60.0))
 
 complex_ = pointwise("complex", dtypes=[SINGLE_OR_DOUBLE, SINGLE_OR_DOUBLE],
                      numpy=_complex, result=lambda re, im: DType.parse(f"c{2 * re.bits}"),
