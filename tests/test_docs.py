@@ -124,7 +124,8 @@ def run_command(text: str, capsys: pytest.CaptureFixture[str]) -> str:
     return f"{command}\n{capsys.readouterr().out}"
 
 
-def test_commands_of_the_readme_print_what_it_says(files: Callable[[str], dict[str, Any]], request: pytest.FixtureRequest,
+def test_commands_of_the_readme_print_what_it_says(files: Callable[[str], dict[str, Any]],
+                                                   request: pytest.FixtureRequest,
                                                    capsys: pytest.CaptureFixture[str]) -> None:
     files("README.md")
     commands = [b for b in blocks("README.md") if b.language == "console"]
