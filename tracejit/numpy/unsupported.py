@@ -15,7 +15,7 @@ from tracejit.tracing.building import is_static
 from tracejit.tracing.implements import NUMPY, implements
 
 _DECOMPOSITION = "matrix decompositions have no compiled form"
-_HOST = "call it outside of the compiled function, or through tj.host_call"
+_HOST = "call it outside of the compiled function, and pass its result as an argument"
 _FILES = "reading and writing files belongs to the host"
 _TEXT = "text has no compiled form"
 _DATES = "dates and business days have no compiled form"
