@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
+from tracejit.api.donation import is_donated
 from tracejit.api.failures import error_raiser
 from tracejit.api.results import Results
 from tracejit.api.signature import Signature, signature_of
@@ -59,8 +60,8 @@ def _params(trace: Trace, signature: Signature, layout: rt.SlotLayout, donated: 
     for leaf, where in zip(signature.leaves, layout.leaves, strict=True):
         if isinstance(leaf, ArrayInput):
             strides = where.slot + 1 if leaf.layout == "strided" else None
-            is_donated = any(leaf.path == d or leaf.path.startswith((d + "[", d + ".")) for d in donated)
-            places[leaf.param] = ParamPlace("array", where.slot, strides, is_donated, id(leaf) in written)
+            places[leaf.param] = ParamPlace("array", where.slot, strides, is_donated(leaf.path, donated),
+                                            id(leaf) in written)
         else:
             places[leaf.param] = ParamPlace("scalar", where.slot)    # type: ignore[attr-defined]
     return [places[i] for i in range(len(trace.graph.params))]

@@ -14,7 +14,7 @@ import threading
 import time
 import warnings
 import weakref
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from types import FunctionType, MethodType
@@ -25,6 +25,7 @@ import numpy as np
 from tracejit.api import explain
 from tracejit.api.cleaning import clean_arguments, copy_back
 from tracejit.api.collector import collector_paused
+from tracejit.api.donation import donate
 from tracejit.api.options import Options, check_declared, make_options, parameter_names, refuse_generators
 from tracejit.api.shapes import ShapeHistory
 from tracejit.api.signature import inputs_of
@@ -162,7 +163,7 @@ class State:
         plan = self.history.begin()
         made = self.trace_call(args, kwargs, plan.shape)
         traced = time.perf_counter()
-        compiled = compile_trace(made, self.name, self.options.precision, self.donated(args))
+        compiled = compile_trace(made, self.name, self.options.precision, self.options.donate)
         plan.keep()
         record = explain.TraceRecord(len(self.traces) + 1, compiled, explain.descriptions(made),
                                      traced - start, time.perf_counter() - traced)
@@ -191,16 +192,13 @@ class State:
             made = trace(call, shape, decisions)
             if (partial := overlap(made)) is not None:
                 raise OverlapError(partial)
-        return made
+        return donate(made, options.donate)
 
     def argument_names(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
         """What each argument is called in paths."""
         positional = [self.names[i] if i < len(self.names) else f"args[{i - len(self.names)}]"
                       for i in range(len(args))]
         return [*positional, *kwargs]
-
-    def donated(self, args: tuple[Any, ...]) -> Collection[str]:
-        return self.options.donate
 
     def report(self, record: explain.TraceRecord) -> None:
         """Debug output, and the warning when there are many traces."""

@@ -110,7 +110,7 @@ class _Main:
         if place.kind != "write_back":
             return Target()
         contiguous = self.shared.memory[self.graph.params[place.param]].strides is None
-        return Target(contiguous, place.param)
+        return Target(contiguous, place.param, self.interface.params[place.param].donated)
 
 
 def _prepare(interface: Interface, sizes: OutputSizes) -> tuple[Kernel | None, tuple[Binding, ...]]:
