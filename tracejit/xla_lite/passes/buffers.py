@@ -183,8 +183,8 @@ class _Planner:
             return Place("heap")
         for operand in node.operands:
             base = self.root(operand)
-            taken = self.plan.places.get(base)
-            if base is operand and taken is not None and taken.kind == "arena" and self.last[base] == position \
+            in_arena = self.plan.places[base].kind == "arena" and self.plan.places[operand].kind != "alias"
+            if in_arena and self.last[base] == position \
                     and [self.root(v) for v in node.operands].count(base) == 1 and overwrites(node, operand) \
                     and byte_size(operand) == byte_size(value):
                 self.base[value] = base
