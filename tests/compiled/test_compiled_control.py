@@ -23,7 +23,8 @@ def test_while_with_scalar_and_array_state(trips: int) -> None:
     check(parse_graph(examples.COUNTDOWN), np.int64(trips), np.array([1.0, 2.0]), np.array([0.5, -1.0]))
 
 
-@pytest.mark.parametrize(("lower", "upper", "step"), [(0, 5, 1), (5, 0, -2), (3, 3, 1), (4, 1, 1), (0, 7, 3), (0, 4, 0)])
+@pytest.mark.parametrize(("lower", "upper", "step"),
+                         [(0, 5, 1), (5, 0, -2), (3, 3, 1), (4, 1, 1), (0, 7, 3), (0, 4, 0)])
 def test_for_runs_as_range(lower: int, upper: int, step: int) -> None:
     check(parse_graph(examples.TRIANGLE), np.int64(lower), np.int64(upper), np.int64(step), np.int64(100))
 

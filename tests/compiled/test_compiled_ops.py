@@ -15,6 +15,7 @@ from tracejit.ir.graph import Graph, Value
 from tracejit.ir.op import Case, Op
 from tracejit.xla_lite.replay import compile_for_arrays, run
 
+
 def is_exact(graph: Graph, value: Value) -> bool:
     """Parts of complex results are exact to a few units only."""
     return not (value.dtype.is_inexact and any(p.dtype.is_complex for p in graph.params))

@@ -95,11 +95,12 @@ class _Full:
         """Where `best` stands first; the array has one axis."""
         column: Expr = ZERO
         if partial:
-            piece = self.first(split.count, lambda p: self.writer.let(Load(partial[node][0], (p,), fold.parts[0])), best)
+            values, dtype = partial[node][0], fold.parts[0]
+            piece = self.first(split.count, lambda p: self.writer.let(Load(values, (p,), dtype)), best)
             column = self.writer.let(times(minimum(piece, minus(split.count, ONE)), split.block))
         columns = self.writer.let(minimum(split.block, minus(self.shape[0], column)))
-        scalars = self.elements.scalars
-        inside = self.first(columns, lambda j: scalars.widen(self.elements.at(node.operands[0], (plus(column, j),))), best)
+        x, widen = node.operands[0], self.elements.scalars.widen
+        inside = self.first(columns, lambda j: widen(self.elements.at(x, (plus(column, j),))), best)
         return self.writer.let(plus(column, inside))
 
     def first(self, extent: Expr, element: Callable[[Expr], Any], best: Expr) -> Expr:
