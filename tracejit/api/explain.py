@@ -16,9 +16,11 @@ import numpy as np
 from tracejit.api.signature import inputs_of
 from tracejit.autograph.frames import span_of_code
 from tracejit.autograph.policy import is_user_file
+from tracejit.base.dims import Dim
 from tracejit.base.options import config
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph
+from tracejit.tracing.context import SizeGuard
 from tracejit.tracing.inputs import (
     ArrayInput,
     ContainerInput,
@@ -180,9 +182,18 @@ def differences(old: TraceRecord, new: TraceRecord) -> list[str]:
     found += [f"{before.what} {path} is gone" for path, before in old.inputs.items()
               if path not in new.inputs and before.kind != "object"]
     if not found:
+        kept = new.compiled.trace.size_guards
         found = [f"the guard {g.left} {g.relation} {g.right}{f' at {g.span}' if g.span else ''} does not hold"
-                 for g in old.compiled.trace.size_guards if g not in new.compiled.trace.size_guards]
+                 f"{_changed_sizes(g, old, new)}" for g in old.compiled.trace.size_guards if g not in kept]
     return found or ["the arguments share memory, or a guard of an earlier trace does not hold"]
+
+
+def _changed_sizes(guard: SizeGuard, old: TraceRecord, new: TraceRecord) -> str:
+    """The sizes that a guard is about, as they were and as they are."""
+    was, now = old.compiled.trace.hints, new.compiled.trace.hints
+    names = {s for size in (guard.left, guard.right) if isinstance(size, Dim) for s in size.symbols()}
+    texts = [f"{name} {was[name]} -> {now[name]}" for name in sorted(names & was.keys() & now.keys())]
+    return f": {', '.join(texts)}" if texts else ""
 
 
 def _changes(path: str, before: Description, now: Description, new: TraceRecord, old: TraceRecord) -> list[str]:
@@ -193,9 +204,24 @@ def _changes(path: str, before: Description, now: Description, new: TraceRecord,
     important = [c for c in changed if c[0] in ("dtype", "rank")] or changed
     if any(name == "rank" for name, _, _ in important):
         important = [c for c in important if not c[0].startswith("size")]
-    hints = new.compiled.trace.hints
-    return [f"{now.what} {path}: {name} {value_of(a, old)} -> {value_of(b, new) if b not in hints else f'{hints[b]}'}"
-            f"{f' (now symbolic: {b})' if b in hints else ''}{now.suffix}" for name, a, b in important]
+    return [f"{now.what} {path}: {name} {value_of(a, old)} -> {_new_value(b, new)}"
+            f"{_asked_for(b, new) if name.startswith('size') else now.suffix}" for name, a, b in important]
+
+
+def _new_value(text: str, record: TraceRecord) -> str:
+    """A value; a symbol with the size that it has in the traced call."""
+    hints = record.compiled.trace.hints
+    return f"{hints[text]} (now symbolic: {text})" if text in hints else text
+
+
+def _asked_for(text: str, record: TraceRecord) -> str:
+    """Why a size that varies is a number all the same: the line that needed it."""
+    decisions = record.compiled.trace.decisions
+    name = next((n for n, size in decisions.sizes.items() if str(size) == text), None)
+    if name is None:
+        return ""
+    span = decisions.spans.get(name)
+    return f" (Python needs its value{f' at {span}' if span else ''})"
 
 
 def value_of(text: str, record: TraceRecord) -> str:
