@@ -35,7 +35,8 @@ from tracejit.xla_lite.work import work_of
 if TYPE_CHECKING:
     from tracejit.xla_lite.stages import Stages
 
-FOLDERS = ("", "passes", "kernels", "kernels/elementary", "cpu", "../ops")    # the sources that decide what code is generated
+# The folders of sources that decide what code is generated.
+FOLDERS = ("", "passes", "kernels", "kernels/elementary", "cpu", "../ops")
 
 
 @dataclass(slots=True, eq=False)
