@@ -235,7 +235,7 @@ class Array:
         raise ConcretizationError(
             f"a traced array {self.type} is needed as a NumPy array", span=current_span(2),
             why="code that tracing can't enter asked for its content",
-            fix="call the NumPy function from your own code, or call this code outside and pass its result as an argument")
+            fix="call the NumPy function from your own code, or this code outside, and pass its result as an argument")
 
     def __repr__(self) -> str:
         return f"Array({self.type}{', weak' if self.weak else ''})"

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from tracejit.xla_lite.stages import Stages
 
 # The folders of sources that decide what code is generated.
-# The sources that decide what code is generated.
 FOLDERS = ("", "passes", "kernels", "kernels/elementary", "cpu", "../ops")
 
 
