@@ -5,7 +5,6 @@ Flows out: reasons that name the argument or guard with its old and new value; `
 """
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -17,7 +16,6 @@ from tracejit.api.signature import inputs_of
 from tracejit.autograph.frames import span_of_code
 from tracejit.autograph.policy import is_user_file
 from tracejit.base.dims import Dim
-from tracejit.base.options import config
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph
 from tracejit.tracing.context import SizeGuard
@@ -258,19 +256,6 @@ def span_of_traceback(traceback: TracebackType | None) -> SourceSpan | None:
             found = span_of_code(code, traceback.tb_lasti)
         traceback = traceback.tb_next
     return found
-
-
-def print_debug(name: str, record: TraceRecord) -> None:
-    """TRACEJIT_DEBUG: 1 a line, 2 the reasons, 3 the fused graph, 4 kernels, 5 LLVM, 6 assembly."""
-    executable = record.compiled.executable
-    level = config.debug
-    lines = [f"tracejit: {name}: trace {record.number} in {record.trace_seconds * 1e3:.1f} ms, "
-             f"compiled in {record.compile_seconds * 1e3:.1f} ms"]
-    lines += [f"tracejit:   because {reason}" for reason in record.reasons] if level >= 2 else []
-    stages = ((3, lambda: str(executable.fused)), (4, lambda: executable.kernels_text),
-              (5, executable.llvm_text), (6, executable.assembly))
-    lines += [text() for least, text in stages if level >= least]
-    print("\n".join(lines), file=sys.stderr)
 
 
 Array = np.ndarray[Any, Any]

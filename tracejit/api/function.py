@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.api import explain
+from tracejit.api import debugging, explain
 from tracejit.api.cleaning import clean_arguments, copy_back
 from tracejit.api.collector import collector_paused
 from tracejit.api.donation import donate
@@ -202,8 +202,7 @@ class State:
 
     def report(self, record: explain.TraceRecord) -> None:
         """Debug output, and the warning when there are many traces."""
-        if config.debug:
-            explain.print_debug(self.name, record)
+        debugging.report_trace(self.name, record)
         if len(self.traces) == config.retrace_limit + 1:
             reasons = "\n".join(f"  {r}" for t in self.traces[-5:] for r in t.reasons)
             warnings.warn(f"{self.name} was traced {len(self.traces)} times; the last reasons:\n{reasons}",

@@ -46,7 +46,6 @@ SETTINGS = {s.name: s for s in (
     Setting("verify", "TRACEJIT_VERIFY", _flag, lambda: False, "verify the graph after every pass"),
     Setting("check", "TRACEJIT_CHECK", _flag, lambda: False,
             "bounds-check kernel loads and stores, poison fresh buffers, verify arena overlaps"),
-    Setting("debug_nans", "TRACEJIT_DEBUG_NANS", _flag, lambda: False, "name the first op that makes a NaN"),
     Setting("strict_promotion", "TRACEJIT_STRICT_DTYPES", _flag, lambda: False,
             "no implicit promotion, float32 default; set by strict_dtypes()"),
     Setting("retrace_limit", "TRACEJIT_RETRACE_LIMIT", int, lambda: 12, "traces of one function before a warning"),
