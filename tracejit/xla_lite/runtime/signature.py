@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from tracejit.base.records import record
 from tracejit.xla_lite.runtime.native import layout
 
 ERROR_WORDS = layout.ERROR_WORDS
@@ -26,7 +27,7 @@ ERROR_WORDS = layout.ERROR_WORDS
 # -- inputs: leaves go into slots, everything else is a guard --------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArrayLeaf:
     """An exact ndarray (tensor: the ndarray inside a Tensor), aligned, in native byte order.
 
@@ -46,28 +47,28 @@ class ArrayLeaf:
         return 1 + (len(self.dims) if self.layout == "strided" else 0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class FloatLeaf:
     """An exact Python float, as the bits of a double."""
 
     words = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class IntLeaf:
     """An exact Python int (no bool) in the range of int64."""
 
     words = 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ComplexLeaf:
     """An exact Python complex: the bits of two doubles."""
 
     words = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScalarLeaf:
     """A NumPy scalar of exactly this type: its bytes, the rest of the word zero; complex128 takes two words."""
 
@@ -78,7 +79,7 @@ class ScalarLeaf:
         return 2 if self.dtype.itemsize == 16 else 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Same:
     """The very object: None, True, functions, classes."""
 
@@ -91,7 +92,7 @@ class Same:
         return hash((Same, id(self.value)))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Equal:
     """The same type and equal; floats by their bits; tuples item by item. str, concretised numbers, dtypes."""
 
@@ -104,7 +105,7 @@ class Equal:
         return hash(typed_key(self.value))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Seq:
     """A list, tuple or namedtuple, by its exact class."""
 
@@ -112,14 +113,14 @@ class Seq:
     items: tuple[Node, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Dict:
     """An exact dict with these keys in this order."""
 
     items: tuple[tuple[Any, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Object:
     """An instance of exactly this class; attributes are read with getattr, so properties run."""
 
@@ -127,7 +128,7 @@ class Object:
     attrs: tuple[tuple[str, Node], ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Check:
     """Any other guard, as a Python predicate of the value; slower. note: what it says, for people."""
 
@@ -135,7 +136,7 @@ class Check:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Absent:
     """There is no such global or attribute; the cell is empty."""
 
@@ -147,21 +148,21 @@ LEAVES = (ArrayLeaf, FloatLeaf, IntLeaf, ComplexLeaf, ScalarLeaf)
 # -- roots: where values come from -----------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Positional:
     """An argument passed by position."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Keyword:
     """An argument passed by keyword; keywords stand in the order of the call."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Global:
     """A name in a namespace, read at every call. The namespace is compared by identity."""
 
@@ -175,7 +176,7 @@ class Global:
         return hash((Global, id(self.namespace), self.name))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record
 class Cell:
     """A closure's variable, read at every call; compared by identity."""
 
@@ -194,7 +195,7 @@ Roots: TypeAlias = tuple[tuple[Root, Node], ...]
 # -- outputs ---------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Slot:
     """A size that stands in a word of the slots."""
 
@@ -204,7 +205,7 @@ class Slot:
 Size: TypeAlias = int | str | Slot  # a str is a named dim
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutArray:
     """A fresh C-contiguous array of `dims`. final: its dims once main has run, elements compact at the front."""
 
@@ -214,49 +215,49 @@ class OutArray:
     tensor: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutScalar:
     """A NumPy scalar."""
 
     dtype: np.dtype[Any]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutPython:
     """A Python scalar; main writes a byte, an int64, a double or two doubles."""
 
     kind: Literal["bool", "int", "float", "complex"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutRepeat:
     """The very object of an earlier computed output."""
 
     index: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutInput:
     """The very object of an input leaf."""
 
     leaf: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutRoot:
     """The very object of a root."""
 
     root: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutConst:
     """A fixed object."""
 
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutSeq:
     """A list, tuple or namedtuple."""
 
@@ -264,7 +265,7 @@ class OutSeq:
     items: tuple[OutNode, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OutDict:
     """A dict."""
 
@@ -278,7 +279,7 @@ COMPUTED = (OutArray, OutScalar, OutPython)
 # -- one specialisation ----------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Work:
     """About how many nanoseconds main takes: the sum of coefficient * product of sizes.
 
@@ -319,7 +320,7 @@ class Specialisation:
         object.__setattr__(self, "layout", slot_layout(self.roots, self.extra_words))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LeafSlot:
     """A leaf and its first word."""
 
@@ -327,7 +328,7 @@ class LeafSlot:
     slot: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SlotLayout:
     """Where everything stands in `slots`: error words, leaves, named dims, then extra words of the compiler's own."""
 
