@@ -17,16 +17,16 @@ whose index does not depend on the loop's index is an error, an `Accumulate` int
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from tracejit.base.dtypes import BOOL, F64, I64, DType
+from tracejit.base.records import record
 
 LoopKind = Literal["serial", "parallel", "vector", "unroll"]
 Space = Literal["global", "local", "heap"]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Const:
     """A number. Python ints for integer types, bool for bool, float for floats (inf and nan too)."""
 
@@ -34,7 +34,7 @@ class Const:
     dtype: DType = I64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """A loop index, a `Let`, or a scalar parameter."""
 
@@ -42,7 +42,7 @@ class Name:
     dtype: DType = I64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Load:
     """buffer[index]; one index per axis, in elements; none for rank 0."""
 
@@ -51,7 +51,7 @@ class Load:
     dtype: DType
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Apply:
     """A scalar function of scalars.
 
@@ -69,7 +69,7 @@ class Apply:
 Expr = Const | Name | Load | Apply
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Combine:
     """An associative step over a tuple of states: results(left, right), with its identity.
 
@@ -83,7 +83,7 @@ class Combine:
     identity: tuple[Const, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Buffer:
     """Memory. strides: in elements, None = row major without gaps.
 
@@ -101,7 +101,7 @@ class Buffer:
     offset: Expr = Const(0)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Loop:
     """for index in range(extent). work: of a parallel loop, additions-worth of all iterations together."""
 
@@ -112,7 +112,7 @@ class Loop:
     work: Expr | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class While:
     """Runs `before`, leaves unless `condition`, runs `body`, again. Names of `before` are known in both."""
 
@@ -121,14 +121,14 @@ class While:
     body: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If:
     condition: Expr
     then: tuple[Statement, ...]
     orelse: tuple[Statement, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Let:
     """Names a value; assigned once, visible until the end of the block."""
 
@@ -136,14 +136,14 @@ class Let:
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Store:
     buffer: str
     index: tuple[Expr, ...]
     value: Expr
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Accumulate:
     """buffers[index] = combine(buffers[index], values): one state buffer and one value per component."""
 
@@ -153,7 +153,7 @@ class Accumulate:
     values: tuple[Expr, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BufferRef:
     """A buffer as an argument of `Call`, from the element at `index` on (whole without an index)."""
 
@@ -161,7 +161,7 @@ class BufferRef:
     index: tuple[Expr, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """Calls a kernel of the program, or a C symbol of the runtime (`tj_...`, BLAS) with plain C arguments.
 
@@ -174,7 +174,7 @@ class Call:
     result: Name | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fail:
     """Leaves the program with status `site` (from 1) and payload words; allowed in `main` and in kernels that it calls,
     outside parallel and vector loops."""
@@ -186,7 +186,7 @@ class Fail:
 Statement = Buffer | Loop | While | If | Let | Store | Accumulate | Call | Fail
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class BufferParam:
     """A buffer that the caller owns. written: this kernel stores to it. alone: no other parameter overlaps it."""
 
@@ -198,7 +198,7 @@ class BufferParam:
     alone: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ScalarParam:
     name: str
     dtype: DType
@@ -207,7 +207,7 @@ class ScalarParam:
 Param = BufferParam | ScalarParam
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Kernel:
     """One function. contract: multiply and add may be fused (default precision)."""
 
@@ -217,7 +217,7 @@ class Kernel:
     contract: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Binding:
     """Where `main` finds one parameter: word `index` of the slots or of the output pointers.
 
@@ -230,7 +230,7 @@ class Binding:
     index: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Program:
     """Everything of one compiled function.
 
