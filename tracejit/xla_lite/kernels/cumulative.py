@@ -10,7 +10,7 @@ from __future__ import annotations
 from tracejit.base.dims import product
 from tracejit.base.dtypes import BOOL
 from tracejit.xla_lite.kernels.elements import At, store
-from tracejit.xla_lite.kernels.expressions import chunks_of, minimum, minus, plus, product_of, times
+from tracejit.xla_lite.kernels.expressions import chunks_of, minimum, minus, plus, product_of, static_value, times
 from tracejit.xla_lite.kernels.folding import Fold
 from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs
 from tracejit.xla_lite.kernels.kernel_ir import ONE, Apply, Const, Expr, Kernel, Load
@@ -86,6 +86,8 @@ class _Cumulative:
         with self.writer.loop(rows, "serial", "k") as k:
             self.scan_totals(k, segments, totals)
         group = max(1, min(CHAINS, chunk_elements(self.cost) // SEGMENT))
+        if (length := static_value(self.length)) is not None and length < group * SEGMENT:
+            group = 1
         groups = chunks_of(segments, Const(group))
         with self.writer.loop(times(rows, groups), "parallel", "c", work) as c:
             row, first = self.split(c, groups)

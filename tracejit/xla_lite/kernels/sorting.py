@@ -12,7 +12,7 @@ from typing import Any
 from tracejit.base.dtypes import BOOL, F32, I32, I64, U8, U32, U64, DType
 from tracejit.ir.graph import Value
 from tracejit.xla_lite.kernels.elements import At, store
-from tracejit.xla_lite.kernels.expressions import less, minus, plus, product_of, times
+from tracejit.xla_lite.kernels.expressions import less, minus, plus, product_of, static_value, times
 from tracejit.xla_lite.kernels.frame import Frame, Request, exprs
 from tracejit.xla_lite.kernels.kernel_ir import ONE, ZERO, Apply, Const, Expr, Kernel, Load, While
 from tracejit.xla_lite.kernels.nests import unflatten
@@ -76,19 +76,27 @@ class _Sort:
             w.store(buffers[0], (j,), b.convert(bits, wide))
 
     def sort_once(self, buffers: list[tuple[str, str]], wide: DType, digits: int) -> None:
-        w = self.writer
+        """By insertion or by digits; a static length decides now."""
+        w, length = self.writer, static_value(self.n)
+        if length is not None:
+            self.insertion(buffers[0], wide) if length <= INSERTION else self.by_digits(buffers, wide, digits)
+            return
         short = w.let(less(self.n, Const(INSERTION + 1)))
         with w.when(short):
             self.insertion(buffers[0], wide)
         with w.when(w.let(Apply("not", (short,), BOOL))):
-            source, target = buffers
-            for digit in range(digits):
-                self.distribute(source, target, wide, 8 * digit)
-                source, target = target, source
-            if digits % 2:
-                with w.loop(self.n, "vector", "j") as j:
-                    w.store(target[0], (j,), w.let(Load(source[0], (j,), wide)))
-                    w.store(target[1], (j,), w.let(Load(source[1], (j,), I64)))
+            self.by_digits(buffers, wide, digits)
+
+    def by_digits(self, buffers: list[tuple[str, str]], wide: DType, digits: int) -> None:
+        """Least significant digit first; the result ends in the first pair of buffers."""
+        w, (source, target) = self.writer, buffers
+        for digit in range(digits):
+            self.distribute(source, target, wide, 8 * digit)
+            source, target = target, source
+        if digits % 2:
+            with w.loop(self.n, "vector", "j") as j:
+                w.store(target[0], (j,), w.let(Load(source[0], (j,), wide)))
+                w.store(target[1], (j,), w.let(Load(source[1], (j,), I64)))
 
     def insertion(self, buffers: tuple[str, str], wide: DType) -> None:
         """Moves each key left past the greater ones."""
