@@ -13,10 +13,10 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from tracejit.base.options import config
-from tracejit.xla_lite.compile import Executable
 
 if TYPE_CHECKING:
     from tracejit.api.explain import TraceRecord
+    from tracejit.xla_lite.compile import Executable
 
 _NUMBERS = count()      # of dumped traces in this process; advanced by write_dump alone
 
