@@ -18,6 +18,7 @@ SLEEPERS = 128
 BUSY = 192
 JOB, CONTEXT, COUNT = 256, 264, 272
 STARTED, STOP, ALIVE = 320, 324, 328  # 0 no, 1 starting, 2 yes
+ASKED = 336  # when somebody last asked whether workers are spinning
 MUTEX, CONDITION = 384, 512
 WORKERS, SPIN, PORTABLE = 0, 8, 16
 

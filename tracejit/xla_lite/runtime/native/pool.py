@@ -15,6 +15,7 @@ import sys
 
 from tracejit.xla_lite.runtime.native.layout import (
     ALIVE,
+    ASKED,
     BUSY,
     CLOSED,
     CONDITION,
@@ -225,10 +226,21 @@ def tj_parallel_for(job: int, context: int, count: int) -> Int32:
 
 @export
 def tj_workers_ready() -> Int32:
-    """1 while workers are spinning for a job, so that handing one over costs a few microseconds, not tens."""
+    """1 while workers are spinning for a job, so that handing one over costs a few microseconds, not tens.
+
+    Who asks again before a worker would have gone to sleep will ask once more: the workers are made to spin for that.
+    """
+    now = clock()
+    before = word(pool_page, ASKED)
+    put_word(pool_page, ASKED, now)
+    soon = now - before < word(pool_settings, SPIN)
     if atomic_load32(pool_page + STARTED) != 2:
+        if soon and word(pool_settings, WORKERS) > 0:
+            pool_start()
         return 0
     if atomic_load32(pool_page + SLEEPERS) != 0:
+        if soon:
+            pool_wake(pool_page + GENERATION, CLOSED)
         return 0
     if atomic_load32(pool_page + BUSY) != 0:
         return 0
