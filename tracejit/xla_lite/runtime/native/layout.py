@@ -11,6 +11,8 @@ import os
 # The thread pool.
 CLOSED = 0x7FFFFFFF
 LOW = 0xFFFFFFFF
+FRONT, BACK = 1, 1 << 16  # what one claim adds to the state
+FRONT_MASK, BACK_SHIFT, MOST_CHUNKS = 0xFFFF, 16, 0x7FFE
 # Offsets in the page: one cache line for each word that is written by itself.
 STATE, GENERATION = 0, 4  # the workers' futex word is the upper half of STATE (little endian)
 DONE, WAITING = 64, 72  # finished chunks, which is the caller's futex word; whether the caller sleeps

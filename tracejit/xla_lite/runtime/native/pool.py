@@ -3,8 +3,8 @@
 Flows in:  a function of (context, chunk) and the number of chunks.
 Flows out: every chunk run exactly once, by the caller and whichever workers were quick enough.
 
-One word holds the state of the job: generation << 32 | next chunk. A worker claims chunk i of generation g with one
-compare-and-swap, so it can't run a chunk of a job it did not see. Between jobs the low half is CLOSED, which is the
+One word holds the state of the job: generation << 32 | chunks taken from the back << 16 | from the front. A chunk of
+generation g is claimed with one compare-and-swap, so nobody can run a chunk of a job that he did not see. Between jobs the low half is CLOSED, which is the
 only time the job's description is written. The caller never waits for a worker to wake: it takes chunks itself and
 waits only for chunks that others really claimed. A busy pool (nested call, second Python thread) runs the job serially.
 """
@@ -16,18 +16,23 @@ import sys
 from tracejit.xla_lite.runtime.native.layout import (
     ALIVE,
     ASKED,
+    BACK,
+    BACK_SHIFT,
     BUSY,
     CLOSED,
     CONDITION,
     CONTEXT,
     COUNT,
     DONE,
+    FRONT,
+    FRONT_MASK,
     FUTEX_CALL,
     FUTEX_WAIT,
     FUTEX_WAKE,
     GENERATION,
     JOB,
     LOW,
+    MOST_CHUNKS,
     MUTEX,
     PORTABLE,
     SLEEPERS,
@@ -106,19 +111,24 @@ def pool_wake(place: int, count: int) -> None:
     pthread_mutex_unlock(pool_page + MUTEX)
 
 
-def take_chunks(generation: int) -> None:
-    """Runs chunks of this generation until none is left."""
+def take_chunks(generation: int, step: int) -> None:
+    """Runs chunks of this generation until none is left. step: `FRONT` takes them from 0 up, `BACK` from the end down.
+
+    The caller works from the front and workers from the back, so that in repeated calls every core meets the data that
+    its own caches hold.
+    """
     taken = 0
     while True:
         state = atomic_load(pool_page + STATE)
         job = word(pool_page, JOB)  # may be torn: used only if the swap proves that it was stable
         context = word(pool_page, CONTEXT)
         count = atomic_load(pool_page + COUNT)
-        chunk = state & LOW
-        if truncate32(shift_right(state, 32)) != generation or chunk == CLOSED or chunk >= count:
+        front = state & FRONT_MASK
+        back = shift_right(state & LOW, BACK_SHIFT)
+        if truncate32(shift_right(state, 32)) != generation or state & LOW == CLOSED or front + back >= count:
             break
-        if compare_swap(pool_page + STATE, state, state + 1):
-            call(job, context, chunk)
+        if compare_swap(pool_page + STATE, state, state + step):
+            call(job, context, front if step == FRONT else count - 1 - back)
             taken = taken + 1
     if taken == 0:
         return
@@ -144,7 +154,7 @@ def pool_worker(seen: int) -> int:
         if unlikely(atomic_load32(pool_page + STOP) != 0):
             break
         seen = now
-        take_chunks(seen)
+        take_chunks(seen, BACK)
     atomic_add32(pool_page + ALIVE, -1)
     return 0
 
@@ -202,7 +212,7 @@ def await_chunks(count: int) -> None:
 
 def acquire_pool(count: int) -> int:
     """Whether this job may use the workers; then BUSY is ours."""
-    if count < 2 or count >= CLOSED or word(pool_settings, WORKERS) < 1:
+    if count < 2 or count > MOST_CHUNKS or word(pool_settings, WORKERS) < 1:
         return 0
     if unlikely(atomic_load32(pool_page + STARTED) != 2) and pool_start() == 0:
         return 0
@@ -214,7 +224,7 @@ def tj_parallel_for(job: int, context: int, count: int) -> Int32:
     """Calls job(context, i) for i in range(count). 1 if workers could take part, 0 if it ran serially."""
     if likely(acquire_pool(count)):
         generation = open_job(job, context, count)
-        take_chunks(generation)
+        take_chunks(generation, FRONT)
         await_chunks(count)
         atomic_store(pool_page + STATE, generation << 32 | CLOSED)
         atomic_store32(pool_page + BUSY, 0)
