@@ -4,9 +4,10 @@ Flows in:  a function of (context, chunk) and the number of chunks.
 Flows out: every chunk run exactly once, by the caller and whichever workers were quick enough.
 
 One word holds the state of the job: generation << 32 | chunks taken from the back << 16 | from the front. A chunk of
-generation g is claimed with one compare-and-swap, so nobody can run a chunk of a job that he did not see. Between jobs the low half is CLOSED, which is the
-only time the job's description is written. The caller never waits for a worker to wake: it takes chunks itself and
-waits only for chunks that others really claimed. A busy pool (nested call, second Python thread) runs the job serially.
+generation g is claimed with one compare-and-swap, so nobody can run a chunk of a job that he did not see. Between jobs
+the low half is CLOSED, which is the only time the job's description is written. The caller never waits for a worker to
+wake: it takes chunks itself and waits only for chunks that others really claimed. A busy pool (nested call, second
+Python thread) runs the job serially.
 """
 
 from __future__ import annotations
