@@ -32,6 +32,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 
 _CALL_COST = 20     # of an elementary function, in instructions
 _LONG = 1024        # from here on a main loop of its own costs more compile time than the masks cost
+_LATENT = 64        # from here on chains of dependent steps are long: more copies hide their latency
 _STRAIGHT = 48      # instructions that a loop of constant extent may unfold to
 
 
@@ -80,7 +81,9 @@ def _copies(cost: int, census: _Census, few_live: bool) -> int:
         return 2 if cost <= 24 else 1
     if census.reduces and cost <= 4:
         return 8
-    return 4 if cost <= 16 or few_live else 2 if cost <= 40 else 1
+    if cost <= 16 or few_live and cost > _LATENT:
+        return 4
+    return 2 if cost <= 40 or few_live else 1
 
 
 def _pressure(body: tuple[Statement, ...]) -> int:
