@@ -5,7 +5,7 @@ Flows out: ops of kind `reduction`. Sums and products of 16-bit floats run in f3
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,6 +48,11 @@ def _best_position(wins: str, identity: Callable[[DType], Any]) -> Combine:
 
     return Combine(identity=lambda dtype: (identity(dtype), LAST_POSITION), combine=combine,
                    state=lambda dtype: (dtype.compute, I64), takes_position=True, result=1)
+
+
+def folded_axes(attributes: Mapping[str, Any]) -> tuple[int, ...]:
+    """The axes that a reduction with these attributes folds away."""
+    return tuple(attributes["axes"]) if "axes" in attributes else (attributes["axis"],)
 
 
 def _extreme(fn: Any, identity: Callable[[DType], Any]) -> Callable[..., Array]:

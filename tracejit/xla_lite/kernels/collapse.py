@@ -14,6 +14,7 @@ from typing import Any
 from tracejit.base.dims import Size, product
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.ops.reductions import folded_axes
 
 Axes = tuple[int, ...]      # domain axis of each axis of a value; -1 for a unit axis that is none
 
@@ -62,7 +63,7 @@ class _Maps:
         return kept + (-1,) * (value.rank - len(kept))
 
     def reduced(self, node: Node) -> Axes:
-        gone = node.attributes["axes"] if "axes" in node.attributes else (node.attributes["axis"],)
+        gone = folded_axes(node.attributes)
         if "axis" in node.attributes:
             self.walls.update((node.attributes["axis"], node.attributes["axis"] + 1))
         for a in range(1, len(self.domain)):

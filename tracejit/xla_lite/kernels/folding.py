@@ -11,6 +11,7 @@ from typing import Any, cast
 from tracejit.base.dtypes import I64, DType
 from tracejit.ir.graph import Node
 from tracejit.ir.op import OPS, Op
+from tracejit.ops.reductions import folded_axes
 from tracejit.xla_lite.kernels.elements import At
 from tracejit.xla_lite.kernels.kernel_ir import Apply, Combine, Const, Expr, Load, Name, Space
 from tracejit.xla_lite.kernels.scalars import Complex, KernelScalars, Scalar
@@ -123,7 +124,7 @@ def _substitute(scalars: KernelScalars, e: Expr, env: dict[str, Expr]) -> Expr:
 
 def reduced_axes(node: Node) -> tuple[int, ...]:
     """The axes a reduction folds away."""
-    return tuple(node.attributes["axes"]) if "axes" in node.attributes else (node.attributes["axis"],)
+    return folded_axes(node.attributes)
 
 
 def position_of(node: Node, index: At) -> Expr | None:

@@ -18,12 +18,10 @@ from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.ir.graph import Node, Value
+from tracejit.ops.reductions import folded_axes
 from tracejit.xla_lite.passes.roots import is_inlined
 
 Shape = tuple[Size, ...]
-
-SHORT_ROW = 4096    # elements of a static whole array that is reduced and read again as one row
-
 
 @dataclass(slots=True, eq=False)
 class Cluster:
@@ -82,10 +80,7 @@ def own_kind(node: Node) -> str | None:
 
 
 def reduced_axes(node: Node) -> tuple[int, ...] | None:
-    if node.op.kind != "reduction":
-        return None
-    axes = node.attributes.get("axes")
-    return tuple(axes) if axes is not None else (node.attributes["axis"],)
+    return folded_axes(node.attributes) if node.op.kind == "reduction" else None
 
 
 def reduction_kind(domain: Shape, axes: tuple[int, ...]) -> str:

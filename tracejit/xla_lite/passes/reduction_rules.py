@@ -10,14 +10,10 @@ from collections.abc import Sequence
 from tracejit.ir.graph import Value
 from tracejit.ir.op import Op
 from tracejit.ops.contractions import free_axes
+from tracejit.ops.reductions import folded_axes
 from tracejit.xla_lite.passes.rewriting import Bindings, Results, Rewriter, Rule, rewrite_each
 
-Axes = tuple[int, ...]
 REPEATABLE = frozenset(("reduce_min", "reduce_max", "reduce_and", "reduce_or"))    # x combined with x is x
-
-
-def _axes(attributes: Bindings) -> Axes:
-    return attributes["axes"] if "axes" in attributes else (attributes["axis"],)
 
 
 @rewrite_each("reduction")
@@ -67,7 +63,7 @@ def reduce_before_transpose(g: Rewriter, op: Op, operands: Sequence[Value], attr
     made = operands[0].node
     if made is None or made.op.name != "transpose":
         return None
-    (x,), order, axes = made.operands, made.attributes["permutation"], _axes(attributes)
+    (x,), order, axes = made.operands, made.attributes["permutation"], folded_axes(attributes)
     folded = tuple(sorted(order[a] for a in axes))
     (small,) = g.emit(op, [x], {"axes": folded} if "axes" in attributes else {"axis": folded[0]})
     left = [order[a] for a in range(len(order)) if a not in axes]
