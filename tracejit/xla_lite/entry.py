@@ -11,6 +11,7 @@ from typing import Literal
 from tracejit.base.dims import Dim, product
 from tracejit.base.dtypes import BOOL, I64, U8
 from tracejit.ir.graph import Graph, Value
+from tracejit.xla_lite import effects, loops
 from tracejit.xla_lite.interface import LEAST_SIZE, ErrorSite, Interface, OutputSizes, ParamPlace, SizeGuard
 from tracejit.xla_lite.kernels.expressions import maximum, quotient, size_expr
 from tracejit.xla_lite.kernels.frame import storage, storage_shape
@@ -32,6 +33,8 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 )
 from tracejit.xla_lite.passes.buffers import ALIGNMENT, Target, plan_buffers
 from tracejit.xla_lite.program import ARENA, Lowering, Memory, RegionLowering
+
+HANDLED_BY = effects, loops    # importing them fills the table of ops that `main` does itself
 
 
 def build_program(graph: Graph, interface: Interface, sizes: OutputSizes, blas: Mapping[str, int],
