@@ -49,13 +49,19 @@ class Decisions:
 
 
 class Scope:
-    """A graph under construction: the whole trace or one region, which sees the outside only by its parameters."""
+    """A graph under construction: the whole trace or one region, which sees the outside only by its parameters.
 
-    __slots__ = ("graph", "imported", "operands", "parent")
+    imported: outer value -> the parameter that it is in here.  outer: the way back.
+    facts: what is known, checked or made in here, under keys of whoever asks; inner scopes see it too.
+    """
+
+    __slots__ = ("facts", "graph", "imported", "operands", "outer", "parent")
 
     def __init__(self, graph: Graph, parent: Scope | None = None):
         self.graph, self.parent = graph, parent
         self.imported: dict[Value, Value] = {}
+        self.outer: dict[Value, Value] = {}
+        self.facts: dict[Any, Any] = {}
         self.operands: list[tuple[Value, Scope]] = []
 
     def bring(self, value: Value, home: Scope) -> Value:
@@ -67,8 +73,25 @@ class Scope:
                 raise InternalError("a value of another trace was used", why="a tracer was kept after its trace ended")
             self.parent.bring(value, home)
             found = self.imported[value] = self.graph.add_param(value.type)
+            self.outer[found] = value
             self.operands.append((value, home))
         return found
+
+    def fact(self, key: Any) -> Any:
+        """What this scope or one around it knows under `key`; None if nothing."""
+        scope: Scope | None = self
+        while scope is not None:
+            if (found := scope.facts.get(key)) is not None:
+                return found
+            scope = scope.parent
+        return None
+
+    def origin(self, value: Value) -> Value:
+        """The value outside that a parameter stands for; any other value itself."""
+        scope: Scope | None = self
+        while scope is not None:
+            value, scope = scope.outer.get(value, value), scope.parent
+        return value
 
 
 @dataclass(frozen=True, slots=True)
