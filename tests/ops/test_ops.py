@@ -21,7 +21,7 @@ Array = NDArray[Any]
 B = NumpyScalars()
 
 every_case = pytest.mark.parametrize(("op", "case"), all_cases())
-CONTROL = ("while", "for", "case", "fusion", "bind_dim", "assert", "print", "host_call", "compact_indices")
+CONTROL = ("while", "for", "case", "fusion", "bind_dim", "assert", "print", "host_call", "raise", "compact_indices")
 
 
 def stored(x: NumpyScalar, dtype: DType) -> Array:

@@ -1,13 +1,14 @@
 """Ops that act on the world or bind a run-time size; they keep their place in program order.
 
-Flows in:  the vocabulary of `declare`; Python functions for `host_call`.
-Flows out: ops of kind `effect`, and `host_function`, which names a Python function for `host_call`.
+Flows in:  the vocabulary of `declare`; Python functions for `host_call` and `raise`.
+Flows out: ops of kind `effect`, and `host_function`, which names a Python function.
 """
 from __future__ import annotations
 
 import builtins
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +19,37 @@ from tracejit.base.types import ArrayType
 from tracejit.ops.declare import declare, refuse
 
 Array = NDArray[Any]
-HOST_FUNCTIONS: dict[str, Callable[..., Any]] = {}    # written by host_function while user code is traced
 
 
-def host_function(name: str, function: Callable[..., Any]) -> None:
-    """Makes `function` what `host_call(..., name=name)` runs. A later one of the same name replaces it."""
-    HOST_FUNCTIONS[name] = function
+class HostName(str):
+    """The name of a Python function in the text of a graph. A graph that holds the name keeps the function alive."""
+
+    function: Callable[..., Any]
+
+
+# Written by host_function while user code is traced; the graph's own name is what keeps an entry.
+_NAMES: WeakValueDictionary[str, HostName] = WeakValueDictionary()
+
+
+def host_function(name: str, function: Callable[..., Any]) -> HostName:
+    """A name for `function` that no other living function has: `name`, or `name` and a number."""
+    free, k = name, 1
+    while (known := _NAMES.get(free)) is not None and known.function is not function:
+        k += 1
+        free = f"{name} #{k}"
+    if known is None:
+        known = HostName(free)
+        known.function = function
+        _NAMES[free] = known
+    return known
+
+
+def _named(name: str) -> Callable[..., Any]:
+    """The function of a name. Graphs read from text have plain names, whose functions must be alive elsewhere."""
+    found = name if isinstance(name, HostName) else _NAMES.get(name)
+    if found is None:
+        raise LookupError(f"the graph calls the Python function {name!r}, which is gone; register it: host_function")
+    return found.function
 
 
 def _bind_dim_type(n: ArrayType, *, dim: str) -> list[ArrayType]:
@@ -65,10 +91,21 @@ print_ = declare("effect", "print", type_rule=lambda *types, text, end: [], nump
 
 
 def _host_call(*operands: Array, name: str, types: tuple[ArrayType, ...]) -> tuple[Array, ...]:
-    results = HOST_FUNCTIONS[name](*operands)
+    results = _named(name)(*operands)
     results = results if isinstance(results, (tuple, list)) else (results,) if types else ()
     return tuple(np.asarray(r, t.dtype.numpy) for r, t in zip(results, types, strict=True))
 
 
 host_call = declare("effect", "host_call", type_rule=lambda *operands, name, types: list(types), numpy=_host_call,
                     has_effect=True)
+
+
+def _raise(*operands: Array, name: str) -> tuple[()]:
+    raise _named(name)(*operands)
+
+
+# name: of a function that makes the exception from the operands.
+raise_ = declare("effect", "raise", type_rule=lambda *operands, name: [], numpy=_raise, has_effect=True)
+
+# Ops that run Python code.
+HOST_OPS = ("print", "host_call", "raise")

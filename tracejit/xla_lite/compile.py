@@ -17,6 +17,7 @@ from tracejit.base.errors import TracejitError
 from tracejit.base.options import config
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph
+from tracejit.xla_lite.host_calls import host_sites
 from tracejit.xla_lite.imports import addresses, blas_bits
 from tracejit.xla_lite.interface import (
     OPTIMISATION,
@@ -63,6 +64,7 @@ class Executable:
     from_cache: bool
     seconds: dict[str, float]
     _stages: dict[str, Any] = field(default_factory=dict)
+    host_sites: list[Any] = field(default_factory=list)
 
     @property
     def stages(self) -> Stages:
@@ -121,7 +123,7 @@ def _compile(graph: Graph, interface: Interface, precision: str) -> Executable:
         graph, interface, precision, library["tj_main"], library.addresses.get("tj_prepare", 0), library,
         sizes.num_slots, sizes.allocated, sizes.final, _read_sites(metadata["sites"]),
         work_of(graph, interface.dim_slots), metadata["kernels"], metadata["temporaries"], stages is None, seconds,
-        {} if stages is None else {"all": stages})
+        {} if stages is None else {"all": stages}, host_sites(graph))
 
 
 def _make(graph: Graph, interface: Interface, precision: str) -> tuple[CachedObject, Stages]:

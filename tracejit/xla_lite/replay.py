@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tracejit.base.dtypes import BF16
 from tracejit.base.types import ArrayType
-from tracejit.ir.evaluator import evaluate, round_to_bf16
+from tracejit.ir.evaluator import evaluate
 from tracejit.ir.graph import Graph
 from tracejit.xla_lite.compile import Executable, compile_graph
+from tracejit.xla_lite.host_calls import from_memory, memory_dtype, to_memory
 from tracejit.xla_lite.interface import OutputPlace, ParamPlace
 from tracejit.xla_lite.runtime.signature import ERROR_WORDS, Slot
 
@@ -48,7 +48,7 @@ def run(executable: Executable, arrays: Sequence[Array], sizes: Mapping[str, int
     known = dict(sizes or {})
     kept = []
     for value, place, array in zip(graph.params, interface.params, arrays, strict=True):
-        given = _to_memory(np.asarray(array, value.dtype.numpy), value.type)
+        given = to_memory(np.asarray(array, value.dtype.numpy), value.dtype)
         if place.strides_slot is None:
             given = np.ascontiguousarray(given).reshape(given.shape)
         else:
@@ -60,11 +60,11 @@ def run(executable: Executable, arrays: Sequence[Array], sizes: Mapping[str, int
         slots[slot] = known[name]
     if executable.prepare_address and _call(executable.prepare_address, slots, None):
         raise StatusError("sizes are outside of what was compiled for")
-    outs = [np.zeros(_sizes(d, slots), _memory_dtype(v.type)) for d, v in
+    outs = [np.zeros(_sizes(d, slots), memory_dtype(v.type.dtype)) for d, v in
             zip(executable.output_dims, graph.outputs, strict=True)]
     pointers = (ctypes.c_void_p * max(1, len(outs)))(*(a.ctypes.data for a in outs))
     _raise(executable, _call(executable.main_address, slots, pointers), slots)
-    return tuple(_from_memory(_final(a, f, slots), v.type)
+    return tuple(from_memory(_final(a, f, slots), v.dtype)
                  for a, f, v in zip(outs, executable.final_dims, graph.outputs, strict=True))
 
 
@@ -86,8 +86,8 @@ def _drawn(type: ArrayType, sizes: Mapping[str, int], rng: np.random.Generator) 
 
 def _call(address: int, slots: Any, pointers: Any) -> int:
     if pointers is None:
-        return int(ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(address)(slots, None))
-    return int(ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(address)(slots, pointers))
+        return int(ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(address)(slots, None))
+    return int(ctypes.PYFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(address)(slots, pointers))
 
 
 def _raise(executable: Executable, status: int, slots: Any) -> None:
@@ -107,19 +107,3 @@ def _final(array: Array, dims: Sequence[int | Slot] | None, slots: Any) -> Array
         return array
     shape = _sizes(dims, slots)
     return array.reshape(-1)[:int(np.prod(shape))].reshape(shape)
-
-
-def _memory_dtype(type: ArrayType) -> Any:
-    return np.dtype(np.uint16) if type.dtype is BF16 else type.dtype.numpy
-
-
-def _to_memory(array: Array, type: ArrayType) -> Array:
-    if type.dtype is not BF16:
-        return array
-    return np.asarray(round_to_bf16(array).view(np.uint32) >> np.uint32(16), np.uint16)
-
-
-def _from_memory(array: Array, type: ArrayType) -> Array:
-    if type.dtype is not BF16:
-        return array
-    return np.asarray((array.astype(np.uint32) << np.uint32(16)).view(np.float32))

@@ -11,9 +11,9 @@ from tracejit.base.dtypes import I64
 from tracejit.xla_lite.cpu.emitter_addresses import Addresses, Memory
 from tracejit.xla_lite.cpu.places import Value
 from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, vector
-from tracejit.xla_lite.kernels.kernel_ir import Apply, Buffer, Const, Expr, Fail
+from tracejit.xla_lite.kernels.kernel_ir import RAISED, Apply, Buffer, Const, Expr, Fail
 
-OUT_OF_MEMORY, RAISED = -2, -1    # what an entry returns; CHECK_FAILED is in `check`
+OUT_OF_MEMORY = -2    # what an entry returns; CHECK_FAILED is in `check`
 STACK_BYTES = 16 << 10    # a larger local buffer is allocated
 RARELY = ', !prof !{!"branch_weights", i32 1, i32 2000}'
 

@@ -13,6 +13,7 @@ Statements
     If Let Store Accumulate Call Fail
 Inside a vector loop statements run for every lane: local buffers are per lane, `If` and `While` mask lanes, a store
 whose index does not depend on the loop's index is an error, an `Accumulate` into such an element combines all lanes.
+A register (local, rank 0) declared outside takes values that are the same in all lanes.
 """
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ from typing import Literal
 
 from tracejit.base.dtypes import BOOL, F64, I64, DType
 from tracejit.base.records import record
+
+RAISED = -1    # status: a Python exception is set
 
 LoopKind = Literal["serial", "parallel", "vector", "unroll"]
 Space = Literal["global", "local", "heap"]
@@ -177,7 +180,7 @@ class Call:
 @record
 class Fail:
     """Leaves the program with status `site` (from 1) and payload words; allowed in `main` and in kernels that it calls,
-    outside parallel and vector loops."""
+    outside parallel and vector loops. site RAISED: a Python exception is set already."""
 
     site: int
     payload: tuple[Expr, ...] = ()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tracejit.base.dtypes import BOOL, I64, DType
 from tracejit.base.errors import InternalError
 from tracejit.xla_lite.kernels.kernel_ir import (
+    RAISED,
     Accumulate,
     Apply,
     Buffer,
@@ -126,7 +127,7 @@ def _statement(s: Statement, scope: _Scope, kernels: dict[str, Kernel]) -> None:
     elif isinstance(s, Call):
         _call(s, scope, kernels)
     else:
-        assert isinstance(s, Fail) and s.site > 0, "a failure needs a site from 1"
+        assert isinstance(s, Fail) and (s.site > 0 or s.site == RAISED), "a failure needs a site from 1"
         assert scope.fail, "fail inside a parallel or vector loop"
         assert len(s.payload) <= 8, "more than 8 payload words"
         for e in s.payload:
@@ -215,8 +216,10 @@ def _index(name: str, index: tuple[Expr, ...], scope: _Scope) -> None:
 
 
 def _own_element(s: Store, scope: _Scope) -> None:
-    """Lanes store to elements of their own."""
+    """Lanes store to elements of their own, or all the same value to a register outside of their loop."""
     if scope.vector and not scope.buffers[s.buffer].lane:
+        if not s.index and not _varies(s.value, scope):
+            return
         assert any(_varies(e, scope) for e in s.index), f"all lanes store to one element of {s.buffer}"
 
 

@@ -13,6 +13,9 @@ import ctypes
 import itertools
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
 
 from tracejit.xla_lite.runtime.abi import c_addresses
 from tracejit.xla_lite.runtime.buffers import buffers
@@ -20,12 +23,15 @@ from tracejit.xla_lite.runtime.library import native_library
 from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.threads import thread_pool
 
-RUNTIME_SYMBOLS = ("tj_alloc", "tj_free", "tj_parallel_for", "tj_workers_ready", "tj_poll", "tj_host_call")
+RUNTIME_SYMBOLS = ("tj_alloc", "tj_free", "tj_parallel_for", "tj_workers_ready", "tj_poll", "tj_host_call",
+                   "tj_put_address")
 C_SYMBOLS = ("memcpy", "memmove", "memset", "memcmp")
 POLL_NANOSECONDS = 5_000_000
+_PACKAGE = str(Path(__file__).parents[2])
 
-HostFunction = Callable[[int], object]  # gets the address of the slots
+HostFunction = Callable[[int], object]  # gets the address of its frame
 _functions: dict[int, HostFunction] = {}  # written by register and unregister
+_sites: WeakValueDictionary[int, Any] = WeakValueDictionary()  # written by share
 _numbers = itertools.count(1)
 
 
@@ -41,8 +47,24 @@ def unregister(number: int) -> None:
     _functions.pop(number, None)
 
 
-def _call(number: int, slots: int) -> None:
-    _functions[number](slots)
+def share(number: int, site: Any) -> Any:
+    """What compiled code calls by a number that is the same in every process: `site`, or the one that has it already.
+
+    It is forgotten when nobody holds it any more.
+    """
+    return _sites.setdefault(number, site)
+
+
+def _call(number: int, frame: int) -> None:
+    """Exceptions leave without our own frames."""
+    function = _sites.get(number) or _functions[number]
+    try:
+        function(frame)
+    except BaseException as error:
+        traceback = error.__traceback__
+        while traceback is not None and traceback.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+            traceback = traceback.tb_next
+        raise error.with_traceback(traceback)    # noqa: B904  (its own causes are kept)
 
 
 @cache

@@ -50,11 +50,11 @@ def tj_poll() -> Int32:
 
 
 @export
-def tj_host_call(number: int, slots: int) -> Int32:
-    """Runs the Python function registered as `number` with the address of the slots; 1 if it raised."""
+def tj_host_call(number: int, frame: int) -> Int32:
+    """Runs the Python function registered as `number` with the address of its frame; 1 if it raised."""
     lock = PyGILState_Ensure()
     which = PyLong_FromLongLong(number)
-    address = PyLong_FromLongLong(slots)
+    address = PyLong_FromLongLong(frame)
     answer = 0
     if which != 0 and address != 0:
         answer = PyObject_CallFunctionObjArgs(word(host_state, HOST_FUNCTION), which, address, 0)
@@ -63,6 +63,13 @@ def tj_host_call(number: int, slots: int) -> Int32:
     Py_DecRef(answer)
     PyGILState_Release(lock)
     return answer == 0
+
+
+@export
+def tj_put_address(frame: int, index: int, address: int) -> int:
+    """Notes where an operand or a result of a host call lies: word `index` of its frame. Gives 0."""
+    put_word(frame, 8 * index, address)
+    return 0
 
 
 @export
