@@ -13,6 +13,7 @@ from tracejit.base.dims import Size
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.ir.graph import Node, Value
 from tracejit.ops.declare import Condition, Piece, Piecewise
+from tracejit.xla_lite.kernels.element_loops import loop_results
 from tracejit.xla_lite.kernels.expressions import Index, as_expr, clamp, minus, modulo, size_expr
 from tracejit.xla_lite.kernels.kernel_ir import ONE, TRUE, ZERO, Apply, Const, Expr, Load, Name
 from tracejit.xla_lite.kernels.scalars import Complex, KernelScalars, Scalar
@@ -76,7 +77,19 @@ class Elements:
                 return (yield from self._view(node, index))
             case "gather":
                 return (yield from self._gather(node, index))
+            case "control":
+                return (yield from self._loop(node, value, index))
         raise AssertionError(f"`{node.op.name}` has no elements: its fusion must supply them")
+
+    def _loop(self, node: Node, value: Value, index: At) -> Steps:
+        """A loop whose state at `index` depends on nothing elsewhere: it runs here, for this element."""
+        for operand in node.operands:
+            if operand.shape in ((), value.shape):      # others are read inside, wherever the loop asks
+                yield operand, index if operand.rank else ()
+        results = loop_results(self, node, index)
+        for other, scalar in zip(node.results, results, strict=True):
+            self.remember(other, index if other.rank else (), scalar)
+        return results[value.index]
 
     def _pointwise(self, node: Node, index: At) -> Steps:
         xs = []

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tracejit.xla_lite.kernels.collapse import collapse
+from tracejit.xla_lite.kernels.element_loops import element_cost, loops_in
 from tracejit.xla_lite.kernels.elements import At
 from tracejit.xla_lite.kernels.expressions import plus, product_of, static_value
-from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs
+from tracejit.xla_lite.kernels.frame import Frame, Request, exprs
 from tracejit.xla_lite.kernels.kernel_ir import ONE, Const, Expr, Kernel
 from tracejit.xla_lite.kernels.nests import Split, chunk_elements, chunked, row_loop, total_work
 
@@ -23,7 +24,7 @@ WRITTEN_OUT = 256      # additions-worth of code that writing it out may make
 def elementwise_kernel(request: Request) -> Kernel:
     """The kernel of an `elementwise` fusion."""
     body = request.body
-    if not request.strided_outputs:
+    if not request.strided_outputs and not loops_in(body):
         body = collapse(body, body.outputs[0].shape, request.strided)
     frame = Frame(request, body)
     with element_nest(frame, exprs(body.outputs[0].shape)) as indices:
@@ -39,7 +40,7 @@ def elementwise_kernel(request: Request) -> Kernel:
 @contextmanager
 def element_nest(frame: Frame, shape: tuple[Expr, ...]) -> Iterator[list[At]]:
     """Opens loops over `shape`; yields the indices to be written in the innermost body: one, or a short row."""
-    cost = body_cost(frame.body)
+    cost = element_cost(frame.body)
     work, chunk, writer = total_work(shape, cost), chunk_elements(cost), frame.writer
     if not shape:
         yield [()]

@@ -123,6 +123,8 @@ def symbols_in(body: Graph) -> set[str]:
             todo.extend(item)
         elif isinstance(item, Dim):
             found |= item.symbols()
+        elif isinstance(item, Graph):
+            found |= symbols_in(item)
     return found
 
 

@@ -31,9 +31,13 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 
 @dataclass(slots=True)
 class Block:
-    """One open block. guarded: it may not run, so loads stay inside. memo: what generators remember here."""
+    """One open block. guarded: it may not run, so loads stay inside. memo: what generators remember here.
+
+    lanes: it is the body of a vector loop.
+    """
 
     guarded: bool = False
+    lanes: bool = False
     statements: list[Statement] = field(default_factory=list)
     known: dict[Expr, Name] = field(default_factory=dict)
     memo: dict[object, object] = field(default_factory=dict)
@@ -99,6 +103,14 @@ class Writer:
         self.ready[name] = len(self.blocks) - 1
         return name
 
+    def uniform(self, prefix: str, dtype: DType) -> str:
+        """A register that all lanes of the vector loop around share: they store the same value to it."""
+        outside = next((d - 1 for d, b in enumerate(self.blocks) if b.lanes), len(self.blocks) - 1)
+        name = self.fresh(prefix)
+        self.blocks[outside].statements.append(Buffer(name, dtype, (), "local"))
+        self.ready[name] = len(self.blocks) - 1
+        return name
+
     def accumulate(self, buffers: tuple[str, ...], index: tuple[Expr, ...], combine: Combine,
                    values: tuple[Expr, ...]) -> None:
         self.emit(Accumulate(buffers, index, combine, values))
@@ -112,7 +124,7 @@ class Writer:
             return
         index = Name(self.fresh(prefix), I64)
         self.depth[index.name] = len(self.blocks)
-        self.blocks.append(Block())
+        self.blocks.append(Block(lanes=kind == "vector"))
         yield index
         body = tuple(self.blocks.pop().statements)
         if body:

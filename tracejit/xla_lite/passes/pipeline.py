@@ -1,4 +1,4 @@
-"""The passes in order: simplify, bring products to one form, simplify what that made, fuse.
+"""The passes in order: simplify, bring products to one form, simplify, loops over elements, fuse.
 
 Flows in:  a graph as traced.
 Flows out: a fused graph.
@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from tracejit.ir.graph import Graph
 from tracejit.xla_lite.passes.canonicalize import canonicalize
+from tracejit.xla_lite.passes.element_loops import fuse_element_loops
 from tracejit.xla_lite.passes.fuse import fuse
 from tracejit.xla_lite.passes.manager import Observer, Pass, run_passes
 from tracejit.xla_lite.passes.products import normalise_products
 
-PASSES: tuple[Pass, ...] = (canonicalize, normalise_products, canonicalize, fuse)
-WITHOUT_PRODUCTS: tuple[Pass, ...] = (canonicalize, fuse)
+PASSES: tuple[Pass, ...] = (canonicalize, normalise_products, canonicalize, fuse_element_loops, fuse)
+WITHOUT_PRODUCTS: tuple[Pass, ...] = (canonicalize, fuse_element_loops, fuse)
 
 
 def optimise(graph: Graph, observe: Observer | None = None) -> Graph:
