@@ -31,7 +31,8 @@ class Carries:
             store(self.writer, made.buffer, (), self.shared.elements.at(value, ()))
             return made
         made = self.region.allocate(result)
-        self.shared.copy(value.type, self.shared.memory[value], made)
+        if not self.shared.share(self.shared.memory[value], made):
+            self.shared.copy(value.type, self.shared.memory[value], made)
         return made
 
     def current(self) -> list[Memory | Scalar]:

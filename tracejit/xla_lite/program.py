@@ -19,6 +19,7 @@ from tracejit.xla_lite.kernels.expressions import plus, size_expr
 from tracejit.xla_lite.kernels.frame import Request, storage, storage_shape
 from tracejit.xla_lite.kernels.generate import generate
 from tracejit.xla_lite.kernels.kernel_ir import (
+    TRUE,
     ZERO,
     Buffer,
     BufferRef,
@@ -26,12 +27,14 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Const,
     Expr,
     Fail,
+    If,
     Kernel,
     Load,
     Name,
     Space,
 )
 from tracejit.xla_lite.kernels.scalars import Complex, Scalar
+from tracejit.xla_lite.kernels.scatter import place_of, update_place
 from tracejit.xla_lite.kernels.writer import Writer
 from tracejit.xla_lite.passes.buffers import Place, Plan
 
@@ -58,6 +61,7 @@ class Lowering:
     sites: list[ErrorSite] = field(default_factory=list)
     memory: dict[Value, Memory] = field(default_factory=dict)
     whole: dict[str, str] = field(default_factory=dict)     # view -> the buffer whose memory it is
+    strided: dict[str, str] = field(default_factory=dict)   # buffer of a parameter -> the same with its strides
     elements: Elements = field(init=False)
 
     def __post_init__(self) -> None:
@@ -89,7 +93,11 @@ class Lowering:
 
     def share(self, x: Memory | Scalar, y: Memory) -> bool:
         """Whether both lie in the same memory."""
-        return isinstance(x, Memory) and self.whole.get(x.buffer, x.buffer) == self.whole.get(y.buffer, y.buffer)
+        return isinstance(x, Memory) and self.root(x.buffer) == self.root(y.buffer)
+
+    def root(self, buffer: str) -> str:
+        """The buffer that a view shows."""
+        return self.whole.get(buffer, buffer)
 
     def read(self, value: Value) -> Scalar:
         """The only element of a value in memory, as it is now."""
@@ -98,6 +106,30 @@ class Lowering:
             re, im = (self.writer.let_here(Load(memory.buffer, (*at, Const(p)), value.dtype.real)) for p in (0, 1))
             return Complex(re, im, value.dtype)
         return self.writer.let_here(Load(memory.buffer, at, value.dtype))
+
+    def reader(self, value: Value) -> Callable[[tuple[Expr, ...]], Scalar]:
+        """Reads elements of an array in memory, each where it is asked for."""
+        buffer, dtype = self.addressable(value), value.dtype
+
+        def read(index: tuple[Expr, ...]) -> Scalar:
+            if not dtype.is_complex:
+                return self.writer.let_here(Load(buffer, index, dtype))
+            re, im = (self.writer.let_here(Load(buffer, (*index, Const(p)), dtype.real)) for p in (0, 1))
+            return Complex(re, im, dtype)
+
+        return read
+
+    def addressable(self, value: Value) -> str:
+        """A buffer whose indices find the value's elements: strides belong to buffers there."""
+        memory = self.memory[value]
+        if memory.strides is None:
+            return memory.buffer
+        if memory.buffer not in self.strided:
+            name = self.strided[memory.buffer] = self.writer.fresh("x")
+            strides = (*memory.strides, Const(1)) if value.dtype.is_complex else memory.strides
+            self.writer.blocks[0].statements.append(Buffer(name, storage(value.dtype), storage_shape(value), "local",
+                                                           strides, memory.buffer))
+        return self.strided[memory.buffer]
 
     def contiguous(self, value: Value) -> Memory:
         """The value's memory, copied first if it has strides of its own. Open blocks remember their copies."""
@@ -163,13 +195,14 @@ class RegionLowering:
             self.fusion(node, node.attributes["body"], node.attributes["kind"])
         elif node.op.kind in ("library", "contraction"):
             self.fusion(node, _single(node), node.op.name)
-        elif node.op.name == "reshape":
+        elif node.op.name == "reshape" and self.plan.places[node.result].kind != "register":
             self.reshape(node)
         elif (lower := HANDLERS.get(node.op.name)) is not None:
             lower(self, node)
-        else:
-            for value in node.results:
-                self.shared.scalar(value, self.elements.at(value, ()))
+        elif node.op.kind == "scatter":
+            self.write_element(node)
+        elif node.op.kind != "source" or not node.result.rank:
+            self.element(node)
 
     def fusion(self, node: Node, body: Graph, kind: str) -> None:
         shared = self.shared
@@ -217,30 +250,56 @@ class RegionLowering:
 
     def reshape(self, node: Node) -> None:
         shared, (operand,) = self.shared, node.operands
-        if not node.result.rank:
-            shared.scalar(node.result, shared.read(operand) if operand.rank else self.elements.at(operand, ()))
-        elif not operand.rank:
+        if not operand.rank:
             made = self.allocate(node.result)
             store(self.writer, made.buffer, (ZERO,) * node.result.rank, self.elements.at(operand, ()))
         else:
             memory = shared.contiguous(operand)
             shared.memory[node.result] = shared.buffer(node.result, "t", "local", memory.buffer)
 
+    # ---- single elements ----------------------------------------------------------------------------
+
+    def element(self, node: Node) -> None:
+        """A scalar, or an array of one element that stays in a register."""
+        self.open_arrays(node.operands)
+        for value in node.results:
+            self.shared.scalar(value, self.elements.at(value, (ZERO,) * value.rank))
+
+    def open_arrays(self, values: Sequence[Value]) -> None:
+        """Elements of arrays in memory are read here and now: later the memory may be another array's."""
+        for value in values:
+            if value.rank and value in self.shared.memory:
+                self.elements.sources[value] = self.shared.reader(value)
+
+    def write_element(self, node: Node) -> None:
+        """One element changes; all others stay where they are, or are copied if the old array is still read."""
+        shared, target = self.shared, node.operands[0]
+        self.open_arrays(node.operands)
+        where, inside = place_of(self.elements, node, (ZERO,) * node.operands[1].rank)
+        old = shared.memory[target]
+        made = self.allocate(node.result)
+        if not shared.share(old, made):
+            shared.copy(target.type, old, made)
+        with self.writer.block() as block:
+            update_place(self.elements, node, shared.addressable(node.result), where, (ZERO,) * node.operands[1].rank)
+        for s in (If(inside, tuple(block.statements)),) if inside != TRUE else block.statements:
+            self.writer.emit(s)
+
     # ---- outputs ------------------------------------------------------------------------------------
 
     def copy_outputs(self) -> None:
         """Copies that would overwrite what another copy reads go through memory of their own."""
         shared = self.shared
-        written = {t.buffer for t in self.targets if t is not None}
+        written = {shared.root(t.buffer) for t in self.targets if t is not None}
         jobs: list[tuple[Value, Memory | Scalar, Memory]] = []
         for k in self.plan.copies:
             value, target = self.graph.outputs[k], self.targets[k]
             if target is None:
                 continue
             source = shared.memory[value] if value.rank else self.elements.at(value, ())
-            if isinstance(source, Memory) and source.buffer == target.buffer:
+            if isinstance(source, Memory) and shared.share(source, target):
                 continue
-            if isinstance(source, Memory) and self.origin(value) in written:
+            if isinstance(source, Memory) and shared.root(source.buffer) in written:
                 kept = shared.buffer(value, "kept", "heap")
                 shared.copy(value.type, source, kept)
                 source = kept
@@ -250,13 +309,6 @@ class RegionLowering:
                 shared.copy(value.type, source, target)
             else:
                 store(self.writer, target.buffer, (), source)
-
-    def origin(self, value: Value) -> str:
-        """The buffer that holds a value, through reshapes."""
-        place = self.plan.places[value]
-        while place.kind in ("alias", "takeover") and place.of is not None:
-            value, place = place.of, self.plan.places[place.of]
-        return self.shared.memory[value].buffer
 
     # ---- regions ------------------------------------------------------------------------------------
 

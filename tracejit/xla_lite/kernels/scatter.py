@@ -7,8 +7,8 @@ Flows out: a kernel. If the operand is a parameter of the body, the caller has p
 from __future__ import annotations
 
 from tracejit.base.dtypes import BOOL, I64
-from tracejit.ir.graph import Value
-from tracejit.xla_lite.kernels.elements import At, store, stored
+from tracejit.ir.graph import Node, Value
+from tracejit.xla_lite.kernels.elements import At, Elements, store, stored
 from tracejit.xla_lite.kernels.elementwise import element_nest
 from tracejit.xla_lite.kernels.expressions import Index, as_expr, clamp, less, product_of, size_expr
 from tracejit.xla_lite.kernels.frame import Frame, Request, exprs
@@ -26,7 +26,6 @@ class _Scatter:
         self.frame, self.writer, self.elements = frame, frame.writer, frame.elements
         (self.node,) = [n for n in frame.body.nodes if n.op.kind == "scatter"]
         self.target, self.updates = self.node.operands[:2]
-        self.rule = self.node.op.lower
 
     def generate(self) -> Kernel:
         if self.target.node is not None:
@@ -63,42 +62,47 @@ class _Scatter:
 
     def put(self, index: At) -> None:
         """Combines one update into its place, if that is inside."""
-        where, inside = self.place(index)
-        new = self.elements.scalars.widen(self.elements.at(self.updates, index))
+        where, inside = place_of(self.elements, self.node, index)
         if inside == TRUE:
-            self.combine(where, new)
+            self.combine(where, index)
         else:
             with self.writer.when(inside):
-                self.combine(where, new)
+                self.combine(where, index)
 
-    def combine(self, where: At, new: object) -> None:
-        b, dtype = self.elements.scalars, self.node.result.dtype
-        old: object = None
-        if self.node.attributes.get("combine", "set") != "set":
-            old = b.widen(self.old(where))
-        value = self.rule.combine(b, old, new, **self.node.attributes)
-        store(self.writer, self.frame.outputs[0], where, b.narrow(value, dtype))
+    def combine(self, where: At, index: At) -> None:
+        output = self.frame.outputs[0]
+        self.elements.at(self.updates, index)
+        if self.node.attributes.get("combine", "set") != "set":    # what is there now is read anew each time
+            self.writer.ready[output] = len(self.writer.blocks) - 1
+            self.writer.blocks[-1].known.clear()
+        update_place(self.elements, self.node, output, where, index)
 
-    def old(self, where: At) -> object:
-        """What is there now: read anew each time."""
-        self.writer.ready[self.frame.outputs[0]] = len(self.writer.blocks) - 1
-        self.writer.blocks[-1].known.clear()
-        return stored(self.frame.outputs[0], self.node.result, self.elements.scalars)(where)
 
-    def place(self, index: At) -> tuple[At, Expr]:
-        b, shapes = self.elements.scalars, (self.target.shape, self.updates.shape)
-        limits = self.rule.limits(*shapes, **self.node.attributes)
+def update_place(elements: Elements, node: Node, buffer: str, where: At, index: At) -> None:
+    """buffer[where] = what the op makes of it and of updates[index]."""
+    b, dtype = elements.scalars, node.result.dtype
+    new, old = b.widen(elements.at(node.operands[1], index)), None
+    if node.attributes.get("combine", "set") != "set":
+        old = b.widen(stored(buffer, node.result, b)(where))
+    value = node.op.lower.combine(b, old, new, **node.attributes)
+    store(elements.writer, buffer, where, b.narrow(value, dtype))
 
-        def read(k: int, i: tuple[object, ...]) -> Index:
-            x = b.convert(self.elements.at(self.node.operands[2 + k], tuple(map(as_expr, i))), I64)
-            return Index(x if limits is None else self.writer.let(clamp(x, as_expr(limits[k]))))
 
-        where = tuple(map(as_expr, self.rule.index(tuple(map(Index, index)), read, *shapes, **self.node.attributes)))
-        if limits is not None:
-            return where, TRUE
-        inside: Expr = TRUE
-        for axis in self.node.attributes["axes"]:
-            i = where[axis]
-            for test in (Apply("ge", (i, ZERO), BOOL), less(i, size_expr(self.target.shape[axis]))):
-                inside = self.writer.let(test) if inside is TRUE else b.and_(inside, self.writer.let(test))
-        return where, inside
+def place_of(elements: Elements, node: Node, index: At) -> tuple[At, Expr]:
+    """Where update `index` of a scatter goes, and whether that is inside."""
+    b, shapes, writer = elements.scalars, (node.operands[0].shape, node.operands[1].shape), elements.writer
+    limits = node.op.lower.limits(*shapes, **node.attributes)
+
+    def read(k: int, i: tuple[object, ...]) -> Index:
+        x = b.convert(elements.at(node.operands[2 + k], tuple(map(as_expr, i))), I64)
+        return Index(x if limits is None else writer.let(clamp(x, as_expr(limits[k]))))
+
+    where = tuple(map(as_expr, node.op.lower.index(tuple(map(Index, index)), read, *shapes, **node.attributes)))
+    if limits is not None:
+        return where, TRUE
+    inside: Expr = TRUE
+    for axis in node.attributes["axes"]:
+        i = where[axis]
+        for test in (Apply("ge", (i, ZERO), BOOL), less(i, size_expr(shapes[0][axis]))):
+            inside = writer.let(test) if inside is TRUE else b.and_(inside, writer.let(test))
+    return where, inside

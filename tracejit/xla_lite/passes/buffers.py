@@ -12,6 +12,7 @@ from typing import Literal
 
 from tracejit.base.dims import Size, dim_function, product
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.passes.single_elements import find_elements
 
 ALIGNMENT = 64
 
@@ -105,6 +106,7 @@ class _Planner:
         self.bound = bound | {n.attributes["dim"] for n in graph.nodes if n.op.name == "bind_dim"}
         self.position = {n: i for i, n in enumerate(graph.nodes)}
         self.users = graph.users()
+        self.elements = find_elements(graph, graph.nodes, self.users)
         self.plan = Plan()
         self.arena = Arena()
         self.base: dict[Value, Value] = {}              # the value whose memory it is
@@ -115,7 +117,7 @@ class _Planner:
         for param in self.graph.params:
             self.place(param, Place("param"))
         for node in self.graph.nodes:
-            if node.op.name == "reshape" and node.result.rank and node.operands[0].rank:
+            if self.is_alias(node):
                 self.base[node.result] = self.root(node.operands[0])
         self.find_lifetimes()
         self.choose_targets()
@@ -126,6 +128,11 @@ class _Planner:
         self.plan.total = self.arena.total
         self.plan.copies = [k for k, v in enumerate(self.graph.outputs) if self.target_of.get(self.root(v)) != k]
         return self.plan
+
+    def is_alias(self, node: Node) -> bool:
+        """Whether the node only gives memory another shape."""
+        return node.op.name == "reshape" and bool(node.result.rank and node.operands[0].rank) \
+            and node not in self.elements
 
     def root(self, value: Value) -> Value:
         while value in self.base:
@@ -152,11 +159,32 @@ class _Planner:
                 continue
             if base.node.op.name in CONTROL and not base.rank:
                 continue
-            if target.param < 0 or self.may_overwrite(base.node, target):
-                self.target_of[base] = k
+            if target.param < 0 or self.may_overwrite(base, target):
+                self.claim(base, k, target)
 
-    def may_overwrite(self, node: Node, target: Target) -> bool:
+    def claim(self, value: Value, k: int, target: Target) -> None:
+        """Output k is computed at its place, and so are the values before it which it overwrites."""
+        last = value
+        while last.node is not None and last not in self.target_of:
+            self.target_of[last] = k
+            before = [v for v in last.node.operands if self.may_precede(v, last, target)]
+            if before:
+                last = before[0]
+
+    def may_precede(self, value: Value, follower: Value, target: Target) -> bool:
+        """Whether `value` may lie where the follower goes, which overwrites it."""
+        node = follower.node
+        assert node is not None
+        return value.node is not None and self.root(value) is value and makes_memory(value.node) \
+            and self.last[value] == self.position[node] and value not in self.target_of \
+            and [self.root(v) for v in node.operands].count(value) == 1 \
+            and value.type == follower.type and overwrites(node, value, follower) \
+            and (target.param < 0 or self.may_overwrite(value, target))
+
+    def may_overwrite(self, value: Value, target: Target) -> bool:
         """Nobody reads the parameter later, nothing can fail later, and the node reads it only where it writes."""
+        node = value.node
+        assert node is not None
         position, param = self.position[node], self.graph.params[target.param]
         if self.last[param] > position or param in self.graph.outputs:
             return False
@@ -165,10 +193,10 @@ class _Planner:
         aliases = [v for v in self.base if self.root(v) is param]
         if any(a in node.operands for a in aliases):
             return False
-        return param not in node.operands or overwrites(node, param)
+        return param not in node.operands or overwrites(node, param, value)
 
     def place_results(self, node: Node, position: int) -> None:
-        if node.op.name == "reshape" and node.result.rank and node.operands[0].rank:
+        if self.is_alias(node):
             self.place(node.result, Place("alias", of=node.operands[0]))
             return
         for value in node.results:
@@ -177,6 +205,8 @@ class _Planner:
     def place_of(self, value: Value, node: Node, position: int) -> Place:
         if value in self.target_of:
             return Place("target", target=self.target_of[value])
+        if node in self.elements and node.op.kind != "scatter":
+            return Place("register")
         if not value.rank:
             return Place("local" if makes_memory(node) and node.op.name not in CONTROL else "register")
         if value.type.symbols() & self.bound:
@@ -185,7 +215,7 @@ class _Planner:
             base = self.root(operand)
             in_arena = self.plan.places[base].kind == "arena" and self.plan.places[operand].kind != "alias"
             if in_arena and self.last[base] == position \
-                    and [self.root(v) for v in node.operands].count(base) == 1 and overwrites(node, operand) \
+                    and [self.root(v) for v in node.operands].count(base) == 1 and overwrites(node, operand, value) \
                     and byte_size(operand) == byte_size(value):
                 self.base[value] = base
                 self.last[base] = max(self.last[base], self.last.get(value, -1))
@@ -197,13 +227,37 @@ class _Planner:
         plans = {}
         for name, region in node.regions():
             if node.op.name != "fusion":
-                plans[name] = plan_buffers(region, _region_targets(node, name, region), self.bound)
+                plans[name] = plan_buffers(region, self.region_targets(node, name, region), self.bound)
         for name, plan in plans.items():
             offset = self.arena.take(plan.total) if plan.total != 0 else 0
             self.plan.regions[node, name] = (plan, offset)
         for plan, offset in (self.plan.regions[node, n] for n in plans):
             if plan.total != 0:
                 self.arena.give(plan.total, offset)
+
+    def region_targets(self, node: Node, name: str, region: Graph) -> list[Target]:
+        """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
+        if node.op.name == "case":
+            return [Target(bool(v.rank), self.lies_on(node, v), True) for v in node.results]
+        first = {"while": 0, "for": 1}.get(node.op.name) if name == "body" else None
+        return [Target(bool(v.rank), -1 if first is None else first + k, True) for k, v in enumerate(region.outputs)]
+
+    def lies_on(self, node: Node, result: Value) -> int:
+        """The parameter of branches in whose memory a result of `case` lies, or -1."""
+        place = self.plan.places[result]
+        for k, operand in enumerate(node.operands[1:]):
+            if not operand.rank or node.operands.count(operand) != 1:
+                continue
+            if place.kind == "takeover" and place.of is operand:
+                return k
+            if place.kind == "target" and self.in_target(operand, place.target):
+                return k
+        return -1
+
+    def in_target(self, value: Value, k: int) -> bool:
+        """Whether a value lies where output k goes."""
+        base, param = self.root(value), self.targets[k].param
+        return self.target_of.get(base) == k or param >= 0 and base is self.graph.params[param]
 
     def release(self, node: Node, position: int) -> None:
         """Arena blocks whose last reader was here."""
@@ -216,20 +270,20 @@ class _Planner:
 CONTROL = ("while", "for", "case")
 
 
-def _region_targets(node: Node, name: str, region: Graph) -> list[Target]:
-    """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
-    first = {"while": 0, "for": 1}.get(node.op.name) if name == "body" else None
-    return [Target(bool(v.rank), -1 if first is None else first + k, True) for k, v in enumerate(region.outputs)]
-
-
 def makes_memory(node: Node) -> bool:
     """Whether a kernel writes the node's results, rather than `main` computing scalars."""
-    return node.op.name in ("fusion", *CONTROL) or node.op.kind in ("library", "contraction")
+    return node.op.name in ("fusion", *CONTROL) or node.op.kind in ("library", "contraction", "scatter")
 
 
-def overwrites(node: Node, operand: Value) -> bool:
+def overwrites(node: Node, operand: Value, result: Value) -> bool:
     """Whether a result may lie on `operand`: each element is read before it is written, and nowhere else."""
-    if node.op.name != "fusion" or node.operands.count(operand) != 1:
+    if node.operands.count(operand) != 1:
+        return False
+    if node.op.kind == "scatter":
+        return node.operands[0] is operand
+    if node.op.name in CONTROL:
+        return operand.type == result.type and _continues(node, operand, result)
+    if node.op.name != "fusion":
         return False
     body: Graph = node.attributes["body"]
     param = body.params[node.operands.index(operand)]
@@ -238,6 +292,28 @@ def overwrites(node: Node, operand: Value) -> bool:
         assert root is not None
         return root.operands[0] is param and len(body.users()[param]) == 1 and root.operands.count(param) == 1
     return node.attributes["kind"] == "elementwise" and _read_in_place(body, param)
+
+
+def _continues(node: Node, operand: Value, result: Value) -> bool:
+    """Whether a result of control flow is what becomes of `operand`: a loop's state, or what branches update."""
+    position = node.operands.index(operand)
+    if node.op.name != "case":
+        return position == result.index + (3 if node.op.name == "for" else 0)
+    branches: tuple[Graph, ...] = node.attributes["branches"]
+    return any(_descends(b.outputs[result.index], b.params[position - 1]) for b in branches)
+
+
+def _descends(value: Value, param: Value) -> bool:
+    """Whether a value is `param` after updates in place."""
+    todo, seen = [value], {value}
+    while todo:
+        if (value := todo.pop()) is param:
+            return True
+        if value.node is not None and makes_memory(value.node):
+            before = {v for v in value.node.operands if v.type == value.type and overwrites(value.node, v, value)}
+            todo += before - seen
+            seen |= before
+    return False
 
 
 def _read_in_place(body: Graph, param: Value) -> bool:

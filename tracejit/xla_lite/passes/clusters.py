@@ -19,7 +19,7 @@ from typing import Any
 from tracejit.base.dims import Size
 from tracejit.ir.graph import Node, Value
 from tracejit.ops.reductions import folded_axes
-from tracejit.xla_lite.passes.roots import is_inlined
+from tracejit.xla_lite.passes.roots import Roots, is_inlined
 
 Shape = tuple[Size, ...]
 
@@ -137,7 +137,7 @@ def drop_units(shape: Shape, kept: Shape) -> bool:
     return shape[:len(kept)] == kept and all(n == 1 for n in shape[len(kept):])
 
 
-def reads_of(node: Node, roots: set[Node]) -> dict[Node, set[str]]:
+def reads_of(node: Node, roots: Roots) -> dict[Node, set[str]]:
     """The roots and other units that `node` reads through inlined nodes, and how.
 
     identity: at the same position.  row: at the leading part of the position (broadcast along trailing axes).

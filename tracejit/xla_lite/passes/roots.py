@@ -5,14 +5,28 @@ Flows out: `find_roots`, `is_inlined`, and `tree_cost`, the work of one element.
 """
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tracejit.base.dims import product
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.passes.single_elements import LOOPS, OWN_NEST, find_elements
 
 CHEAP = 6         # additions-worth that may be computed again for a second reader
 CHEAP_AGAIN = 2   # ... again for every element of a broadcast, or at random places
 
-LOOPS = ("pointwise", "view", "gather", "reduction", "source", "cumulative", "scatter")
-OWN_NEST = ("concatenate", "pad", "compact_indices", "searchsorted")
+
+@dataclass(frozen=True, slots=True)
+class Roots:
+    """stored: loops whose results are stored or reduced.  elements: what `main` does, one array element at a time."""
+
+    stored: set[Node]
+    elements: set[Node]
+
+    def __contains__(self, node: Node) -> bool:
+        return node in self.stored
+
+    def __bool__(self) -> bool:
+        return bool(self.stored)
 
 
 def is_loop(node: Node) -> bool:
@@ -30,27 +44,29 @@ def _reads_array(node: Node) -> bool:
     return any(v.rank for v in node.operands)
 
 
-def is_inlined(node: Node, roots: set[Node]) -> bool:
+def is_inlined(node: Node, roots: Roots) -> bool:
     """Whether readers compute the node themselves. Scalar constants are inlined too."""
-    if node in roots:
+    if node in roots.stored or node in roots.elements:
         return False
     return is_loop(node) or not node.operands and node.op.kind == "source"
 
 
-def find_roots(graph: Graph, nodes: list[Node], users: dict[Value, list[Node]]) -> set[Node]:
-    """Loops whose results must exist as arrays, or are better computed once."""
-    outputs = set(graph.outputs)
+def find_roots(graph: Graph, nodes: list[Node], users: dict[Value, list[Node]]) -> Roots:
+    """Loops whose results must exist as arrays, or are better computed once; and what is no loop at all."""
+    outputs, elements = set(graph.outputs), find_elements(graph, nodes, users)
     roots: set[Node] = set()
     costs: dict[Node, int] = {}
-    loops = {n for n in nodes if is_loop(n)}
+    loops = {n for n in nodes if is_loop(n) and n not in elements}
+    inline = loops | elements
     for node in nodes:
         if node not in loops:
             continue
         costs[node] = node.op.cost + sum(costs.get(v.node, 0) for v in dict.fromkeys(node.operands)
                                          if v.node is not None and v.node not in roots)
-        if _must_be_stored(node, outputs, users, loops) or _worth_storing(node, costs[node], users, loops):
+        readers = inline if node.op.kind == "source" else loops
+        if _must_be_stored(node, outputs, users, readers) or _worth_storing(node, costs[node], users, loops):
             roots.add(node)
-    return roots
+    return Roots(roots, elements)
 
 
 def _must_be_stored(node: Node, outputs: set[Value], users: dict[Value, list[Node]], loops: set[Node]) -> bool:
