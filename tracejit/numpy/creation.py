@@ -12,8 +12,10 @@ import numpy as np
 
 from tracejit.base.dims import Dim, Size
 from tracejit.base.dtypes import BOOL, F64
+from tracejit.numpy.index_forms import form_of
 from tracejit.numpy.index_plans import true_positions
-from tracejit.numpy.index_ranges import constant_difference, size_like
+from tracejit.numpy.index_ranges import size_like
+from tracejit.numpy.index_slices import range_count
 from tracejit.numpy.shapes import boxed, moveaxis, shape_view
 from tracejit.numpy.support import (
     as_dtype,
@@ -39,6 +41,7 @@ from tracejit.tracing.building import (
     broadcast_to,
     constant,
     convert,
+    is_input_scalar,
     lift,
     result_dtype,
     static_int,
@@ -180,15 +183,28 @@ def _arange_count(start: Any, stop: Any, step: Any) -> Size:
         if isinstance(first, Dim) or isinstance(last, Dim):
             assert first is not None and last is not None
             return (last - first + step - 1) // step if step > 0 else (first - last - step - 1) // -step
-    if isinstance(start, Array) and isinstance(stop, Array) and type(step) is int and step == 1:
-        known = constant_difference(stop, start) if start.type == stop.type else None
+    if type(step) is int and step != 0 and all(map(_is_int, (start, stop))):
+        known = _run_time_count(start, stop, step)
         if known is not None:
-            return max(known, 0)
+            return known
     numbers = [static_value(v, "arange") if isinstance(v, Array) else int(v) if isinstance(v, TracedSize) else v
                for v in (start, stop, step)]
     if numbers[2] == 0:
         raise ZeroDivisionError("division by zero")
     return int(max(0, np.ceil((numbers[1] - numbers[0]) / numbers[2])))
+
+
+def _is_int(x: Any) -> bool:
+    return isinstance(x, (int, TracedSize)) or isinstance(x, Array) and x.ndim == 0 and x.type.dtype.is_integer
+
+
+def _run_time_count(start: Any, stop: Any, step: int) -> Size | None:
+    """The length of a range of traced ints; None where scalar arguments alone decide it, which become static."""
+    distance = form_of(stop).plus(form_of(start), -1).known
+    if isinstance(distance, int):
+        return len(range(0, distance, step))
+    traced = [v for v in (start, stop) if isinstance(v, Array)]
+    return None if all(map(is_input_scalar, traced)) else range_count(start, stop, step)
 
 
 @implements(np.linspace)

@@ -11,7 +11,8 @@ import numpy as np
 
 from tracejit.base.dims import Size
 from tracejit.numpy.creation import diagonal_mask
-from tracejit.numpy.index_plans import larger, smaller, true_positions, unravelled
+from tracejit.numpy.index_plans import true_positions, unravelled
+from tracejit.numpy.index_slices import larger, smaller
 from tracejit.numpy.indexing import update
 from tracejit.numpy.shapes import moveaxis
 from tracejit.numpy.support import (

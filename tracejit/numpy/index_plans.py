@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.dims import Dim, Size, dim_function
-from tracejit.base.errors import ConcretizationError
-from tracejit.numpy.index_ranges import assert_in_range, constant_difference, size_like, wrapped
+from tracejit.base.dims import Dim, Size
+from tracejit.numpy.index_ranges import assert_in_range, size_like, wrapped
+from tracejit.numpy.index_slices import Cut, cut, has_hint
 from tracejit.numpy.support import (
     as_index,
     emit,
@@ -23,25 +23,14 @@ from tracejit.numpy.support import (
     reshaped,
     runtime_size,
     shape_of,
-    size_scalar,
 )
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
-from tracejit.tracing.building import assert_, constant, convert, lift, static_int
-from tracejit.tracing.context import current
+from tracejit.tracing.building import constant, convert
 from tracejit.tracing.sizes import Size as TracedSize
 from tracejit.tracing.sizes import same_size, size_of, sized
 
 _NOT_AN_INDEX = ("only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean arrays "
                  "are valid indices")
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """A slice of one axis: `count` elements from `start` in steps of `stride`; a traced start has stride 1."""
-
-    start: Any
-    count: Size
-    stride: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +165,11 @@ def _items(x: Array, axis: int, part: Any) -> list[Item]:
 def _static_point(size: Size, index: Any, axis: int) -> Any:
     """A known index made non-negative; IndexError if it is out of range today (a symbolic size is guarded)."""
     n: Any = sized(size)
-    if isinstance(size, Dim) and not _has_hint(size):
+    if isinstance(size, Dim) and not has_hint(size):
         return in_range_index(operand(index), size, axis)
     if not -n <= index < n:
         fail(IndexError, f"index {index} is out of bounds for axis {axis} with size {n}")
     return size_of(index + n if index < 0 else index)
-
-
-def _has_hint(size: Size) -> bool:
-    """Whether today's value is known: not for sizes that only the run will tell."""
-    return current().hint(size) is not None
 
 
 def in_range_index(index: Array, size: Size, axis: int) -> Array:
@@ -255,114 +239,3 @@ def mask_positions(x: Array, axis: int, mask: Array) -> list[Array]:
              fix="write np.where(flag, ..., ...) or index with an array")
     require_mask_fits(x, axis, mask)
     return unravelled(true_positions(mask), shape_of(mask))
-
-
-# ---- slices ----------------------------------------------------------------------------------------------------
-
-
-def cut(size: Size, part: slice, axis: int) -> Cut:
-    """A slice of an axis of `size`, as Python's `slice.indices` resolves it."""
-    if part == slice(None):
-        return Cut(0, size)
-    step = 1 if part.step is None else static_int(part.step)
-    if step == 0:
-        fail(ValueError, "slice step cannot be zero")
-    bounds = [_bound(b) for b in (part.start, part.stop)]
-    if any(isinstance(b, Array) for b in bounds):
-        return _traced_cut(size, bounds[0], bounds[1], step, axis)
-    if isinstance(size, int) and all(b is None or isinstance(b, int) for b in bounds):
-        start, stop, step = slice(bounds[0], bounds[1], step).indices(size)
-        return Cut(start, len(range(start, stop, step)), step)
-    return _symbolic_cut(size, bounds[0], bounds[1], step)
-
-
-def _bound(bound: Any) -> Any:
-    """None, a size, or a traced scalar."""
-    if bound is None or isinstance(bound, int):
-        return bound
-    size = size_of(bound)
-    if size is not None:
-        return size
-    if not isinstance(bound, Array) and hasattr(type(bound), "__index__"):
-        return operator.index(bound)
-    if not isinstance(bound, Array) or bound.ndim or bound.type.dtype.kind not in "iu":
-        fail(TypeError, "slice indices must be integers or None or have an __index__ method")
-    try:
-        return static_int(bound) if bound.value.node is not None and bound.value.node.op.name == "constant" else bound
-    except ConcretizationError:
-        return bound
-
-
-def smaller(x: Size, y: Size) -> Size:
-    """The smaller of two sizes: decided by today's values (guarded), or symbolic where only the run will tell."""
-    if isinstance(x, int) and isinstance(y, int):
-        return min(x, y)
-    if _has_hint(x) and _has_hint(y):
-        return x if sized(x) <= sized(y) else y
-    return dim_function("min", x, y)
-
-
-def larger(x: Size, y: Size) -> Size:
-    if isinstance(x, int) and isinstance(y, int):
-        return max(x, y)
-    if _has_hint(x) and _has_hint(y):
-        return x if sized(x) >= sized(y) else y
-    return dim_function("max", x, y)
-
-
-def _is_negative(bound: Size) -> bool:
-    return bound < 0 if isinstance(bound, int) else _has_hint(bound) and bool(sized(bound) < 0)
-
-
-def _symbolic_cut(size: Size, start: Size | None, stop: Size | None, step: int) -> Cut:
-    def place(bound: Size | None, default: Size, low: Size, high: Size) -> Size:
-        if bound is None:
-            return default
-        return larger(bound + size, low) if _is_negative(bound) else smaller(bound, high)
-
-    if step > 0:
-        first, last = place(start, 0, 0, size), place(stop, size, 0, size)
-        return Cut(first, larger(0, (last - first + step - 1) // step), step)
-    first, last = place(start, size - 1, -1, size - 1), place(stop, -1, -1, size - 1)
-    return Cut(first, larger(0, (first - last - step - 1) // -step), step)
-
-
-def _traced_cut(size: Size, start: Any, stop: Any, step: int, axis: int) -> Cut:
-    """Bounds computed at run time: a known length if their difference is known, else a run-time size."""
-    if step != 1:
-        fail(NotImplementedError, "a slice with traced bounds and a step can't be compiled",
-             fix="take x[start:stop] first and then [::step]")
-    n = size_scalar(size)
-    first, last = as_scalar_index(0 if start is None else start), as_scalar_index(n if stop is None else stop)
-    length = constant_difference(last, first)
-    if length is not None and length >= 0 and start is not None and stop is not None:
-        inside = emit("and", emit("compare", first, constant(0, "i64"), direction="GE"),
-                      emit("compare", last, as_scalar_index(n), direction="LE"))
-        assert_(inside, "IndexError", f"the slice {{0}}:{{1}} of axis {axis} with size {{2}} is out of range, and its "
-                "length must be known", first, last, n)
-        return Cut(first, length)
-    bounds = [_static_if_possible(b) for b in (start, stop)]
-    if not any(isinstance(b, Array) for b in bounds):
-        return cut(size, slice(bounds[0], bounds[1], step), axis)
-    first, last = (_clipped(b, size) for b in (first, last))
-    count = emit("maximum", emit("subtract", last, first), constant(0, "i64"))
-    return Cut(first, runtime_size(count))
-
-
-def _static_if_possible(bound: Any) -> Any:
-    """A scalar argument becomes static; what depends on array content stays traced."""
-    try:
-        return static_int(bound) if isinstance(bound, Array) else bound
-    except ConcretizationError:
-        return bound
-
-
-def as_scalar_index(x: Any) -> Array:
-    return x if isinstance(x, Array) and x.type.dtype.name == "i64" else convert(lift(x), "i64")
-
-
-def _clipped(bound: Array, size: Size) -> Array:
-    """A slice bound as Python resolves it: negative from the end, then clipped to the axis."""
-    n, zero = as_scalar_index(size_scalar(size)), constant(0, "i64")
-    placed = emit("select", emit("compare", bound, zero, direction="LT"), emit("add", bound, n), bound)
-    return emit("minimum", emit("maximum", placed, zero), n)

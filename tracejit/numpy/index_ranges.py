@@ -7,22 +7,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from tracejit.base.dims import Size
+from tracejit.base.dims import Size, dim_function
 from tracejit.ir.graph import Value
+from tracejit.numpy.index_forms import Bound, Form, Range, form_of, is_non_negative, lowest
 from tracejit.numpy.support import compare, emit, shape_of, size_scalar
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, constant, convert, lift
+from tracejit.tracing.context import current
 
-Range = tuple[Size, Size]     # from .. to, both included
 _SAME_ELEMENTS = frozenset("reshape transpose reverse broadcast_in_dim slice dynamic_slice gather".split())
 _DEPTH = 12
+_UNKNOWN: Range = (None, None)
 
 
-def known_range(value: Value, depth: int = _DEPTH) -> Range | None:
-    """Bounds of the elements, as far as the ops that made them say; None if nothing is known."""
+def known_range(value: Value, depth: int = _DEPTH) -> Range:
+    """Bounds of the elements, as far as the op that made them says."""
+    value = current().scope.origin(value)
     node = value.node
     if node is None or depth == 0:
-        return None
+        return _UNKNOWN
     name, operands = node.op.name, node.operands
     if name == "constant":
         return _constant_range(node.attributes["value"])
@@ -43,47 +46,90 @@ def known_range(value: Value, depth: int = _DEPTH) -> Range | None:
     return _computed_range(name, operands, depth)
 
 
-def _constant_range(value: Any) -> Range | None:
+def _constant_range(value: Any) -> Range:
     numbers = value if isinstance(value, tuple) else (value,)
-    return (min(numbers), max(numbers)) if numbers and all(type(n) is int for n in numbers) else None
+    return (min(numbers), max(numbers)) if numbers and all(type(n) is int for n in numbers) else _UNKNOWN
 
 
-def _computed_range(name: str, operands: tuple[Value, ...], depth: int) -> Range | None:
-    if name not in ("add", "subtract", "remainder", "floor_divide"):
-        return None
-    right = known_range(operands[1], depth - 1)
-    if right is None:
-        return None
+def _computed_range(name: str, operands: tuple[Value, ...], depth: int) -> Range:
+    if name not in ("add", "subtract", "remainder", "floor_divide", "minimum", "maximum", "multiply"):
+        return _UNKNOWN
+    (a, b), (c, d) = (_range_of(v, depth - 1) for v in operands)
+    if name == "add":
+        return _add(a, c), _add(b, d)
+    if name == "subtract":
+        return _add(a, _negated(d)), _add(b, _negated(c))
+    if name == "multiply":
+        return (0 if is_non_negative(a) and is_non_negative(c) else None), None
+    if name == "minimum":
+        return _join("min", a, c), b if d is None else d if b is None else _join("min", b, d)
+    if name == "maximum":
+        return a if c is None else c if a is None else _join("max", a, c), _join("max", b, d)
     if name == "remainder":
-        positive = right[0] == right[1] and not (isinstance(right[0], int) and right[0] <= 0)
-        return (0, right[1] - 1) if positive else None
-    left = known_range(operands[0], depth - 1)
-    if left is None:
+        return (0, None if d is None else d - 1) if is_non_negative(_add(c, -1)) else _UNKNOWN
+    if not (is_non_negative(a) and is_non_negative(_add(c, -1))):
+        return _UNKNOWN
+    return 0, b if c != d or b is None else dim_function("floordiv", b, c)    # type: ignore[arg-type]
+
+
+def _range_of(value: Value, depth: int) -> Range:
+    """As `known_range`; of a scalar, with what loops say of their indices."""
+    if value.rank:
+        return known_range(value, depth)
+    form = form_of(Array(value, current().scope))
+    if form.terms == {(current().scope.origin(value), 1)} and value.node is not None:
+        return known_range(value, depth)
+    return lowest(form, lambda v: known_range(v, depth)), highest(form, depth)
+
+
+def highest(form: Form, depth: int = _DEPTH) -> Bound:
+    return _negated(lowest(form.times(-1), lambda v: known_range(v, depth)))
+
+
+def _add(x: Bound, y: Bound) -> Bound:
+    return None if x is None or y is None else x + y
+
+
+def _negated(x: Bound) -> Bound:
+    return None if x is None else -x
+
+
+def _join(name: str, x: Bound, y: Bound) -> Bound:
+    if x is None or y is None:
         return None
-    if name == "floor_divide":
-        plain = right[0] == right[1] and right[0] != 0 and left[0] == 0
-        return (0, left[1] // right[1]) if plain and not (isinstance(right[1], int) and right[1] < 0) else None
-    return (left[0] + right[0], left[1] + right[1]) if name == "add" else (left[0] - right[1], left[1] - right[0])
+    return dim_function(name, x, y) if isinstance(x, int) == isinstance(y, int) or x == y else None
 
 
-def is_below(x: Size, y: Size) -> bool:
-    """x < y for all sizes (symbols are at least 0)."""
-    difference = y - x
-    if isinstance(difference, int):
-        return difference > 0
-    return all(c > 0 for _, c in difference.terms) and any(m == () for m, _ in difference.terms)
+def bounds_of(index: Array) -> Range:
+    """Bounds of the elements of an index, as far as they are known."""
+    return _range_of(index.value, _DEPTH)
 
 
-def is_non_negative(x: Size) -> bool:
-    return x >= 0 if isinstance(x, int) else all(c > 0 for _, c in x.terms)
+def least_of(form: Form) -> Bound:
+    """A size that the form is never below."""
+    return lowest(form, known_range)
+
+
+def at_least(x: Any, y: Any) -> bool:
+    """Whether x >= y is known of two ints: traced ones, numbers or sizes."""
+    return is_non_negative(least_of(form_of(x).plus(form_of(y), -1)))
+
+
+def _known_inside(index: Array, size: Size) -> tuple[bool, bool]:
+    """Whether 0 <= index, and index < size, are known."""
+    if index.ndim == 0:
+        return at_least(index, 0), at_least(size - 1, index)
+    low, high = known_range(index.value)
+    return is_non_negative(low), high is not None and is_non_negative(size - 1 - high)
 
 
 def wrapped(index: Array, size: Size) -> Array:
     """Negative indices count from the end."""
-    found = known_range(index.value)
-    if found is not None and is_non_negative(found[0]):
+    if index.ndim == 0 and at_least(index, 0) or is_non_negative(bounds_of(index)[0]):
         return index
     moved = emit("add", index, size_like(size, index))
+    if index.ndim == 0 and at_least(-1, index):
+        return moved
     return emit("select", compare("LT", index, 0), moved, index)
 
 
@@ -95,19 +141,22 @@ def size_like(size: Size, x: Array) -> Array:
 
 
 def assert_in_range(index: Array, size: Size, axis: int) -> None:
-    """IndexError at run time unless -size <= index < size for every element."""
-    found = known_range(index.value)
-    if found is not None and is_below(found[1], size) and is_non_negative(found[0]):
+    """IndexError at run time unless -size <= index < size for every element. Checked once in a scope."""
+    non_negative, below = _known_inside(index, size)
+    if non_negative and below or any(n == 0 for n in shape_of(index)):
         return
-    if any(n == 0 for n in shape_of(index)):
+    scope, key = current().scope, ("in range", index.value, size)
+    if scope.fact(key) is not None:
         return
-    message = f"index {{0}} is out of bounds for axis {axis} with size {{1}}"
+    scope.facts[key] = True
     low, high = _extremes(index)
     n = convert(lift(size_scalar(size)), "i64")
-    inside = emit("and", emit("compare", low, emit("negate", n), direction="GE"),
-                  emit("compare", high, n, direction="LT"))
+    tests = [] if below else [emit("compare", high, n, direction="LT")]
+    if not non_negative:
+        tests.append(emit("compare", low, emit("negate", n), direction="GE"))
     culprit = low if low is high else emit("select", emit("compare", high, n, direction="GE"), high, low)
-    assert_(inside, "IndexError", message, culprit, n)
+    assert_(emit("and", *tests) if len(tests) == 2 else tests[0], "IndexError",
+            f"index {{0}} is out of bounds for axis {axis} with size {{1}}", culprit, n)
 
 
 def _extremes(index: Array) -> tuple[Array, Array]:
@@ -116,46 +165,3 @@ def _extremes(index: Array) -> tuple[Array, Array]:
         return index, index
     axes = tuple(range(index.ndim))
     return emit("reduce_min", index, axes=axes), emit("reduce_max", index, axes=axes)
-
-
-# ---- differences of traced scalars -----------------------------------------------------------------------------
-
-Linear = tuple[dict[Value, int], int]
-
-
-def constant_difference(x: Array, y: Array) -> int | None:
-    """x - y where both are the same sum of traced values up to a constant."""
-    (terms, c), (others, d) = _linear(x.value), _linear(y.value)
-    left = {v: terms.get(v, 0) - others.get(v, 0) for v in {**terms, **others}}
-    return c - d if not any(left.values()) else None
-
-
-def _linear(value: Value, depth: int = _DEPTH) -> Linear:
-    """A scalar as a sum of integer multiples of other values and a constant."""
-    node = value.node
-    if node is None or depth == 0:
-        return {value: 1}, 0
-    parts = [_linear(v, depth - 1) for v in node.operands] if node.op.name in (
-        "add", "subtract", "multiply", "negate", "convert") and value.dtype.is_integer else []
-    match node.op.name, parts:
-        case "constant", _ if type(node.attributes["value"]) is int:
-            return {}, node.attributes["value"]
-        case "add", [x, y]:
-            return _combined(x, y, 1)
-        case "subtract", [x, y]:
-            return _combined(x, y, -1)
-        case "negate", [x]:
-            return _combined(({}, 0), x, -1)
-        case "convert", [x] if node.operands[0].dtype.is_integer:
-            return x
-        case "multiply", [x, y] if not x[0] or not y[0]:
-            (terms, c), by = (x, y[1]) if not y[0] else (y, x[1])
-            return {v: k * by for v, k in terms.items()}, c * by
-    return {value: 1}, 0
-
-
-def _combined(x: Linear, y: Linear, sign: int) -> Linear:
-    terms = dict(x[0])
-    for v, k in y[0].items():
-        terms[v] = terms.get(v, 0) + sign * k
-    return terms, x[1] + sign * y[1]

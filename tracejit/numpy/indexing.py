@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dims import Size
-from tracejit.numpy.index_plans import Cut, Gathered, New, Plan, Point, plan_index, require_mask_fits
+from tracejit.numpy.index_plans import Gathered, New, Plan, Point, plan_index, require_mask_fits
+from tracejit.numpy.index_slices import Cut, as_scalar_index
 from tracejit.numpy.support import (
     as_index,
     emit,
@@ -118,21 +119,20 @@ def _text(shape: Sequence[Size]) -> str:
 # ---- cutting ---------------------------------------------------------------------------------------------------
 
 
-def _cuts(x: Array, plan: Plan) -> list[Cut]:
-    """One cut per axis: known points as cuts of one element; traced points and index arrays take the whole axis."""
-    made = []
-    for size, item in zip(shape_of(x), plan.axes):
-        if isinstance(item, Cut):
-            made.append(item)
-        elif isinstance(item, Point) and not isinstance(item.index, Array):
-            made.append(Cut(item.index, 1))
-        else:
-            made.append(Cut(0, size))
-    return made
-
-
 def _is_whole(cut: Cut, size: Size) -> bool:
-    return not isinstance(cut.start, Array) and cut.start == 0 and cut.stride == 1 and cut.count == size
+    return not cut.is_traced and cut.start == 0 and cut.stride == 1 and cut.count == size
+
+
+def _low(cut: Cut) -> Any:
+    """The first index in memory that a cut with a known stride touches."""
+    if cut.count == 0:
+        return 0
+    if cut.stride > 0:
+        return cut.start
+    back = (cut.count - 1) * -cut.stride
+    if not isinstance(cut.start, Array):
+        return cut.start - back
+    return emit("subtract", cut.start, as_scalar_index(back)) if back != 0 else cut.start
 
 
 def cut_out(x: Array, cuts: Sequence[Cut]) -> Array:
@@ -140,31 +140,61 @@ def cut_out(x: Array, cuts: Sequence[Cut]) -> Array:
     shape = shape_of(x)
     if all(map(_is_whole, cuts, shape)):
         return x
-    if any(isinstance(c.start, Array) for c in cuts):
+    if any(c.is_traced for c in cuts):
         return _cut_out_traced(x, cuts)
-    low = [c.start if c.stride > 0 else c.start + (c.count - 1) * c.stride for c in cuts]
-    low = [0 if c.count == 0 else a for c, a in zip(cuts, low)]
-    limit = [0 if c.count == 0 else a + (c.count - 1) * abs(c.stride) + 1 for c, a in zip(cuts, low)]
-    part = emit("slice", x, start=tuple(low), limit=tuple(limit), stride=tuple(abs(c.stride) for c in cuts))
-    part = _reversed(part, cuts)
-    return part
+    low = tuple(map(_low, cuts))
+    limit = tuple(0 if c.count == 0 else a + (c.count - 1) * abs(c.stride) + 1 for c, a in zip(cuts, low))
+    return _reversed(emit("slice", x, start=low, limit=limit, stride=tuple(abs(c.stride) for c in cuts)), cuts)
 
 
 def _reversed(x: Array, cuts: Sequence[Cut]) -> Array:
-    axes = tuple(i for i, c in enumerate(cuts) if c.stride < 0)
+    axes = tuple(i for i, c in enumerate(cuts) if not isinstance(c.stride, Array) and c.stride < 0)
     return emit("reverse", x, axes=axes) if axes else x
 
 
+def _spread(cut: Cut) -> bool:
+    """Whether a cut steps over elements from a start, or by a stride, that is traced."""
+    return cut.is_traced and (isinstance(cut.stride, Array) or abs(cut.stride) != 1)
+
+
+def _windows(x: Array, cuts: Sequence[Cut]) -> list[Cut]:
+    """Runs of neighbours, one per axis, which hold all that the cuts keep."""
+    return [Cut(0, n) if _spread(c) else Cut(_low(c), (c.count - 1) * abs(c.stride) + 1 if c.count != 0 else 0)
+            for c, n in zip(cuts, shape_of(x))]
+
+
+def _in_window(cuts: Sequence[Cut]) -> list[Cut]:
+    """What the cuts keep of their windows; traced ones keep them whole."""
+    return [Cut(0 if c.stride > 0 else (c.count - 1) * -c.stride, c.count, c.stride)
+            if not _spread(c) else c for c in cuts]
+
+
 def _cut_out_traced(x: Array, cuts: Sequence[Cut]) -> Array:
-    """Static cuts first, then one dynamic_slice for those with traced starts."""
-    static = [Cut(0, n) if isinstance(c.start, Array) else c for c, n in zip(cuts, shape_of(x))]
-    inner = cut_out(x, static)
-    sizes = tuple(c.count for c in cuts)
-    return emit("dynamic_slice", inner, *_starts(cuts), sizes=sizes)
+    """One dynamic_slice of neighbours; then steps: known ones by slice and reverse, traced ones by gather."""
+    windows = _windows(x, cuts)
+    part = x if all(map(_is_whole, windows, shape_of(x))) else emit(
+        "dynamic_slice", x, *_starts(windows), sizes=tuple(w.count for w in windows))
+    inner = _in_window(cuts)
+    part = cut_out(part, [Cut(0, n) if _spread(c) else c for c, n in zip(inner, shape_of(part))])
+    for axis, c in enumerate(cuts):
+        if _spread(c):
+            taken = emit("gather", part, _positions(c), axes=(axis,))
+            part = transposed(taken, [*range(1, axis + 1), 0, *range(axis + 1, part.ndim)])
+    return part
+
+
+def _positions(cut: Cut) -> Array:
+    """start + stride * (0, 1, ...): the indices that a cut keeps."""
+    steps = iota(cut.count)
+    if not (isinstance(cut.stride, int) and cut.stride == 1):
+        steps = emit("multiply", steps, broadcast_to(as_scalar_index(cut.stride), (cut.count,)))
+    if isinstance(cut.start, int) and cut.start == 0:
+        return steps
+    return emit("add", steps, broadcast_to(as_scalar_index(cut.start), (cut.count,)))
 
 
 def _starts(cuts: Sequence[Cut]) -> list[Array]:
-    return [c.start if isinstance(c.start, Array) else constant(0, "i64") for c in cuts]
+    return [as_scalar_index(c.start) for c in cuts]
 
 
 def put_back(x: Array, cuts: Sequence[Cut], new: Array) -> Array:
@@ -174,15 +204,31 @@ def put_back(x: Array, cuts: Sequence[Cut], new: Array) -> Array:
         return new
     if any(c.count == 0 for c in cuts):
         return x
-    if any(isinstance(c.start, Array) for c in cuts):
-        static = [Cut(0, n) if isinstance(c.start, Array) else c for c, n in zip(cuts, shape)]
-        inner = cut_out(x, static)
-        changed = emit("dynamic_update_slice", inner, new, *_starts(cuts))
-        return put_back(x, static, changed)
-    if all(c.stride == 1 or c.count == 1 for c in cuts):
-        starts = [convert(lift(size_scalar(c.start)), "i64") for c in cuts]
-        return emit("dynamic_update_slice", x, new, *starts)
+    if any(map(_spread, cuts)):
+        return _put_spread(x, cuts, new)
+    if all(c.count == 1 or abs(c.stride) == 1 for c in cuts):
+        return emit("dynamic_update_slice", x, _reversed(new, cuts), *_starts([Cut(_low(c), c.count) for c in cuts]))
+    if any(c.is_traced for c in cuts):
+        windows = _windows(x, cuts)
+        return put_back(x, windows, put_back(cut_out(x, windows), _in_window(cuts), new))
     return _put_strided(x, cuts, _reversed(new, cuts))
+
+
+def _put_spread(x: Array, cuts: Sequence[Cut], new: Array) -> Array:
+    """Traced steps: a scatter into the window of the other axes; single elements of these are scattered to at once."""
+    if all(_spread(c) or c.count == 1 for c in cuts):
+        return _scattered(x, dict(enumerate(cuts)), new)
+    others = [Cut(0, n) if _spread(c) else c for c, n in zip(cuts, shape_of(x))]
+    part = _scattered(cut_out(x, others), {a: c for a, c in enumerate(cuts) if _spread(c)}, new)
+    return put_back(x, others, part)
+
+
+def _scattered(x: Array, cuts: dict[int, Cut], new: Array) -> Array:
+    """`x` with the elements that cuts of some axes keep replaced by `new`, whose axes are those of `x`."""
+    shape = tuple(c.count for c in cuts.values())
+    indices = [placed(_positions(c), shape, (k,)) for k, c in enumerate(cuts.values())]
+    updates = transposed(new, [*cuts, *(a for a in range(x.ndim) if a not in cuts)])
+    return emit("scatter", x, updates, *indices, axes=tuple(cuts), combine="set")
 
 
 def _put_strided(x: Array, cuts: Sequence[Cut], new: Array) -> Array:
@@ -200,12 +246,26 @@ def _put_strided(x: Array, cuts: Sequence[Cut], new: Array) -> Array:
 # ---- basic keys ------------------------------------------------------------------------------------------------
 
 
+def _cuts(plan: Plan) -> list[Cut]:
+    """One cut per axis: a point is a cut of one element."""
+    return [Cut(i.index, 1) if isinstance(i, Point) else i for i in plan.axes if isinstance(i, (Cut, Point))]
+
+
+def _points(x: Array, plan: Plan) -> dict[int, Array] | None:
+    """Indices by axis, if the key is of points, some traced, and of whole axes."""
+    cuts = _cuts(plan)
+    points = [a for a, i in enumerate(plan.axes) if isinstance(i, Point)]
+    if not any(cuts[a].is_traced for a in points):
+        return None
+    if not all(a in points or _is_whole(c, n) for a, (c, n) in enumerate(zip(cuts, shape_of(x)))):
+        return None
+    return {a: as_scalar_index(cuts[a].start) for a in points}
+
+
 def get(x: Array, plan: Plan) -> Array:
     """The elements of a basic key."""
-    part = cut_out(x, _cuts(x, plan))
-    points = [(a, i.index) for a, i in enumerate(plan.axes) if isinstance(i, Point) and isinstance(i.index, Array)]
-    if points:
-        part = emit("gather", part, *(i for _, i in points), axes=tuple(a for a, _ in points))
+    points = _points(x, plan)
+    part = cut_out(x, _cuts(plan)) if points is None else emit("gather", x, *points.values(), axes=tuple(points))
     return reshaped(part, _result_shape(x, plan))
 
 
@@ -215,11 +275,11 @@ def _result_shape(x: Array, plan: Plan) -> tuple[Size, ...]:
 
 
 def put(x: Array, plan: Plan, new: Array) -> Array:
-    """`x` with the elements of a basic key replaced by `new`, which has their shape."""
-    cuts = _cuts(x, plan)
-    for axis, item in enumerate(plan.axes):
-        if isinstance(item, Point) and isinstance(item.index, Array):
-            cuts[axis] = Cut(item.index, 1)
+    """`x` with the elements of a basic key replaced by `new`, which has their shape. One element: one scatter."""
+    points = _points(x, plan)
+    if points is not None and len(points) == x.ndim:
+        return emit("scatter", x, reshaped(new, ()), *points.values(), axes=tuple(points), combine="set")
+    cuts = _cuts(plan)
     return put_back(x, cuts, reshaped(new, [c.count for c in cuts]))
 
 

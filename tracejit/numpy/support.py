@@ -20,9 +20,19 @@ from tracejit.base.errors import (
     UnsupportedError,
 )
 from tracejit.base.types import ArrayType
+from tracejit.numpy.index_forms import Form, form_of, is_non_negative, lowest
 from tracejit.tracing import building
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import assert_, broadcast_to, constant, convert, lift, static_int, write
+from tracejit.tracing.building import (
+    assert_,
+    broadcast_to,
+    constant,
+    convert,
+    is_input_scalar,
+    lift,
+    static_int,
+    write,
+)
 from tracejit.tracing.context import current
 from tracejit.tracing.sizes import size_of
 from tracejit.tracing.spans import current_span
@@ -123,14 +133,25 @@ def listed_axes(axis: Any, ndim: int, name: str = "axis") -> tuple[int, ...]:
 
 
 def as_size(value: Any) -> Size:
-    """An int, `Size` or traced int as a size of a shape; traced ints are made static."""
+    """An int, `Size` or traced int as a size of a shape. Scalar arguments are made static; what else is traced gives a
+    size known at run time."""
     size = size_of(value)
     if size is None:
         if isinstance(value, float) or (isinstance(value, Array) and value.type.dtype.kind not in "iub"):
             fail(TypeError, "'float' object cannot be interpreted as an integer",
                  fix="write int(...) or // for sizes")
-        size = static_int(value)
+        traced = isinstance(value, Array) and not value.ndim and form_of(value).terms and not is_input_scalar(value)
+        size = _size_of_number(convert(value, "i64")) if traced else static_int(value)
     return size
+
+
+def _size_of_number(number: Array) -> Size:
+    """A traced int as a size; ValueError at run time if it is negative."""
+    form = form_of(number)
+    if not is_non_negative(lowest(form, lambda value: (None, None))):
+        assert_(emit("compare", number, constant(0, "i64"), direction="GE"), "ValueError",
+                "negative dimensions are not allowed")
+    return bound_size(number, form)
 
 
 def as_shape(shape: Any) -> tuple[Size, ...]:
@@ -158,16 +179,37 @@ def runtime_size(count: Array, counted: bool = False) -> Size:
 
     counted: reads with this size stay in bounds even if `count` is smaller, so that it may be checked after them.
     """
-    context, value = current(), count.value
+    context, scope = current(), current().scope
+    value = scope.origin(count.value)
     if value.node is not None and value.node.op.name == "constant":
         return int(value.node.attributes["value"])
-    known = context.objects.get(id(value))
-    if known is None:
+    size: Size | None = scope.fact(("size", value))
+    if size is None:
         name = context.fresh_dim()
         if counted:
             context.counted.add(name)
-        known = context.objects[id(value)] = value, _bound(count, name)
-    return known[1]
+        size = scope.facts["size", value] = _bound(count, name)
+    return size
+
+
+def bound_size(count: Array, form: Form | None = None) -> Size:
+    """The run-time size `count`, which is not negative. form: what it is a sum of; equal sums are one size, and a sum
+    that is greater by a number is that size and the number."""
+    if form is None:
+        return runtime_size(count, True)
+    if form.known is not None:
+        return form.known
+    scope, key = current().scope, ("count", form.terms)
+    if (found := scope.fact(key)) is not None:
+        least, known = found
+        if is_non_negative(more := form.size - least):
+            greater: Size = known + more
+            return greater
+    size = runtime_size(count, True)
+    scope.facts[key] = form.size, size
+    if isinstance(size, Dim) and size.as_symbol is not None:
+        scope.facts["dim", size.as_symbol] = form
+    return size
 
 
 def _bound(count: Array, name: str) -> Size:

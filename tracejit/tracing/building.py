@@ -23,7 +23,8 @@ from tracejit.tracing.sizes import Size, same_size, size_of
 from tracejit.tracing.spans import current_span
 
 __all__ = ["Array", "assert_", "broadcast", "broadcast_shapes", "broadcast_to", "constant", "convert", "dim_of", "emit",
-           "is_static", "lift", "promote", "result_dtype", "shape_of", "static_int", "static_value", "view", "write"]
+           "is_input_scalar", "is_static", "lift", "promote", "result_dtype", "shape_of", "static_int", "static_value",
+           "view", "write"]
 
 _SMALL = 64     # elements: up to here an array of numbers is a constant, above an implicit argument
 _WEAK_KINDS = "bifc"
@@ -290,6 +291,28 @@ def is_static(x: Any) -> bool:
     if isinstance(x, (list, tuple)):
         return all(map(is_static, x))
     return type(x) is not Array and type(x) is not Size and type(x) not in ARRAY_LIKE
+
+
+def is_input_scalar(x: Any) -> bool:
+    """Whether `x` is computed from scalar arguments, with sizes and constants: it can be made static."""
+    if not isinstance(x, Array):
+        return False
+    context, found = current(), False
+    pending, seen = [x.value], set[Any]()
+    while pending:
+        value = context.scope.origin(pending.pop())
+        if value in seen:
+            continue
+        seen.add(value)
+        node = value.node
+        if value in context.scalars:
+            found = True
+            continue
+        if node is None or node.op.has_effect or (
+                node.op.name == "dimension" and context.hint(node.attributes["size"]) is None):
+            return False
+        pending += node.operands
+    return found
 
 
 def static_int(x: Any) -> int:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from tracejit.base.dims import Dim, dim_function
 from tracejit.base.dims import Size as AnySize
+from tracejit.ir.graph import Value
 from tracejit.tracing.context import current
 
 _RELATIONS: dict[str, Callable[[Any, Any], bool]] = {    # fixed table
@@ -117,6 +119,42 @@ def same_size(x: AnySize, y: AnySize) -> bool:
     if isinstance(x, int) and isinstance(y, int):
         return False
     return current().equal_sizes(x, y)
+
+
+# ---- what is known of traced ints ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredRange:
+    """A traced int is one of range(lower, upper, step). depth: of its scope; inner loops are
+    deeper."""
+
+    lower: Any
+    upper: Any
+    step: int
+    depth: int
+
+
+def declare_range(index: Value, lower: Any, upper: Any, step: int = 1) -> None:
+    """Says in the running scope that `index`, the parameter of a loop's body, is one of range(lower, upper, step).
+
+    lower, upper: ints, sizes or traced ints of this scope or one around it.  Indices then need fewer checks.
+    """
+    facts = current().scope.facts
+    facts["range", index] = DeclaredRange(lower, upper, step, _depth_of_scope())
+
+
+def declared_range(index: Value) -> DeclaredRange | None:
+    """What was declared of `index` in this scope or one around it."""
+    found: DeclaredRange | None = current().scope.fact(("range", index))
+    return found
+
+
+def _depth_of_scope() -> int:
+    depth, scope = 0, current().scope
+    while scope.parent is not None:
+        depth, scope = depth + 1, scope.parent
+    return depth
 
 
 def _is_numpy_integer(value: Any) -> bool:
