@@ -16,17 +16,21 @@ if TYPE_CHECKING:
     from tracejit.base import errors
     from tracejit.base.options import config, options
     from tracejit.base.types import ArrayType
+    from tracejit.tracing.host import host_call
+    from tracejit.tracing.host import print_values as print
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "errors", "function", "numpy", "options", "tree"]
+__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "errors", "function", "host_call", "numpy",
+           "options", "print", "tree"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {
     "ArrayType": ("tracejit.base.types", "ArrayType"), "Tensor": ("tracejit.api.tensor", "Tensor"),
     "autograph": ("tracejit.autograph", ""), "config": ("tracejit.base.options", "config"),
     "constant": ("tracejit.api.tensor", "constant"), "errors": ("tracejit.base.errors", ""),
-    "function": ("tracejit.api.function", "function"), "numpy": ("tracejit.numpy", ""),
-    "options": ("tracejit.base.options", "options"), "tree": ("tracejit.tree", "")}
+    "function": ("tracejit.api.function", "function"), "host_call": ("tracejit.tracing.host", "host_call"),
+    "numpy": ("tracejit.numpy", ""), "options": ("tracejit.base.options", "options"),
+    "print": ("tracejit.tracing.host", "print_values"), "tree": ("tracejit.tree", "")}
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import builtins
 import struct
 from collections.abc import Callable, Sequence
-from types import CodeType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from tracejit.base.dtypes import DType
 from tracejit.base.errors import InternalError, MemoryLimitError
 from tracejit.base.spans import SourceSpan
+from tracejit.base.tracebacks import traceback_at
 
 OUT_OF_MEMORY = "MemoryError"
 
@@ -41,24 +41,8 @@ def failure(exception: str, message: str, values: Sequence[Any], span: SourceSpa
 
 
 def value_of(word: int, dtype: DType) -> Any:
-    """One word of a message as a Python number."""
+    """One word of a message (floats as f64) as a NumPy scalar, which is formatted as the Python number would be."""
     raw = struct.pack("<q", word)
-    if dtype.kind == "b":
-        return bool(raw[0])
-    return np.frombuffer(raw[:dtype.numpy.itemsize], dtype.numpy)[0].item()
-
-
-def traceback_at(span: SourceSpan) -> TracebackType | None:
-    """A traceback of one frame, at the place of `span`."""
-    source = "\n" * (span.line - 1) + "raise _Here"
-    code: CodeType = compile(source, span.file, "exec").replace(co_name=span.function or "<module>")
-    try:
-        exec(code, {"_Here": _Here, "__name__": span.file})
-    except _Here as here:
-        traceback = here.__traceback__
-        return traceback.tb_next if traceback is not None else None
-    return None
-
-
-class _Here(Exception):
-    """Raised and caught above."""
+    if dtype.is_float:
+        return dtype.numpy.type(struct.unpack("<d", raw)[0])
+    return np.frombuffer(raw[:dtype.numpy.itemsize], dtype.numpy)[0]

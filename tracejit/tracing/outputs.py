@@ -21,6 +21,7 @@ from tracejit.tracing.building import lift
 from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput, Reader
 from tracejit.tracing.namespace import TracingNamespace, is_deleted
 from tracejit.tracing.sizes import Size
+from tracejit.tracing.text import TracedText
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,6 +129,10 @@ class Writer:
 
 def check_returnable(value: Any) -> None:
     """UnsupportedError for objects that would carry tracers, or be used up, out of the trace."""
+    if type(value) is TracedText:
+        raise UnsupportedError("the function returns (or stores) text that is made of traced values",
+                               why="compiled functions give arrays, numbers and fixed objects",
+                               fix="return the values and format them outside, or print them inside")
     if hasattr(type(value), "__next__"):
         raise UnsupportedError(f"the function returns a {type(value).__name__}", why="an iterator would be used up by "
                                "the first call", fix="return a list or tuple of its items")

@@ -1,0 +1,283 @@
+"""Python that runs when the compiled function runs: `print`, `raise`, `host_call`, with today's values of tracers.
+
+Flows in:  Python objects with tracers in them: arguments of `print`, exceptions, operands of host functions.
+Flows out: ops `host_call`, `raise` and `assert`, with functions that put the values back into the objects.
+"""
+from __future__ import annotations
+
+import builtins
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.autograph.frames import span_of_code, user_frame
+from tracejit.base.dtypes import BOOL
+from tracejit.base.spans import SourceSpan
+from tracejit.base.tracebacks import traceback_at
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph
+from tracejit.ops.effects import host_function
+from tracejit.tracing.arrays import KINDS, Array
+from tracejit.tracing.building import assert_, lift
+from tracejit.tracing.context import Scope, TraceContext, active, current, inside
+from tracejit.tracing.sizes import Size
+from tracejit.tracing.spans import current_span
+from tracejit.tracing.text import Deferred, TracedText, holds_traced, text
+from tracejit.tracing.truth import truth
+
+_PYTHON: dict[str, Callable[[Any], Any]] = {"b": bool, "i": int, "f": float, "c": complex}
+_PAYLOAD = 8     # values that the message of an `assert` can show
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """The place of operand `index`. kind: "array", "scalar" (NumPy), "tensor", or `b i f c` (Python numbers)."""
+
+    index: int
+    kind: str
+
+
+@dataclass(slots=True)
+class Template:
+    """Python objects with holes for traced values."""
+
+    arrays: list[Array] = field(default_factory=list)
+
+    def cut(self, value: Any) -> Any:
+        """`value` with holes in place of its tracers."""
+        if not holds_traced(value):
+            return value
+        if isinstance(value, Array):
+            return self.hole(value)
+        if isinstance(value, Size):
+            return self.hole(lift(value))
+        if isinstance(value, TracedText):
+            return Deferred(_joined, tuple([self.cut(p) for p in value.parts]), {})
+        if isinstance(value, Deferred):
+            return Deferred(value.function, self.cut(value.args), self.cut(dict(value.kwargs)))
+        if isinstance(value, BaseException):
+            return self.exception(value)
+        if isinstance(value, dict):
+            return {self.cut(k): self.cut(v) for k, v in value.items()}
+        return _rebuilt(value, [self.cut(v) for v in value])
+
+    def hole(self, array: Array) -> Hole:
+        kind = array.weak or ("tensor" if array.kind == "tensor" else "scalar" if array.is_scalar else "array")
+        self.arrays.append(array.snapshot())
+        return Hole(len(self.arrays) - 1, kind)
+
+    def exception(self, error: BaseException) -> Deferred:
+        """Makes a new exception of the class for every run, without running the user's `__init__` again."""
+        return Deferred(_exception, (type(error), self.cut(error.args), self.cut(dict(vars(error))),
+                                     self.cut(error.__cause__), error.__suppress_context__), {})
+
+
+def _joined(*parts: str) -> str:
+    return "".join(parts)
+
+
+def _rebuilt(value: Any, items: list[Any]) -> Any:
+    """A container of the class of `value`."""
+    cls = type(value)
+    return cls(*items) if hasattr(cls, "_fields") else cls(items)
+
+
+def _exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict[str, Any],
+               cause: BaseException | None, suppress: bool) -> BaseException:
+    error = cls.__new__(cls, *args)
+    if cls.__init__ in _BUILTIN_INITS:
+        cls.__init__(error, *args)
+    error.args = args
+    vars(error).update(attributes)
+    error.__cause__, error.__suppress_context__ = cause, suppress
+    return error
+
+
+_BUILTIN_INITS = {c.__init__ for c in vars(builtins).values() if isinstance(c, type) and issubclass(c, BaseException)}
+
+
+def fill(value: Any, values: Sequence[Any]) -> Any:
+    """The object of a template, with values of the run in its holes."""
+    kind = type(value)
+    if kind is Hole:
+        return _shown(values[value.index], value.kind)
+    if kind is Deferred:
+        args, kwargs = fill(value.args, values), fill(dict(value.kwargs), values)
+        return value.function(*args, **kwargs)
+    if kind is dict:
+        return {fill(k, values): fill(v, values) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return _rebuilt(value, [fill(v, values) for v in value])
+    return value
+
+
+def _shown(array: Any, kind: str) -> Any:
+    """An operand as the object that plain Python would have."""
+    if kind in _PYTHON:
+        return _PYTHON[kind](array.item())
+    if kind == "tensor":
+        return KINDS["tensor"](array)
+    return np.asarray(array)[()] if kind == "scalar" else array
+
+
+def emit_host(op: str, name: str, function: Callable[..., Any], arrays: Sequence[Array], span: SourceSpan | None,
+              **attributes: Any) -> tuple[Array, ...]:
+    """Adds a node that runs `function` on today's values of `arrays`."""
+    context = current()
+    scope = context.scope
+    operands = [scope.bring(a.value, a.scope) for a in arrays]
+    results = scope.graph.emit(op, operands, {"name": host_function(name, function), **attributes}, span)
+    return tuple([Array(r, scope) for r in results])
+
+
+# print
+
+def print_at_run_time(_: Any, args: Sequence[Any], kwargs: Any) -> None:
+    """`print(*args, **kwargs)` at every call, in its place among the effects, as plain Python would print it."""
+    template, span = Template(), current_span(2)
+    parts, options = template.cut(tuple(args)), template.cut(dict(kwargs))
+
+    def run(*values: Any) -> None:
+        print(*fill(parts, values), **fill(options, values))
+
+    emit_host("host_call", f"print at {span}", run, template.arrays, span, types=())
+
+
+def print_values(*args: Any, **kwargs: Any) -> None:
+    """`tj.print`: prints at every call, also inside functions whose source is not converted."""
+    if active() is None:
+        print(*args, **kwargs)
+    else:
+        print_at_run_time(None, args, kwargs)
+
+
+# host_call
+
+def host_call(function: Callable[..., Any], result_types: Any, *args: Any) -> Any:
+    """Runs a Python function at every call of the compiled function, in program order.
+
+    result_types: an ArrayType, its text such as "f32[3]", a sequence of them, or None for no result. The function gets
+    NumPy arrays and numbers as plain Python would pass them, and gives values of these types.
+    """
+    single = result_types is None or isinstance(result_types, (str, ArrayType))
+    wanted = () if result_types is None else (result_types,) if single else tuple(result_types)
+    if active() is None:
+        return function(*args)
+    types = tuple([ArrayType.parse(t) if isinstance(t, str) else t for t in wanted])
+    template, span = Template(), current_span(1)
+    parts = template.cut(args)
+    name = f"{getattr(function, '__qualname__', type(function).__name__)} at {span}"
+    results = emit_host("host_call", name, lambda *values: function(*fill(parts, values)), template.arrays, span,
+                        types=types)
+    if single:
+        return results[0] if results else None
+    return results
+
+
+# raise
+
+def raise_at_run_time(context: TraceContext, error: BaseException) -> None:
+    """Raises `error`, or one like it with today's values, when the running scope runs; its line is the user's."""
+    span = raised_at(error) or current_span(1)
+    scope = context.scope
+    if (simple := message_of(error)) is not None:
+        message, arrays = simple
+        no = scope.graph.emit("constant", [], {"value": False, "type": ArrayType(BOOL)}, span)
+        values = [scope.bring(a.value, a.scope) for a in arrays]
+        scope.graph.emit("assert", [*no, *values], {"exception": type(error).__name__, "message": message}, span)
+        return
+    template = Template()
+    made = template.exception(error)
+
+    def make(*values: Any) -> BaseException:
+        found: BaseException = fill(made, values)
+        return found.with_traceback(None if span is None else traceback_at(span))
+
+    emit_host("raise", f"{type(error).__qualname__} at {span}", make, template.arrays, span)
+
+
+def raised_at(error: BaseException) -> SourceSpan | None:
+    """The user's expression that raised `error`."""
+    found, traceback = None, error.__traceback__
+    while traceback is not None:
+        if user_frame(traceback.tb_frame) is traceback.tb_frame:
+            found = span_of_code(traceback.tb_frame.f_code, traceback.tb_lasti)
+        traceback = traceback.tb_next
+    return found
+
+
+def message_of(error: BaseException) -> tuple[str, list[Array]] | None:
+    """The message of a builtin exception as the format of an `assert`, if that says everything about the exception."""
+    cls, args = type(error), error.args
+    if getattr(builtins, cls.__name__, None) is not cls or cls is MemoryError or vars(error) or error.__cause__:
+        return None
+    if not args:
+        return "", []
+    if len(args) != 1 or not isinstance(args[0], (str, TracedText)) or args[0].__class__ is str and not args[0]:
+        return None
+    return format_of(args[0])
+
+
+def format_of(message: str | TracedText) -> tuple[str, list[Array]] | None:
+    """Text with real scalars in it as a format and its values; None for anything more."""
+    arrays: list[Array] = []
+    found = ""
+    for part in (message,) if isinstance(message, str) else message.parts:
+        if isinstance(part, str):
+            found += part.replace("{", "{{").replace("}", "}}")
+            continue
+        if part.function not in (format, str) or part.kwargs or len(part.args) > 2:
+            return None
+        value, spec = (*part.args, "")[:2]
+        if not _is_real_scalar(value) or not isinstance(spec, str) or "{" in spec or "}" in spec:
+            return None
+        found += f"{{{len(arrays)}{':' if spec else ''}{spec}}}"
+        arrays.append(value)
+    return (found, arrays) if len(arrays) <= _PAYLOAD else None
+
+
+def _is_real_scalar(value: Any) -> bool:
+    return type(value) is Array and value.is_scalar and value.kind != "tensor" and not value.type.dtype.is_complex
+
+
+# assert
+
+def assert_at_run_time(context: TraceContext, test: Array, message: Callable[[], Any] | None) -> None:
+    """`assert test, message()`: what only the message needs is computed only where the assertion fails."""
+    holds, scope = truth(test), Scope(Graph([]), context.scope)
+    with inside(scope):
+        error = made_error(context, lambda: AssertionError(*(() if message is None else (message(),))))
+    if not scope.graph.nodes and (simple := message_of(error)) is not None:
+        assert_(holds, "AssertionError", simple[0], *simple[1])
+        return
+    with inside(scope):
+        raise_at_run_time(context, error)
+    operands = [context.scope.bring(value, home) for value, home in scope.operands]
+    context.emit("case", [holds.value, *operands],
+                 {"branches": (scope.graph, Graph([p.type for p in scope.graph.params]))})
+
+
+def made_error(context: TraceContext, make: Callable[[], BaseException]) -> BaseException:
+    """The exception that `make` gives; in text that code which is not converted made of tracers, they are found."""
+    before, context.formatted = context.formatted, list[Any]()
+    try:
+        error = make()
+        error.args = tuple([unmarked(a, context.formatted) for a in error.args])
+    finally:
+        context.formatted = before
+    return error
+
+
+def unmarked(value: Any, values: Sequence[Any]) -> Any:
+    """Text with the marks that tracers leave in it as traced text; everything else as it is."""
+    if type(value) is not str or "\ue000" not in value:
+        return value
+    first, *rest = value.split("\ue000")
+    parts: list[Any] = [first]
+    for piece in rest:
+        mark, _, after = piece.partition("\ue001")
+        index, _, spec = mark.partition(":")
+        parts += [(values[int(index)], "", spec), after]
+    return text(*parts)

@@ -1,0 +1,156 @@
+"""Text with traced values in it: f-strings, `str(x)`, `"%g" % x`, `.format`, made when the compiled function runs.
+
+Flows in:  formatting of converted code, with tracers among its operands.
+Flows out: `TracedText`, which messages of errors and `print` accept; plain text where nothing is traced.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import BuiltinMethodType
+from typing import Any, NoReturn
+
+from tracejit.base.errors import ConcretizationError
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.sizes import Size
+from tracejit.tracing.spans import current_span
+
+_CONVERSIONS: dict[str, Callable[[Any], str]] = {"r": repr, "s": str, "a": ascii}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Deferred:
+    """A call of a Python function that only the run can make: its arguments hold traced values."""
+
+    function: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
+class TracedText:
+    """A `str` that is known when the compiled function runs. parts: text, and calls that give text."""
+
+    __slots__ = ("parts",)
+
+    def __init__(self, *parts: str | Deferred):
+        self.parts = parts
+
+    def __add__(self, other: Any) -> Any:
+        return text(self, other) if isinstance(other, (str, TracedText)) else NotImplemented
+
+    def __radd__(self, other: Any) -> Any:
+        return text(other, self) if isinstance(other, str) else NotImplemented
+
+    def __mod__(self, values: Any) -> TracedText:
+        return defer(str.__mod__, self, values)
+
+    def __mul__(self, count: Any) -> TracedText:
+        return defer(str.__mul__, self, count)
+
+    __rmul__ = __mul__
+
+    def __getitem__(self, index: Any) -> TracedText:
+        return defer(str.__getitem__, self, index)
+
+    def __getattr__(self, name: str) -> Any:
+        """Methods that give text give traced text."""
+        if name in _TEXT_METHODS:
+            method = getattr(str, name)
+            return lambda *args, **kwargs: defer(method, self, *args, **kwargs)
+        if hasattr(str, name):
+            self._refuse()
+        raise AttributeError(f"'str' object has no attribute {name!r}", name=name, obj=self)
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise ConcretizationError(
+            "Python needs text that is made of traced values", span=current_span(2),
+            why="the values are known only when the compiled function runs",
+            fix="use such text in print, in messages of assert and as arguments of exceptions")
+
+    __str__ = __format__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
+    __len__ = __iter__ = __contains__ = __bool__ = _refuse
+
+    def __repr__(self) -> str:
+        return f"TracedText({', '.join('...' if isinstance(p, Deferred) else repr(p) for p in self.parts)})"
+
+
+_TEXT_METHODS = frozenset("""capitalize casefold center expandtabs format format_map join ljust lower lstrip
+    removeprefix removesuffix replace rjust rstrip strip swapcase title translate upper zfill""".split())
+
+
+def text(*parts: Any) -> Any:
+    """An f-string: str or TracedText if something in it is traced.
+
+    part: text, or (value, conversion, spec) with conversion one of "", "r", "s", "a", and spec text (or traced text).
+    """
+    found: list[str | Deferred] = []
+    for part in parts:
+        found += _pieces(part)
+    if not any(isinstance(p, Deferred) for p in found):
+        return "".join(found)    # type: ignore[arg-type]
+    return TracedText(*found)
+
+
+def _pieces(part: Any) -> tuple[str | Deferred, ...]:
+    """One part of an f-string as text and calls."""
+    if isinstance(part, str):
+        return (part,)
+    if isinstance(part, TracedText):
+        return part.parts
+    value, conversion, spec = part
+    if isinstance(value, TracedText) and conversion in ("", "s") and spec == "":
+        return value.parts
+    if conversion and holds_traced(value):
+        value = Deferred(_CONVERSIONS[conversion], (value,), {})
+    elif conversion:
+        value = _CONVERSIONS[conversion](value)
+    if holds_traced(value) or holds_traced(spec):
+        return (Deferred(format, (value, spec), {}),)
+    return (format(value, spec),)
+
+
+def defer(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> TracedText:
+    """The text that a function will give."""
+    return TracedText(Deferred(function, args, kwargs))
+
+
+def call_text(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """A call of `str`, `repr`, `ascii`, `format` or of a method of a text, where an argument is traced; else
+    NotImplemented. str: the same function of NumPy scalars, arrays, lists and dicts."""
+    if not holds_traced((args, kwargs)):
+        return NotImplemented
+    if fn in (str, repr, ascii, format):
+        return defer(fn, *args, **kwargs)
+    if is_text_method(fn):
+        return defer(getattr(str, fn.__name__), fn.__self__, *args, **kwargs)
+    return NotImplemented
+
+
+def is_text_method(fn: Any) -> bool:
+    """Whether `fn` is a bound method of a text which gives text: `"...".format`."""
+    return type(fn) is BuiltinMethodType and type(fn.__self__) is str and fn.__name__ in _TEXT_METHODS
+
+
+def percent(left: Any, right: Any) -> Any:
+    """`left % right` where left is text."""
+    return defer(str.__mod__, left, right) if holds_traced(right) else left % right
+
+
+def holds_traced(value: Any) -> bool:
+    """Whether a value, container or exception has something traced in it."""
+    pending, seen = [value], set[int]()
+    while pending:
+        value = pending.pop()
+        kind = type(value)
+        if kind in (Array, Size, TracedText, Deferred):
+            return True
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, (list, tuple, set, frozenset)):
+            pending += value
+        elif isinstance(value, dict):
+            pending += [*value.keys(), *value.values()]
+        elif isinstance(value, BaseException):
+            pending += [value.args, vars(value), value.__cause__]
+    return False
