@@ -19,6 +19,17 @@ def with_number(type: str, value: str, op: str, result: str = "") -> str:
     return graph(type, number(value, type), f"{result or type} = {op}")
 
 
+PICKED = """
+graph(%0: bool[6], %1: f32[6], %2: f32[]) {{
+  %3: i64[6] = convert(%0, dtype=i64)
+  %4: i64[] = reduce_sum(%3, axes=(0,))
+  %5: i64[] = bind_dim(%4, dim='u0')
+  %6: i64[u0] = compact_indices(%0, size=u0)
+  %7: f32[u0] = gather(%1, %6, axes=(0,))
+  %8: f32[u0] = multiply(%7, %7)
+{}
+}}"""
+
 EXAMPLES: dict[str, str] = {
     # folding
     "fold_pointwise": graph("f32[2]", number("2.0", "f32[2]"), number("3", "f32[2]"), "f32[2] = divide(%1, %2)",
@@ -182,6 +193,38 @@ graph(%0: f32[2]) {
                                  "i32[3,4] = transpose(%1, permutation=(1, 0))",
                                  "i32[2,4] = dot_general(%2, %3, lhs_batch=(), rhs_batch=(), lhs_contract=(1,), "
                                  "rhs_contract=(0,))"),
+    # slice updates
+    "slice_update": graph("f32[8] f32[4]", number("2", "i64[]"), "f32[8] = dynamic_update_slice(%0, %1, %2)",
+                          "f32[2] = slice(%3, start=(3,), limit=(5,), stride=(1,))", "f32[2] = negate(%4)"),
+    "slice_update:beside": graph("f32[8] f32[4]", number("2", "i64[]"), "f32[8] = dynamic_update_slice(%0, %1, %2)",
+                                 "f32[2] = slice(%3, start=(6,), limit=(8,), stride=(1,))", "f32[2] = negate(%4)"),
+    "slice_same_window": graph("f32[8] f32[4] i64[]", "f32[8] = dynamic_update_slice(%0, %1, %2)",
+                               "f32[4] = dynamic_slice(%3, %2, sizes=(4,))", "f32[4] = negate(%4)"),
+    "update_whole": graph("f32[8] f32[8] i64[]", "f32[8] = dynamic_update_slice(%0, %1, %2)", "f32[8] = negate(%3)"),
+    "update_with_itself": graph("f32[8]", number("2", "i64[]"), "f32[4] = slice(%0, start=(2,), limit=(6,), stride=(1,))",
+                                "f32[8] = dynamic_update_slice(%0, %2, %1)", "f32[8] = negate(%3)"),
+    "update_over_update": graph("f32[8] f32[2] f32[4]", number("2", "i64[]"), number("3", "i64[]"),
+                                "f32[8] = dynamic_update_slice(%0, %1, %4)",
+                                "f32[8] = dynamic_update_slice(%5, %2, %3)"),
+    # masks
+    "select_picked": PICKED.format("""  %9: i64[6] = cumulative_sum(%3, axis=0, reverse=False)
+  %10: i64[6] = constant(value=1, type=i64[6])
+  %11: i64[6] = subtract(%9, %10)
+  %12: f32[6] = gather(%8, %11, axes=(0,))
+  %13: f32[6] = select(%0, %12, %1)
+  return %13"""),
+    "scatter_picked": PICKED.format("""  %9: f32[6] = scatter(%1, %8, %6, axes=(0,), combine='set')
+  return %9"""),
+    "dimension_of_bound": graph("i64[] f32[6]", "i64[] = bind_dim(%0, dim='u0')", "i64[] = dimension(size=u0)",
+                                "i64[] = negate(%3)"),
+    "drop_true_assertion": """
+graph(%0: f32[2]) {
+  %1: bool[] = constant(value=True, type=bool[])
+  assert(%1, exception='ValueError', message='never')
+  %2: f32[2] = negate(%0)
+  return %2
+}""",
+    "drop_unused_size": graph("i64[]", "i64[] = bind_dim(%0, dim='u0')", "i64[] = negate(%1)"),
 }
 
 KEPT: dict[str, str] = {
