@@ -31,9 +31,11 @@ def relu(model, x, *, limit=None):
     ag.store_attribute(result_2, part_1, 'calls')
     y = ag.load_item(ag.call(ag.load_attribute(ag.load_global(scope, 'np'), 'maximum'), \
 x @ ag.load_attribute(model, 'w'), 0), (ag.slice(1, None), None)) * ag.load_global(scope, 'SCALE')
-    if ag.condition(ag.and_(ag.compare(('<', '<'), 0, limit, lambda: 5), \
-lambda: ag.not_(ag.load_attribute(model, 'off')))):
+
+    def body_3():
         ag.store_item(limit, y, 0)
+    ag.if_(ag.and_(ag.compare(('<', '<'), 0, limit, lambda: 5), \
+lambda: ag.not_(ag.load_attribute(model, 'off'))), body_3, None, ())
     return ag.if_expression(ag.load_attribute(y, 'ndim'), lambda: y, lambda: None)"""
 
 

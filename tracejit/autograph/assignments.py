@@ -77,8 +77,9 @@ class AssignmentRewriter(AttributeRewriter, NameRewriter):
         """Evaluates the target's parts, loads, computes in place, stores: in this order."""
         target = node.target
         if self.context.is_local_name(target):
+            first = self.asked(target)
             node.value = self.visit(node.value)
-            return node
+            return [*first, node]
         made: list[ast.stmt] = []
         loaded, stored = self.load_and_store(target, made, node)
         name = self.context.fresh("result")
@@ -124,7 +125,15 @@ class AssignmentRewriter(AttributeRewriter, NameRewriter):
         assert isinstance(target, ast.Name)
         if (place := self.context.place(target)) is not Place.LOCAL:
             return [self.delete_outer(target.id, place, at)]
-        return [locate(ast.Delete([target]), at)]
+        return [*self.asked(target), locate(ast.Delete([target]), at)]
+
+    def asked(self, target: Any) -> list[ast.stmt]:
+        """A statement which asks for the value of a variable that may have none."""
+        if not self.context.is_unsure(target.id):
+            return []
+        read = locate(ast.Name(target.id, ast.Load()), target)
+        value = operator("defined", target, read, constant(target.id, target))
+        return [assign(store(target.id, target), value, target)]
 
     def visit_For(self, node: ast.For) -> ast.For:
         node.iter = self.visit(node.iter)

@@ -10,9 +10,9 @@ from __future__ import annotations
 import ast
 
 from tracejit.autograph.rewriting import Rewriter, load, locate_start, operator, operator_function
-from tracejit.autograph.scopes import Place
+from tracejit.autograph.scopes import SEES_VARIABLES, Place
 
-FRAME_FUNCTIONS = frozenset({"eval", "exec", "globals", "locals", "vars", "dir"})
+FRAME_FUNCTIONS = SEES_VARIABLES | {"globals"}
 LISTS_LOCALS = frozenset({"locals", "vars", "dir"})
 
 

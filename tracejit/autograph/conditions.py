@@ -10,20 +10,15 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from tracejit.autograph.calls import FRAME_FUNCTIONS
-from tracejit.autograph.rewriting import Rewriter, constant, locate, operator, statement, thunk
+from tracejit.autograph.lifting import LiftingRewriter
+from tracejit.autograph.rewriting import constant, locate, operator, statement
 
 _COMPARISONS: dict[type, str] = {
     ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
     ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in"}
-_KEEPS_ITS_SCOPE = (ast.NamedExpr, ast.Yield, ast.YieldFrom)
 
 
-def _needs_frame(node: ast.AST) -> bool:
-    return isinstance(node, _KEEPS_ITS_SCOPE) or (isinstance(node, ast.Name) and node.id in FRAME_FUNCTIONS)
-
-
-class ConditionRewriter(Rewriter):
+class ConditionRewriter(LiftingRewriter):
     """Contract: afterwards no test of the user's asks for truth except through the namespace, as far as said above."""
 
     def test(self, node: ast.expr) -> ast.expr:
@@ -42,51 +37,53 @@ class ConditionRewriter(Rewriter):
         node.ifs = [self.test(c) for c in node.ifs]
         return node
 
+    def visit_ListComp(self, node: Any) -> Any:
+        own = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
+        with self.context.expression(own):
+            return self.children(node)
+
+    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
+
     def guarded(self, node: ast.match_case) -> ast.match_case:
         """The case with its guard, which was visited before, as a test."""
         node.guard = operator("condition", node.guard, node.guard) if node.guard is not None else None
         return node
 
-    def may_wait(self, *nodes: ast.expr) -> bool:
-        """Whether the expressions may be evaluated in a lambda."""
-        return not self.context.in_class and not any(_needs_frame(inner) for node in nodes for inner in ast.walk(node))
-
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.expr:
-        lazy = self.may_wait(*node.values[1:])
-        values = [self.visit(v) for v in node.values]
-        if not lazy:
-            node.values = values
+        if not self.may_wait(*node.values[1:]):
+            node.values = [self.visit(v) for v in node.values]
             return node
         name = "and_" if isinstance(node.op, ast.And) else "or_"
-        return operator(name, node, values[0], *map(thunk, values[1:]))
+        return operator(name, node, self.visit(node.values[0]), *map(self.thunk, node.values[1:]))
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
         node.operand = self.visit(node.operand)
         return operator("not_", node, node.operand) if isinstance(node.op, ast.Not) else node
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
-        lazy = self.may_wait(node.body, node.orelse)
-        body, orelse = self.visit(node.body), self.visit(node.orelse)
-        if lazy:
-            return operator("if_expression", node.test, self.visit(node.test), thunk(body), thunk(orelse))
-        node.test, node.body, node.orelse = self.test(node.test), body, orelse
+        if self.may_wait(node.body, node.orelse):
+            test = self.visit(node.test)
+            return operator("if_expression", node.test, test, self.thunk(node.body), self.thunk(node.orelse))
+        node.test, node.body, node.orelse = self.test(node.test), self.visit(node.body), self.visit(node.orelse)
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        """`a < b < c` is `ag.compare(("<", "<"), a, b, lambda: c)`; a single comparison is an operator of its own."""
-        lazy = len(node.ops) > 1 and self.may_wait(*node.comparators[1:])
-        node.left = self.visit(node.left)
-        node.comparators = [self.visit(c) for c in node.comparators]
-        if not lazy:
+        """`a < b < c` is `ag.compare(("<", "<"), a, b, lambda: c)`; a single `<` is an operator of its own."""
+        single = len(node.ops) == 1 and not isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn)
+        keeps = single or not self.may_wait(*node.comparators[1:])
+        node.left, node.comparators[0] = self.visit(node.left), self.visit(node.comparators[0])
+        if keeps:
+            node.comparators[1:] = [self.visit(c) for c in node.comparators[1:]]
             return node
         signs: list[ast.expr] = [constant(_COMPARISONS[type(op)], node) for op in node.ops]
         operators = locate(ast.Tuple(signs, ast.Load()), node)
         return operator("compare", node, operators, node.left, node.comparators[0],
-                        *map(thunk, node.comparators[1:]))
+                        *map(self.thunk, node.comparators[1:]))
 
     def visit_Assert(self, node: ast.Assert) -> ast.stmt:
         if node.msg is not None and not self.may_wait(node.msg):
             node.test, node.msg = self.test(node.test), self.visit(node.msg)
             return node
-        message = [] if node.msg is None else [thunk(self.visit(node.msg))]
-        return statement(operator("assert_", node.test, self.visit(node.test), *message), node)
+        test = self.visit(node.test)
+        message = [] if node.msg is None else [self.thunk(node.msg)]
+        return statement(operator("assert_", node.test, test, *message), node)

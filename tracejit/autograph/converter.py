@@ -8,14 +8,16 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
-from tracejit.autograph.assignments import AssignmentRewriter
+from tracejit.autograph.branches import BranchRewriter
 from tracejit.autograph.calls import CallRewriter
 from tracejit.autograph.conditions import ConditionRewriter
-from tracejit.autograph.rewriting import Context, first_argument
+from tracejit.autograph.loops import LoopRewriter
+from tracejit.autograph.rewriting import Context
 from tracejit.autograph.scopes import resolve_names
+from tracejit.autograph.trying import TryRewriter
 
 
-class Converter(AssignmentRewriter, CallRewriter, ConditionRewriter):
+class Converter(BranchRewriter, LoopRewriter, TryRewriter, CallRewriter, ConditionRewriter):
     """One walk with the handlers of all families; each kind of node belongs to one family."""
 
     def visit_match_case(self, node: ast.match_case) -> ast.match_case:
@@ -35,8 +37,7 @@ class Converter(AssignmentRewriter, CallRewriter, ConditionRewriter):
 def convert_tree(root: ast.FunctionDef, free: Iterable[str], file: str) -> ast.FunctionDef:
     """Rewrites `root` in place. Its decorators, defaults and annotations were evaluated when it was defined."""
     strip_header(root)
-    context = Context(file, resolve_names(root, free), first_argument(root.args))
-    root.body = Converter(context).statements(root.body)
+    Converter(Context(file, resolve_names(root, free))).function_body(root)
     return root
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import keyword
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -69,22 +70,33 @@ def _converted_text(function: FunctionType) -> str:
 
 
 def _identifiers(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Nonlocal):
+        return node.names
     return [getattr(node, f) for f in ("id", "arg", "name") if isinstance(getattr(node, f, None), str)]
 
 
 def _readable(name: str, used: set[str]) -> str:
     """`part!1` as `part_1`, with more underscores if the user has this name."""
     readable = name.removesuffix("!").replace("!", "_")
-    while readable in used:
+    while readable in used or keyword.iskeyword(readable):
         readable += "_"
     return readable
 
 
 def _spell(tree: ast.AST, names: dict[str, str]) -> None:
+    """Replaces the names that no user can write. The mark of lifted functions is left out."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and node.id in names:
-            node.id = names[node.id]
-        elif isinstance(node, ast.FunctionDef) and node.name == "<lambda>":
-            node.name = "lambda_"
-        elif isinstance(node, ast.Lambda) and node.args.vararg is not None and node.args.vararg.arg == THUNK:
+        if isinstance(node, ast.Name):
+            node.id = names.get(node.id, node.id)
+        elif isinstance(node, ast.arg):
+            node.arg = names.get(node.arg, node.arg)
+        elif isinstance(node, ast.Nonlocal):
+            node.names = [names.get(name, name) for name in node.names]
+        elif isinstance(node, ast.FunctionDef):
+            node.name = "lambda_" if node.name == "<lambda>" else names.get(node.name, node.name)
+        if isinstance(node, ast.FunctionDef | ast.Lambda) and _is_marked(node.args):
             node.args.vararg = None
+
+
+def _is_marked(args: ast.arguments) -> bool:
+    return args.vararg is not None and args.vararg.arg == THUNK

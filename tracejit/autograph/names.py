@@ -18,7 +18,7 @@ from tracejit.autograph.rewriting import (
     operator,
     statement,
 )
-from tracejit.autograph.scopes import Place
+from tracejit.autograph.scopes import Place, argument_names
 
 # The class cell belongs to zero-argument `super()`, which reads it from the frame.
 PLAIN_NAMES = frozenset({"__class__", "__debug__"})
@@ -28,9 +28,11 @@ class NameRewriter(Rewriter):
     """Contract: afterwards no `Name` node, declaration or binding statement reaches outside the function."""
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        place = self.context.place(node)
-        if place is Place.LOCAL or node.id in PLAIN_NAMES or node.ctx.__class__ is not ast.Load:
+        if node.ctx.__class__ is not ast.Load or node.id in PLAIN_NAMES:
             return node
+        place = self.context.place(node)
+        if place is Place.LOCAL:
+            return operator("defined", node, node, constant(node.id, node)) if self.context.is_unsure(node.id) else node
         return operator(f"load_{place.value}", node, load(SCOPE, node), constant(node.id, node))
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> ast.expr:
@@ -65,17 +67,9 @@ class NameRewriter(Rewriter):
 
     visit_ImportFrom = visit_Import
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
-        """Decorators and defaults run here; the body is converted with the function around it."""
-        node.decorator_list = [self.visit(d) for d in node.decorator_list]
-        self.arguments(node.args)
-        with self.context.inside(node.args):
-            node.body = self.statements(node.body)
-        return [node, *self.outer_stores(node, node)]
-
     def visit_Lambda(self, node: ast.Lambda) -> ast.expr:
         self.arguments(node.args)
-        with self.context.inside(node.args):
+        with self.context.inside(node.args), self.context.expression(argument_names(node.args)):
             node.body = self.visit(node.body)
         return node
 
@@ -88,7 +82,7 @@ class NameRewriter(Rewriter):
         node.bases = [self.visit(b) for b in node.bases]
         for keyword in node.keywords:
             keyword.value = self.visit(keyword.value)
-        with self.context.inside(None):
+        with self.context.inside(None):    # its names are no variables
             node.body = self.statements(node.body)
         return [node, *self.outer_stores(node, node)]
 

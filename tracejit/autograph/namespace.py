@@ -34,6 +34,10 @@ class Scope:
         return found
 
 
+# What `except` names, None for all, and what handles the error.
+Handler = tuple[Callable[[], Any] | None, Callable[[BaseException], None]]
+
+
 class Namespace(Protocol):
     """The operators of converted code, each with Python's own meaning for Python values.
 
@@ -89,7 +93,7 @@ class Namespace(Protocol):
         """`del obj[index]`."""
 
     def condition(self, value: Any, /) -> bool:
-        """The truth of a test of `if`, `while`, a comprehension, a case guard, or an expression that kept its form."""
+        """The truth of a test that kept its form: of a comprehension, a case guard, a function that yields."""
 
     def not_(self, value: Any, /) -> Any:
         """`not value`."""
@@ -101,10 +105,34 @@ class Namespace(Protocol):
         """`first or rest[0]() or ...`."""
 
     def compare(self, signs: tuple[str, ...], left: Any, right: Any, /, *rest: Callable[[], Any]) -> Any:
-        """`left signs[0] right signs[1] rest[0]() ...`, at least two signs."""
+        """`left signs[0] right signs[1] rest[0]() ...`, one sign or more; a single `<`, `==` ... is Python's own."""
 
     def if_expression(self, test: Any, body: Callable[[], Any], orelse: Callable[[], Any], /) -> Any:
         """`body() if test else orelse()`."""
 
     def assert_(self, test: Any, message: Callable[[], Any] | None = None, /) -> None:
         """`assert test, message()`."""
+
+    # Statements. Their blocks are functions that share the variables of the user's function as closure cells. `names`
+    # are variables that a block may bind or delete and that are read afterwards; those with "!" are the converter's.
+
+    def if_(self, test: Any, body: Callable[[], None], orelse: Callable[[], None] | None, names: tuple[str, ...],
+            /) -> None:
+        """`if test: body` and `else: orelse`."""
+
+    def while_(self, test: Callable[[], Any], body: Callable[[], None], names: tuple[str, ...], /) -> None:
+        """`while test: body`. names: what one round hands to the next or to the code after the loop."""
+
+    def for_(self, iterable: Any, body: Callable[[Any], None], go_on: Callable[[], Any] | None,
+             names: tuple[str, ...], /) -> None:
+        """`for item in iterable: body(item)`. go_on: asked after every round; false leaves the loop."""
+
+    def try_(self, body: Callable[[], None], handlers: tuple[Handler, ...], orelse: Callable[[], None] | None,
+             final: Callable[[], None] | None, names: tuple[str, ...], /) -> None:
+        """`try: body`, `except types: handler(error)` for each, `else: orelse`, `finally: final`."""
+
+    def raise_(self, make_error: Callable[[], Any] | None, make_cause: Callable[[], Any] | None, /) -> None:
+        """`raise make_error() from make_cause()`; without an error the one that is being handled is raised again."""
+
+    def defined(self, value: Any, name: str, /) -> Any:
+        """`value`, read from the variable `name`, which may have no value on some path to here."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 import operator
 import sys
 from collections.abc import Callable
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from tracejit.autograph import load, policy
+from tracejit.autograph.codes import is_thunk
 from tracejit.autograph.frames import user_frame
-from tracejit.autograph.namespace import Scope
+from tracejit.autograph.namespace import Handler, Scope
 from tracejit.base.errors import SourceUnavailableError
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -162,17 +163,103 @@ class PlainNamespace:
         if not self.condition(test):
             raise AssertionError(*(() if message is None else (evaluate(message),)))
 
+    # Statements
 
-def evaluate(thunk: Callable[[], Any]) -> Any:
+    def if_(self, test: Any, body: Callable[[], None], orelse: Callable[[], None] | None, names: tuple[str, ...],
+            /) -> None:
+        block = body if self.condition(test) else orelse
+        if block is not None:
+            try:
+                block()
+            except NameError as error:    # as `evaluate`, without a frame of its own: blocks may be nested deeply
+                raise as_local(error)    # noqa: B904
+
+    def while_(self, test: Callable[[], Any], body: Callable[[], None], names: tuple[str, ...], /) -> None:
+        while self.condition(evaluate(test)):
+            evaluate(body)
+
+    def for_(self, iterable: Any, body: Callable[[Any], None], go_on: Callable[[], Any] | None,
+             names: tuple[str, ...], /) -> None:
+        for item in iterable:
+            evaluate(body, item)
+            if go_on is not None and not self.condition(evaluate(go_on)):
+                break
+
+    def try_(self, body: Callable[[], None], handlers: tuple[Handler, ...], orelse: Callable[[], None] | None,
+             final: Callable[[], None] | None, names: tuple[str, ...], /) -> None:
+        try:
+            try:
+                evaluate(body)
+            except BaseException as error:
+                handler = handler_of(error, handlers)
+                if handler is None:
+                    raise
+                evaluate(handler, error)
+            else:
+                if orelse is not None:
+                    evaluate(orelse)
+        finally:
+            if final is not None:
+                evaluate(final)
+
+    def raise_(self, make_error: Callable[[], Any] | None, make_cause: Callable[[], Any] | None, /) -> None:
+        if make_error is None:
+            raise    # noqa: PLE0704
+        error = evaluate(make_error)
+        if make_cause is None:
+            raise error
+        raise error from evaluate(make_cause)
+
+    def defined(self, value: Any, name: str, /) -> Any:
+        return value
+
+
+def evaluate(thunk: Callable[..., Any], *args: Any) -> Any:
     """Calls a thunk for an operator. A variable without a value is local to the user, though free in the thunk."""
     try:
-        return thunk()
+        return thunk(*args)
     except NameError as error:
-        around = user_frame(sys._getframe(1))
-        if type(error) is not NameError or around is None or error.name not in around.f_code.co_cellvars:
-            raise
-        message = f"cannot access local variable {error.name!r} where it is not associated with a value"
-        raise UnboundLocalError(message, name=error.name).with_traceback(error.__traceback__) from None
+        raise as_local(error)    # noqa: B904
+
+
+def as_local(error: NameError) -> NameError:
+    """The error that Python raises where a piece of the user's function is no function of its own."""
+    owner = _owner(error)
+    if type(error) is not NameError or owner is None or error.name not in owner.co_cellvars:
+        return error
+    message = f"cannot access local variable {error.name!r} where it is not associated with a value"
+    made = UnboundLocalError(message, name=error.name).with_traceback(error.__traceback__)
+    made.__suppress_context__ = True
+    return made
+
+
+def _owner(error: NameError) -> CodeType | None:
+    """The function of the user's whose piece failed; None if something else did."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    if traceback is None or not is_thunk(traceback.tb_frame.f_code):
+        return None
+    frame = user_frame(sys._getframe(2))
+    while frame is not None and is_thunk(frame.f_code):
+        frame = user_frame(frame.f_back)
+    return None if frame is None else frame.f_code
+
+
+def handler_of(error: BaseException, handlers: tuple[Handler, ...]) -> Callable[[BaseException], None] | None:
+    """The first handler that catches `error`. As in Python the types are evaluated one after the other."""
+    for types, handler in handlers:
+        if types is None or catches(evaluate(types), error):
+            return handler
+    return None
+
+
+def catches(types: Any, error: BaseException) -> bool:
+    """Whether `except types` catches `error`: by its real class, whatever classes claim."""
+    every = types if isinstance(types, tuple) else (types,)
+    if not all(isinstance(cls, type) and issubclass(cls, BaseException) for cls in every):
+        raise TypeError("catching classes that do not inherit from BaseException is not allowed")
+    return any(cls in type(error).__mro__ for cls in every)
 
 
 def _is_higher_order(fn: Any) -> bool:

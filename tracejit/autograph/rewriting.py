@@ -7,12 +7,14 @@ Flows out: `Rewriter`: one walk, handlers `visit_<Node>` from the families; ever
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from tracejit.autograph.codes import THUNK
+from tracejit.autograph.definedness import State
+from tracejit.autograph.liveness import Facts
 from tracejit.autograph.scopes import Place, Resolution
 from tracejit.base.errors import UnsupportedError
 from tracejit.base.spans import SourceSpan
@@ -32,10 +34,30 @@ _FIELDS: dict[type, tuple[str, ...]] = {    # written here, at import
 
 
 @dataclass(slots=True)
+class Variables:
+    """What is known of the variables of one function, and what its rewriting needs of them.
+
+    outside: variables of the functions around that surely have a value.  rebound: variables that lifted functions bind.
+    hoisted: variables that parts of simple statements bind in functions of their own.
+    nonlocals: variables of functions around which the function declares.
+    """
+
+    facts: dict[ast.stmt, Facts]
+    states: dict[ast.stmt, State]
+    outside: frozenset[str] = frozenset()
+    rebound: set[str] = field(default_factory=set)
+    hoisted: set[str] = field(default_factory=set)
+    nonlocals: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class Context:
     """What all rewriting of one function shares.
 
     in_class: the walk is directly in the body of a class.  first_argument: of the function that the walk is in.
+    variables: of the function that the walk is in; None if it keeps Python's statements.
+    surely: variables that have a value here.
+    prelude: statements to be put before the one that the walk is in; None where that would be outside their scope.
     """
 
     file: str
@@ -43,6 +65,9 @@ class Context:
     first_argument: str = ""
     in_class: bool = False
     temporaries: int = field(default=0)
+    variables: Variables | None = None
+    surely: frozenset[str] = frozenset()
+    prelude: list[ast.stmt] | None = None
 
     def fresh(self, stem: str) -> str:
         """A new local name that no user can write."""
@@ -66,6 +91,33 @@ class Context:
         self.in_class, self.first_argument = args is None, first_argument(args) if args is not None else ""
         yield
         self.in_class, self.first_argument = outside
+
+    @contextmanager
+    def knowing(self, variables: Variables | None) -> Iterator[None]:
+        """The walk enters a function with these variables."""
+        outer = self.variables, self.surely, self.prelude
+        self.variables, self.surely, self.prelude = variables, frozenset(), None
+        yield
+        self.variables, self.surely, self.prelude = outer
+
+    @contextmanager
+    def expression(self, own: Iterable[str]) -> Iterator[None]:
+        """The walk enters a lambda or comprehension with variables of its own."""
+        outer = self.surely, self.prelude
+        self.surely, self.prelude = self.surely.union(own), None
+        yield
+        self.surely, self.prelude = outer
+
+    def enter(self, statement: ast.stmt) -> None:
+        """The walk comes to a statement."""
+        self.prelude = []
+        state = None if self.variables is None else self.variables.states.get(statement)
+        if self.variables is not None and state is not None:
+            self.surely = self.variables.outside | state.surely
+
+    def is_unsure(self, name: str) -> bool:
+        """Whether the variable `name` may have no value here. The converter's own always have one."""
+        return self.variables is not None and not self.in_class and name not in self.surely and "!" not in name
 
     def refuse(self, node: Any, message: str, why: str, fix: str) -> NoReturn:
         raise UnsupportedError(message, span=self.span(node), why=why, fix=fix)
@@ -97,15 +149,23 @@ class Rewriter:
                 setattr(node, name, self.visit(value))
         return node
 
+    def none(self, at: Any) -> ast.expr:
+        return constant(None, at)
+
     def statements(self, body: list[ast.stmt]) -> list[ast.stmt]:
         """Visits a block. A block that loses all its statements becomes `pass`."""
         result: list[ast.stmt] = []
+        context, outer = self.context, self.context.prelude
         for statement in body:
+            context.enter(statement)
             made = self.visit(statement)
+            if context.prelude:
+                result += context.prelude
             if made.__class__ is list:
                 result += made
             else:
                 result.append(made)
+        context.prelude = outer
         return result or [locate(ast.Pass(), body[0])]
 
 
@@ -166,7 +226,7 @@ def operator(name: str, at: Any, *args: ast.expr) -> ast.Call:
     return made
 
 
-def thunk(body: ast.expr) -> ast.expr:
+def lambda_thunk(body: ast.expr) -> ast.expr:
     """The expression `lambda: body`, marked as ours by the name of a parameter."""
     mark = ast.arguments(posonlyargs=[], args=[], vararg=locate(ast.arg(THUNK), body), kwonlyargs=[], kw_defaults=[],
                          defaults=[])

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+# Builtins that see the variables of the frame which calls them.
+SEES_VARIABLES = frozenset({"eval", "exec", "locals", "vars", "dir"})
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
@@ -31,6 +33,7 @@ class Resolution:
 
     captured: for each function, its variables that functions inside it use, which may run later.
     rebound: those of them that functions inside it assign.
+    framed: functions that yield, or use builtins that see the variables of their frame.
     """
 
     places: dict[ast.AST, Place] = field(default_factory=dict)
@@ -38,6 +41,7 @@ class Resolution:
     class_bindings: list[Any] = field(default_factory=list)
     captured: dict[ast.AST, set[str]] = field(default_factory=dict)
     rebound: dict[ast.AST, set[str]] = field(default_factory=dict)
+    framed: set[ast.AST] = field(default_factory=set)
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +64,8 @@ def resolve_names(root: ast.FunctionDef, free: Iterable[str]) -> Resolution:
     for node, name, scope in collector.uses:
         if (place := _resolve(scope, name, cells)) is not Place.LOCAL:
             result.places[node] = place
+            if name in SEES_VARIABLES:
+                result.framed.add(_home(scope).node)
         elif name not in scope.bound or name in scope.nonlocals:
             _note_capture(result, node, name, scope)
     for node, names, scope in collector.bindings:
@@ -67,7 +73,15 @@ def resolve_names(root: ast.FunctionDef, free: Iterable[str]) -> Resolution:
         if outer:
             result.outer_bindings[node] = outer
     result.class_bindings = collector.class_declarations
+    result.framed |= collector.yielding
     return result
+
+
+def _home(scope: _Scope) -> _Scope:
+    """The function, lambda or class that a comprehension stands in; any other scope itself."""
+    while isinstance(scope.node, COMPREHENSIONS) and scope.parent is not None:
+        scope = scope.parent
+    return scope
 
 
 def _note_capture(result: Resolution, node: ast.AST, name: str, scope: _Scope) -> None:
@@ -110,13 +124,15 @@ class _Collector:
         self.uses: list[tuple[ast.AST, str, _Scope]] = []
         self.bindings: list[tuple[ast.AST, list[str], _Scope]] = []
         self.class_declarations: list[Any] = []
+        self.yielding: set[ast.AST] = set()
         self.handlers: dict[type, Callable[[Any, _Scope], None]] = {
             ast.Name: self.name, ast.FunctionDef: self.inner_function, ast.AsyncFunctionDef: self.inner_function,
             ast.Lambda: self.inner_lambda, ast.ClassDef: self.class_body, ast.Global: self.declared_global,
             ast.Nonlocal: self.declared_nonlocal, ast.NamedExpr: self.named, ast.Import: self.imported,
             ast.ImportFrom: self.imported, ast.ExceptHandler: self.handler, ast.match_case: self.case,
             ast.ListComp: self.comprehension, ast.SetComp: self.comprehension, ast.DictComp: self.comprehension,
-            ast.GeneratorExp: self.comprehension, ast.Constant: self.nothing}
+            ast.GeneratorExp: self.comprehension, ast.Constant: self.nothing, ast.Yield: self.yields,
+            ast.YieldFrom: self.yields}
 
     def walk(self, node: Any, scope: _Scope) -> None:
         handler = self.handlers.get(node.__class__)
@@ -141,6 +157,10 @@ class _Collector:
     def nothing(self, node: ast.AST, scope: _Scope) -> None:
         """Constants hold no names."""
 
+    def yields(self, node: Any, scope: _Scope) -> None:
+        self.yielding.add(scope.node)
+        self.children(node, scope)
+
     def name(self, node: ast.Name, scope: _Scope) -> None:
         self.uses.append((node, node.id, scope))
         if node.ctx.__class__ is not ast.Load:
@@ -148,10 +168,7 @@ class _Collector:
 
     def named(self, node: ast.NamedExpr, scope: _Scope) -> None:
         """`:=` in a comprehension binds in the function around it."""
-        home = scope
-        while isinstance(home.node, COMPREHENSIONS) and home.parent is not None:
-            home = home.parent
-        self.name(node.target, home)
+        self.name(node.target, _home(scope))
         self.walk(node.value, scope)
 
     def bind(self, node: ast.AST, names: list[str], scope: _Scope) -> None:

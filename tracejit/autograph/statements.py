@@ -51,7 +51,7 @@ def header(node: Any) -> list[ast.AST | None]:
         return [node.guard]
     if isinstance(node, ast.ExceptHandler):
         return [node.type]
-    if isinstance(node, ast.FunctionDef):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return [*node.decorator_list, *node.args.defaults, *node.args.kw_defaults]
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]
@@ -75,7 +75,7 @@ def is_irrefutable(case: ast.match_case) -> bool:
 
 def inner_statements(node: Any) -> Iterable[ast.stmt]:
     """Statements directly inside a compound statement; none for functions and classes."""
-    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return []
     blocks = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
     blocks += [part.body for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ()))]

@@ -1,0 +1,69 @@
+"""`try` and `raise`.
+
+Flows in:  `try` statements without jumps, and `raise`.
+Flows out: `ag.try_(body, handlers, orelse, final, names)` whose parts are functions, and
+           `ag.raise_(make_error, make_cause)`.
+"""
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from tracejit.autograph.lifting import LiftingRewriter
+from tracejit.autograph.rewriting import assign, load, locate, locate_start, operator, statement, store
+
+
+class TryRewriter(LiftingRewriter):
+    """Contract: afterwards `try` and `raise` are the namespace's, except where frames matter; `except*` stays."""
+
+    def visit_Try(self, node: ast.Try) -> Any:
+        variables = self.context.variables
+        if variables is None or self.context.in_class:
+            return self.children(node)
+        facts = variables.facts
+        live = facts[node].live_after.union(*(facts[h.body[0]].live_before - {h.name} for h in node.handlers),
+                                            *(facts[s].live_before for s in node.finalbody[:1]))
+        made: list[ast.stmt] = []
+        body = self.part("body", node.body, node, made)
+        handlers = [self.handler(handler, made) for handler in node.handlers]
+        orelse, final = (self.part(stem, block, block[0], made) if block else self.none(node)
+                         for stem, block in (("orelse", node.orelse), ("final", node.finalbody)))
+        every: ast.expr = locate(ast.Tuple(handlers, ast.Load()), node)
+        call = operator("try_", locate_start(ast.Pass(), node), body, every, orelse, final,
+                        self.names(facts[node].writes & live, node))
+        return [*made, statement(call, node)]
+
+    def part(self, stem: str, body: list[ast.stmt], at: Any, made: list[ast.stmt]) -> ast.expr:
+        definition, name = self.lift(stem, body, at)
+        made.append(definition)
+        return name
+
+    def handler(self, node: ast.ExceptHandler, made: list[ast.stmt]) -> ast.expr:
+        """`(types, handle)`; Python deletes the name of the error when the handler ends."""
+        types = self.none(node) if node.type is None else self.thunk(node.type)
+        error = self.context.fresh("error")
+        variables = self.context.variables
+        assert variables is not None
+        binds = set().union(*(variables.facts[s].writes for s in node.body))
+        outer = self.context.names.outer_bindings.get(node, ())
+        stores = self.outer_stores(node, node.body[0])
+        deletions = [self.delete_outer(name, place, node.body[-1]) for name, place in outer]
+        body = [*stores, *self.statements(node.body)]
+        if node.name:
+            binds |= set() if outer else {node.name}
+            at = node.body[-1]
+            forget = [assign(store(node.name, at), locate(ast.Constant(None), at), at),
+                      locate(ast.Delete([locate(ast.Name(node.name, ast.Del()), at)]), at), *deletions]
+            body = [assign(store(node.name, node), load(error, node), node),
+                    locate(ast.Try(body, [], [], forget), node.body[0])]
+        definition, name = self.define("handler", body, binds, node, [error])
+        made.append(definition)
+        pair: ast.expr = locate(ast.Tuple([types, name], ast.Load()), node)
+        return pair
+
+    def visit_Raise(self, node: ast.Raise) -> Any:
+        parts = [part for part in (node.exc, node.cause) if part is not None]
+        if self.context.variables is None or not self.may_wait(*parts):
+            return self.children(node)
+        thunks = [self.none(node) if part is None else self.thunk(part) for part in (node.exc, node.cause)]
+        return statement(operator("raise_", node, *thunks), node)
