@@ -62,7 +62,9 @@ def _computed_range(name: str, operands: tuple[Value, ...], depth: int) -> Range
     if name == "multiply":
         return (0 if is_non_negative(a) and is_non_negative(c) else None), None
     if name == "minimum":
-        return _join("min", a, c), b if d is None else d if b is None else _join("min", b, d)
+        low = _join("min", a, c)
+        low = 0 if low is None and is_non_negative(a) and is_non_negative(c) else low
+        return low, b if d is None else d if b is None else _join("min", b, d)
     if name == "maximum":
         return a if c is None else c if a is None else _join("max", a, c), _join("max", b, d)
     if name == "remainder":
@@ -112,7 +114,15 @@ def least_of(form: Form) -> Bound:
 
 def at_least(x: Any, y: Any) -> bool:
     """Whether x >= y is known of two ints: traced ones, numbers or sizes."""
-    return is_non_negative(least_of(form_of(x).plus(form_of(y), -1)))
+    form = form_of(x).plus(form_of(y), -1)
+    return is_non_negative(least_of(form)) or _was_checked(form)
+
+
+def _was_checked(form: Form) -> bool:
+    """Whether it is a size less one index, which was found to be small enough before."""
+    ((value, count), *more) = form.terms or ((None, 0),)
+    limit = current().scope.fact(("below", value)) if count == -1 and not more else None
+    return limit is not None and is_non_negative(form.size - limit + 1)
 
 
 def _known_inside(index: Array, size: Size) -> tuple[bool, bool]:
@@ -149,6 +159,7 @@ def assert_in_range(index: Array, size: Size, axis: int) -> None:
     if scope.fact(key) is not None:
         return
     scope.facts[key] = True
+    scope.facts["below", scope.origin(index.value)] = size
     low, high = _extremes(index)
     n = convert(lift(size_scalar(size)), "i64")
     tests = [] if below else [emit("compare", high, n, direction="LT")]

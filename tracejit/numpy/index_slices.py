@@ -72,16 +72,16 @@ def _bound(bound: Any) -> Any:
 
 def smaller(x: Size, y: Size) -> Size:
     """The smaller of two sizes: decided by today's values (guarded), or symbolic where only the run will tell."""
-    if isinstance(x, int) and isinstance(y, int):
-        return min(x, y)
+    if at_least(y, x) or at_least(x, y):
+        return x if at_least(y, x) else y
     if has_hint(x) and has_hint(y):
         return x if sized(x) <= sized(y) else y
     return dim_function("min", x, y)
 
 
 def larger(x: Size, y: Size) -> Size:
-    if isinstance(x, int) and isinstance(y, int):
-        return max(x, y)
+    if at_least(x, y) or at_least(y, x):
+        return x if at_least(x, y) else y
     if has_hint(x) and has_hint(y):
         return x if sized(x) >= sized(y) else y
     return dim_function("max", x, y)
@@ -193,13 +193,17 @@ def _count(first: Any, last: Any, step: Any, up: bool) -> Size:
     inside = is_non_negative(least_of(form))
     if isinstance(by, int) and by == 1 and inside and form.known is not None:
         return form.known
-    distance = emit("subtract", *map(as_scalar_index, (last, first) if up else (first, last)))
+    distance = _difference(last, first) if up else _difference(first, last)
     if not (isinstance(by, int) and by == 1):
         by = as_scalar_index(by)
         by = by if up or not isinstance(step, Array) else emit("negate", by)
         distance = emit("floor_divide", emit("add", distance, emit("subtract", by, constant(1, "i64"))), by)
         return bound_size(distance if inside else emit("maximum", distance, constant(0, "i64")))
     return bound_size(distance, form) if inside else bound_size(emit("maximum", distance, constant(0, "i64")))
+
+
+def _difference(x: Any, y: Any) -> Array:
+    return as_scalar_index(x) if isinstance(y, int) and y == 0 else emit("subtract", *map(as_scalar_index, (x, y)))
 
 
 def range_count(first: Any, last: Any, step: int) -> Size:
