@@ -176,17 +176,20 @@ def compile_function(node: ast.FunctionDef, cells: Iterable[str], like: CodeType
     code = compile(module, like.co_filename, "exec", flags=like.co_flags & _FUTURE_FLAGS, dont_inherit=True)
     for name in (outer.name, inner.name):
         code = next(c for c in code.co_consts if isinstance(c, CodeType) and c.co_name == name)
-    return _with_qualname(code.replace(co_name=node.name), code.co_qualname, like.co_qualname)
+    return _with_qualname(code.replace(co_name=node.name), like.co_qualname)
 
 
-def _with_qualname(code: CodeType, prefix: str, qualname: str) -> CodeType:
+def _with_qualname(code: CodeType, qualname: str) -> CodeType:
     """`code` and all inside it named as in the user's file; a thunk is named as the function around it."""
+    prefix = code.co_qualname
+
     def renamed(constant: Any) -> Any:
         if isinstance(constant, str):    # the qualified name of a class is a constant of its body
             return qualname + constant.removeprefix(prefix) if constant.startswith(prefix) else constant
         if not isinstance(constant, CodeType):
             return constant
-        inner = _with_qualname(constant, prefix, qualname)
-        return inner.replace(co_name=code.co_name, co_qualname=code.co_qualname) if is_thunk(inner) else inner
-    code = code.replace(co_qualname=qualname + code.co_qualname.removeprefix(prefix))
-    return code.replace(co_consts=tuple(map(renamed, code.co_consts)))
+        if is_thunk(constant):
+            return _with_qualname(constant.replace(co_name=code.co_name), qualname)
+        inner = constant.co_qualname
+        return _with_qualname(constant, qualname + inner.removeprefix(prefix) if inner.startswith(prefix) else inner)
+    return code.replace(co_qualname=qualname, co_consts=tuple(map(renamed, code.co_consts)))

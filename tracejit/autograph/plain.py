@@ -73,12 +73,11 @@ class PlainNamespace:
         return {name: names[name] for name in kept} if isinstance(names, dict) else kept
 
     def load_global(self, scope: Scope, name: str, /) -> Any:
-        try:
+        if name in scope.globals:
             return scope.globals[name]
-        except KeyError:
-            if name in scope.builtins:
-                return scope.builtins[name]
-            raise NameError(f"name {name!r} is not defined", name=name) from None
+        if name in scope.builtins:
+            return scope.builtins[name]
+        raise NameError(f"name {name!r} is not defined", name=name)
 
     def store_global(self, scope: Scope, name: str, value: Any, /) -> Any:
         scope.globals[name] = value
@@ -169,10 +168,12 @@ class PlainNamespace:
             /) -> None:
         block = body if self.condition(test) else orelse
         if block is not None:
-            try:
+            try:    # as `evaluate`, without a frame of its own: blocks may be nested deeply
                 block()
-            except NameError as error:    # as `evaluate`, without a frame of its own: blocks may be nested deeply
-                raise as_local(error)    # noqa: B904
+                return
+            except NameError as error:
+                failure = as_local(error)
+            raise failure
 
     def while_(self, test: Callable[[], Any], body: Callable[[], None], names: tuple[str, ...], /) -> None:
         while self.condition(evaluate(test)):
@@ -219,7 +220,8 @@ def evaluate(thunk: Callable[..., Any], *args: Any) -> Any:
     try:
         return thunk(*args)
     except NameError as error:
-        raise as_local(error)    # noqa: B904
+        failure = as_local(error)
+    raise failure
 
 
 def as_local(error: NameError) -> NameError:
@@ -229,7 +231,7 @@ def as_local(error: NameError) -> NameError:
         return error
     message = f"cannot access local variable {error.name!r} where it is not associated with a value"
     made = UnboundLocalError(message, name=error.name).with_traceback(error.__traceback__)
-    made.__suppress_context__ = True
+    made.__context__ = error.__context__
     return made
 
 
