@@ -225,6 +225,19 @@ graph(%0: f32[2]) {
   return %2
 }""",
     "drop_unused_size": graph("i64[]", "i64[] = bind_dim(%0, dim='u0')", "i64[] = negate(%1)"),
+    "gather_of_neighbours": graph("f32[6,3]", "i64[4] = iota(dimension=0, type=i64[4])", number("2", "i64[4]"),
+                                  "i64[4] = add(%1, %2)", "f32[4,3] = gather(%0, %3, axes=(0,))"),
+    "gather_of_neighbours:crossed": graph(
+        "f32[4,3]", "i64[3,5,4] = iota(dimension=2, type=i64[3,5,4])",
+        "i64[3,5,4] = iota(dimension=0, type=i64[3,5,4])",
+        "f32[3,5,4] = gather(%0, %1, %2, axes=(0, 1))"),
+    "scatter_to_neighbours": graph("f32[5]", "f32[3] = iota(dimension=0, type=f32[3])",
+                                   "i64[3] = iota(dimension=0, type=i64[3])", number("1", "i64[3]"),
+                                   "i64[3] = add(%2, %3)", "f32[5] = scatter(%0, %1, %4, axes=(0,), combine='set')"),
+    "scatter_to_neighbours:crossed": graph(
+        "f32[4,3] f32[3,4]", "i64[3,4] = iota(dimension=1, type=i64[3,4])",
+        "i64[3,4] = iota(dimension=0, type=i64[3,4])",
+        "f32[4,3] = scatter(%0, %1, %2, %3, axes=(0, 1), combine='set')"),
 }
 
 KEPT: dict[str, str] = {
@@ -252,5 +265,7 @@ KEPT: dict[str, str] = {
     "batch_axis_behind": graph("f32[3,2,4] f32[2,4,5]", "f32[2,3,4] = transpose(%0, permutation=(1, 0, 2))",
                                "f32[2,3,5] = dot_general(%2, %1, lhs_batch=(0,), rhs_batch=(0,), lhs_contract=(2,), "
                                "rhs_contract=(1,))"),
+    "gather_beyond_the_end": graph("f32[4]", "i64[4] = iota(dimension=0, type=i64[4])", number("2", "i64[4]"),
+                                   "i64[4] = add(%1, %2)", "f32[4] = gather(%0, %3, axes=(0,))"),
     "complex_times_one": with_number("c64[2]", "1", "multiply(%0, %1)"),
 }

@@ -6,12 +6,12 @@ Flows out: a graph of the same meaning in which no rule applies; equal nodes are
 from __future__ import annotations
 
 from tracejit.ir.graph import Graph
-from tracejit.xla_lite.passes import algebra, fold, mask_rules, reduction_rules, update_rules, view_rules
+from tracejit.xla_lite.passes import algebra, fold, index_rules, mask_rules, reduction_rules, update_rules, view_rules
 from tracejit.xla_lite.passes.manager import graph_pass
 from tracejit.xla_lite.passes.rewriting import RuleSet, apply_rules
 
 RULES = RuleSet((*fold.RULES, *view_rules.RULES, *update_rules.RULES, *reduction_rules.RULES, *algebra.RULES,
-                 *mask_rules.RULES))
+                 *mask_rules.RULES, *index_rules.RULES))
 
 
 @graph_pass(gives=("canonical", "no equal nodes", "no dead nodes"))

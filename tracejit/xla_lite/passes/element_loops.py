@@ -14,7 +14,7 @@ from typing import Any
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions, rebuild
 from tracejit.xla_lite.passes.canonicalize import canonicalize
-from tracejit.xla_lite.passes.loop_forms import LoopForm, cone, emit_loop, extract, loop_form, prune
+from tracejit.xla_lite.passes.loop_forms import LoopForm, cone, emit_loop, loop_form, prune
 from tracejit.xla_lite.passes.manager import graph_pass
 from tracejit.xla_lite.passes.rewriting import splat
 
@@ -132,10 +132,10 @@ def _emitted_condition(form: LoopForm) -> Graph:
 
 def _is_frozen(form: LoopForm) -> bool:
     """Whether elements whose predicate is false keep their state, and so their predicate."""
-    return form.predicate is None or _freezes(form, form.predicate)
+    return form.predicate is None or freezes(form, form.predicate)
 
 
-def _freezes(form: LoopForm, predicate: Value) -> bool:
+def freezes(form: LoopForm, predicate: Value) -> bool:
     """The body is simplified with the predicate false: what comes out must be what went in.
 
     The predicate may depend on the element's state only: not on a counter, which goes on changing.
@@ -171,7 +171,7 @@ def _with_early_exit(form: LoopForm) -> LoopForm:
     if not step:
         return form
     for predicate in _candidates(form):
-        if _freezes(form, predicate):
+        if freezes(form, predicate):
             return _as_while(form, predicate, up=step > 0)
     return form
 

@@ -9,11 +9,13 @@ from tracejit.ir.graph import Graph
 from tracejit.xla_lite.passes.canonicalize import canonicalize
 from tracejit.xla_lite.passes.element_loops import fuse_element_loops
 from tracejit.xla_lite.passes.fuse import fuse
+from tracejit.xla_lite.passes.loop_to_map import map_loops
 from tracejit.xla_lite.passes.manager import Observer, Pass, run_passes
 from tracejit.xla_lite.passes.products import normalise_products
 
-PASSES: tuple[Pass, ...] = (canonicalize, normalise_products, canonicalize, fuse_element_loops, fuse)
-WITHOUT_PRODUCTS: tuple[Pass, ...] = (canonicalize, fuse_element_loops, fuse)
+LOOPS: tuple[Pass, ...] = (map_loops, canonicalize, fuse_element_loops)
+PASSES: tuple[Pass, ...] = (canonicalize, normalise_products, canonicalize, *LOOPS, fuse)
+WITHOUT_PRODUCTS: tuple[Pass, ...] = (canonicalize, *LOOPS, fuse)
 
 
 def optimise(graph: Graph, observe: Observer | None = None) -> Graph:
