@@ -5,7 +5,7 @@ Flows out: reasons that name the argument or guard with its old and new value; `
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
@@ -17,7 +17,7 @@ from tracejit.autograph.frames import span_of_code
 from tracejit.autograph.policy import is_user_file
 from tracejit.base.dims import Dim
 from tracejit.base.spans import SourceSpan
-from tracejit.ir.graph import Graph
+from tracejit.ir.graph import Graph, Node
 from tracejit.tracing.context import SizeGuard
 from tracejit.tracing.inputs import (
     ArrayInput,
@@ -67,8 +67,7 @@ class TraceRecord:
     @property
     def host_calls(self) -> list[str]:
         """What runs in Python at every call."""
-        host = [n for n in self.graph.nodes if n.op.name in ("host_call", "print")]
-        return [str(n.attributes.get("name", n.op.name)) for n in host]
+        return [str(n.attributes.get("name", n.op.name)) for n in nodes_of(self.graph) if n.op.name in _ON_HOST]
 
     def text(self) -> str:
         """What `explain()` prints of this trace."""
@@ -88,6 +87,17 @@ class TraceRecord:
 
     def __repr__(self) -> str:
         return self.text()
+
+
+_ON_HOST = ("host_call", "print")
+
+
+def nodes_of(graph: Graph) -> Iterator[Node]:
+    """All nodes, those of regions behind the node that has them."""
+    for node in graph.nodes:
+        yield node
+        for _, region in node.regions():
+            yield from nodes_of(region)
 
 
 @dataclass(frozen=True, slots=True)

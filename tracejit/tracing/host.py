@@ -198,6 +198,11 @@ def raise_at_run_time(context: TraceContext, error: BaseException) -> None:
     emit_host("raise", f"{type(error).__qualname__} at {span}", make, template.arrays, span)
 
 
+def belongs_to_run(context: TraceContext, error: BaseException) -> bool:
+    """Whether an exception that ends the traced function shows values of the run, or comes after effects of the run."""
+    return holds_traced(error) or any(n.has_effect for n in context.root.graph.nodes)
+
+
 def raised_at(error: BaseException) -> SourceSpan | None:
     """The user's expression that raised `error`."""
     found, traceback = None, error.__traceback__
@@ -259,15 +264,28 @@ def assert_at_run_time(context: TraceContext, test: Array, message: Callable[[],
                  {"branches": (scope.graph, Graph([p.type for p in scope.graph.params]))})
 
 
-def made_error(context: TraceContext, make: Callable[[], BaseException]) -> BaseException:
-    """The exception that `make` gives; in text that code which is not converted made of tracers, they are found."""
+def made_error(context: TraceContext, make: Callable[[], Any],
+               make_cause: Callable[[], Any] | None = None) -> BaseException:
+    """The exception of `raise make() from make_cause()`. In text that code which is not converted made of tracers, they
+    are found again."""
     before, context.formatted = context.formatted, list[Any]()
     try:
-        error = make()
+        error = _instance(make())
         error.args = tuple([unmarked(a, context.formatted) for a in error.args])
+        if make_cause is not None:
+            cause = make_cause()
+            error.__cause__ = None if cause is None else _instance(cause)
     finally:
         context.formatted = before
     return error
+
+
+def _instance(error: Any) -> BaseException:
+    """What `raise error` raises."""
+    made = error() if isinstance(error, type) else error
+    if not isinstance(made, BaseException):
+        raise TypeError("exceptions must derive from BaseException")
+    return made
 
 
 def unmarked(value: Any, values: Sequence[Any]) -> Any:
