@@ -201,5 +201,5 @@ def test_long_loops_of_main_poll_for_signals(monkeypatch):
     native = compile_program(p)
     support.POLLS.clear()
     monkeypatch.setattr(support, "POLL_LIMIT", [3])
-    assert native([1 << 21]) == 0 and len(support.POLLS) == 2
+    assert native([(1 << 21) + 3]) == 0 and len(support.POLLS) == 2
     assert native([1 << 30]) == -1

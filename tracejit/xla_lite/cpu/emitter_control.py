@@ -11,7 +11,7 @@ from typing import Any
 
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.xla_lite.cpu.emitter_addresses import Memory
-from tracejit.xla_lite.cpu.emitter_frame import FunctionFrame
+from tracejit.xla_lite.cpu.emitter_frame import FUEL, RARELY, FunctionFrame
 from tracejit.xla_lite.cpu.places import Place, PlaceKind, Value
 from tracejit.xla_lite.cpu.types import REGISTER, literal
 from tracejit.xla_lite.kernels.kernel_ir import (
@@ -36,7 +36,8 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 )
 
 _SUMS = frozenset({"add", "subtract", "multiply", "negate"})
-_POLL_LIGHT, _POLL_HEAVY = 1 << 20, 1 << 6    # iterations between two looks at pending signals
+_CALL_COST = FUEL >> 6    # of a round that calls kernels: of 64 such rounds one looks at pending signals
+_SHORT = 64               # rounds of a loop that never looks
 
 
 class Control(FunctionFrame):
@@ -164,19 +165,38 @@ class Control(FunctionFrame):
 
     def _serial(self, s: Loop) -> None:
         extent = self.extent(s.extent)
-        heavy = any(isinstance(x, (Loop, While, Call)) for x in s.body)
+        short = extent.is_literal and int(extent.text) <= _SHORT
+        nested = any(isinstance(x, (Loop, While, Call)) for x in statements(s.body))
+        polls = self.polls and not short
 
         def body(index: str) -> None:
             self.bind(s.index, Value(index, 1, self.depth))
             self.block(s.body)
-            if self.polls and not (extent.is_literal and int(extent.text) <= _POLL_HEAVY):
-                self.poll(_POLL_HEAVY if heavy else _POLL_LIGHT)
+            if polls and nested:
+                self.poll(_cost(s.body))
 
         with_guard: PlaceKind = "guard"
         if extent.is_literal and int(extent.text) > 0:
             with_guard = "loop"
+        emit = self._in_chunks if polls and not nested else self.counted
         self.guarded(self.positive(extent), with_guard, lambda: self.reducing(
-            s, lambda: self.counted(extent, 1, body, written_roots(self, s.body))))
+            s, lambda: emit(extent, 1, body, written_roots(self, s.body))))
+
+    def _in_chunks(self, limit: Value, step: int, body: Callable[[str], None], written: frozenset[str]) -> str:
+        """A light loop in long pieces, with a look at pending signals between them and none inside."""
+        if limit.is_literal and int(limit.text) <= FUEL:
+            ends = self.counted(limit, step, body, written)
+            self.poll(limit.text)
+            return ends
+        self.module.declare("llvm.smin.i64", "i64", "i64, i64")
+
+        def piece(begin: str) -> None:
+            far = self.body.emit(f"add nsw i64 {begin}, {FUEL}")
+            end = self.body.emit(f"call i64 @llvm.smin.i64(i64 {far}, i64 {limit.text})")
+            self.counted(Value(end, 1, self.depth), step, body, written, begin)
+            self.poll(self.body.emit(f"sub nsw i64 {end}, {begin}"))
+
+        return self.counted(limit, FUEL, piece, written)
 
     def extent(self, e: Expr) -> Value:
         """The number of iterations."""
@@ -233,7 +253,6 @@ class Control(FunctionFrame):
     def _while(self, s: While, active: str | None) -> None:
         """`before`, test, `body`. active: the register with the mask of lanes that still run."""
         label, inside, after = (self.body.fresh_label(hint) for hint in ("while", "do", "done"))
-        heavy = any(isinstance(x, (Loop, While, Call)) for x in (*s.before, *s.body))
         self.push("loop", label, written_roots(self, (*s.before, *s.body)))
         self._take_mask(active)
         self.block_open(s.before)
@@ -241,7 +260,7 @@ class Control(FunctionFrame):
         self.push("guard", inside)
         self.block(s.body)
         if self.polls:
-            self.poll(_POLL_HEAVY if heavy else _POLL_LIGHT)
+            self.poll(_cost((*s.before, *s.body)))
         self.body.branch(label)
         inner = self.pop()
         self.body.branch_if(condition, inside, after)
@@ -297,7 +316,8 @@ class Control(FunctionFrame):
         if condition.is_literal:
             self._inline(s.then if condition.text == "true" else s.orelse)
             return
-        self._branch(condition.text, s.then, s.orelse)
+        leaves = len(s.then) == 1 and isinstance(s.then[0], Fail)
+        self._branch(condition.text, s.then, s.orelse, RARELY if leaves else "")
 
     def _inline(self, body: tuple[Statement, ...]) -> None:
         label = self.body.block
@@ -305,10 +325,11 @@ class Control(FunctionFrame):
         self.block(body)
         self.splice(self.pop())
 
-    def _branch(self, condition: str, then: tuple[Statement, ...], orelse: tuple[Statement, ...]) -> None:
+    def _branch(self, condition: str, then: tuple[Statement, ...], orelse: tuple[Statement, ...],
+                weights: str = "") -> None:
         first, second, after = (self.body.fresh_label(hint) for hint in ("then", "else", "end"))
         arms = [self._arm(label, body, after) for label, body in ((first, then), (second, orelse)) if body]
-        self.body.branch_if(condition, first if then else after, second if orelse else after)
+        self.body.branch_if(condition, first if then else after, second if orelse else after, weights)
         for label, lines in arms:
             self.body.label(label)
             self.body.lines += lines
@@ -364,6 +385,11 @@ class Control(FunctionFrame):
         """The neutral element in all lanes."""
         text = literal(constant.value, constant.dtype)
         return text if lanes == 1 else f"splat ({REGISTER[constant.dtype.name]} {text})"
+
+
+def _cost(body: tuple[Statement, ...]) -> str:
+    """What a round takes from the fuel. Loops inside take their own."""
+    return str(_CALL_COST if any(isinstance(s, Call) for s in statements(body)) else 1)
 
 
 def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:

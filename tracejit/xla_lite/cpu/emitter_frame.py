@@ -14,6 +14,7 @@ from tracejit.xla_lite.cpu.types import MEMORY, REGISTER, vector
 from tracejit.xla_lite.kernels.kernel_ir import RAISED, Apply, Buffer, Const, Expr, Fail
 
 OUT_OF_MEMORY = -2    # what an entry returns; CHECK_FAILED is in `check`
+FUEL = 1 << 20            # rounds of a light loop between two looks at pending signals
 STACK_BYTES = 16 << 10    # a larger local buffer is allocated
 RARELY = ', !prof !{!"branch_weights", i32 1, i32 2000}'
 
@@ -23,6 +24,7 @@ class FunctionFrame(Addresses):
 
     allocas: first instructions of the function.  heaps: slots of memory to free at the end of the blocks around.
     all_heaps: every such slot, null where nothing is allocated.  polls: whether long loops look at pending signals.
+    fuel: the slot that counts down to the next look, empty before the first loop.
     """
 
     status: str
@@ -30,6 +32,7 @@ class FunctionFrame(Addresses):
     heaps: list[str]
     all_heaps: list[str]
     polls: bool
+    fuel: str
     failed: bool
 
     # Buffers.
@@ -136,20 +139,23 @@ class FunctionFrame(Addresses):
         self.body.branch("leave")
         self.body.label(on)
 
-    def poll(self, every: int) -> None:
-        """Looks at pending signals once in `every` iterations."""
+    def poll(self, cost: str) -> None:
+        """Looks at pending signals whenever the fuel, which each round of a loop takes its cost from, is used up.
+
+        The call is said to leave memory alone: a handler raises, or changes nothing that this function reads.
+        """
         self.module.declare("tj_poll", "i32", "")
-        counter = self.body.fresh()
-        self.allocas += [f"  {counter} = alloca i64", f"  store i64 0, ptr {counter}"]
-        count = self.body.emit(f"load i64, ptr {counter}")
-        count = self.body.emit(f"add i64 {count}, 1")
-        self.body.line(f"store i64 {count}, ptr {counter}")
-        due = self.body.emit(f"icmp eq i64 {self.body.emit(f'and i64 {count}, {every - 1}')}, 0")
+        if not self.fuel:
+            self.fuel = self.body.fresh()
+            self.allocas += [f"  {self.fuel} = alloca i64", f"  store i64 {FUEL}, ptr {self.fuel}"]
+        left = self.body.emit(f"sub i64 {self.body.emit(f'load i64, ptr {self.fuel}')}, {cost}")
+        self.body.line(f"store i64 {left}, ptr {self.fuel}")
         look, on = self.body.fresh_label("poll"), self.body.fresh_label("on")
-        self.body.branch_if(due, look, on, RARELY)
+        self.body.branch_if(self.body.emit(f"icmp slt i64 {left}, 0"), look, on, RARELY)
         self.body.label(look)
-        failed = self.body.emit(f"icmp ne i32 {self.body.emit('call i32 @tj_poll()')}, 0")
-        self.leave_if(failed, str(RAISED))
+        self.body.line(f"store i64 {FUEL}, ptr {self.fuel}")
+        status = self.body.emit("call i32 @tj_poll() nounwind memory(inaccessiblemem: readwrite)")
+        self.leave_if(self.body.emit(f"icmp ne i32 {status}, 0"), str(RAISED))
         self.body.branch(on)
         self.body.label(on)
 

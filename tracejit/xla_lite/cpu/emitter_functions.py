@@ -80,6 +80,7 @@ class Function(VectorLoops):
         self.fence = ""
         self.outputs = around.outputs if around is not None else streamed_outputs(kernel)
         self.polls = self.failed = self.in_lanes = False
+        self.fuel = ""
         self.status = "%status"
         self.slots = "%slots"
         self.outlined = 0

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from tracejit.base.dtypes import DType
 from tracejit.xla_lite.cpu.text import Body, float_literal, splat, vector_type
 
+LIKELY = ', !prof !{!"branch_weights", i32 2000, i32 1}'
 UNDERESTIMATE = 1.0 - 2.0**-50
 
 
@@ -138,13 +139,50 @@ def _remainder_64(b: Integers, x: str, y: str) -> str:
     return b.select(b.is_zero(y), b.const(0), rest)
 
 
+def _scalar_parts(b: Integers, x: str, y: str) -> tuple[str, str, str, str]:
+    """Of one signed division that can't trap: quotient and rest toward zero (x and 0 where y is 0 or -1), a mask of
+    rests on the other side of y, and the mask of other y. Those are said to be likely: the test becomes a branch."""
+    plain = b.binary("icmp ugt", b.binary("add", y, b.const(1)), b.const(1))
+    divisor = b.body.emit(f"select i1 {plain}, {b.kind} {y}, {b.kind} 1{LIKELY}")
+    quotient = b.binary("sdiv", x, divisor)
+    rest = b.binary("sub", x, b.binary("mul", quotient, divisor))
+    other_side = b.masks("and", b.is_negative(b.binary("xor", rest, y)), b.binary("icmp ne", rest, b.const(0)))
+    return quotient, rest, other_side, plain
+
+
+def _floor_divide_scalar(b: Integers, x: str, y: str) -> str:
+    """By one machine division; by a power of two a shift, which rounds down too."""
+    if (shift := _power_of_two(y)) is not None:
+        return b.binary("ashr", x, b.const(shift))
+    quotient, _, other_side, plain = _scalar_parts(b, x, y)
+    floor = b.binary("sub", quotient, b.body.emit(f"zext {b.mask} {other_side} to {b.kind}"))
+    return b.select(plain, floor, b.select(b.is_zero(y), b.const(0), b.negate(x)))
+
+
+def _remainder_scalar(b: Integers, x: str, y: str) -> str:
+    if (shift := _power_of_two(y)) is not None:
+        return b.binary("and", x, b.const((1 << shift) - 1))
+    _, rest, other_side, _ = _scalar_parts(b, x, y)
+    return b.select(other_side, b.binary("add", rest, y), rest)
+
+
+def _power_of_two(text: str) -> int | None:
+    """The exponent, if the operand is a number that is a power of two."""
+    number = int(text) if text.isdecimal() else 0
+    return number.bit_length() - 1 if number > 0 and not number & (number - 1) else None
+
+
 def _floor_divide(b: Integers, x: str, y: str) -> str:
+    if b.bits == 64 and b.signed and b.lanes == 1:
+        return _floor_divide_scalar(b, x, y)
     if b.bits == 64:
         return _floor_divide_64(b, x, y)
     return b.select(b.is_zero(y), b.const(0), _quotient_by_float(b, x, y))
 
 
 def _remainder(b: Integers, x: str, y: str) -> str:
+    if b.bits == 64 and b.signed and b.lanes == 1:
+        return _remainder_scalar(b, x, y)
     if b.bits == 64:
         return _remainder_64(b, x, y)
     rest = b.binary("sub", x, b.binary("mul", _quotient_by_float(b, x, y), y))
