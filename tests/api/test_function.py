@@ -365,7 +365,7 @@ def test_what_a_result_cannot_be_is_refused() -> None:
     with pytest.raises(tj.errors.UnsupportedError, match="dataclass"):
         tj.function(lambda x: Holder(x))(np.ones(2))
     with pytest.raises(tj.errors.UnsupportedError, match="return a list"):
-        tj.function(lambda x: map(np.sin, x))(np.ones(2))
+        tj.function(lambda x: map(np.sin, [x]))(np.ones(2))
 
 
 def test_text_and_keys_of_numbers_make_them_static() -> None:

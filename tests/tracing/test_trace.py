@@ -193,9 +193,11 @@ def test_three_hundred_ops_trace_quickly() -> None:
     import time
 
     def f(x: Any, y: Any) -> Any:
-        for i in range(100):
-            x = x * y + i
-            x = np.maximum(x, y)
+        def step(x: Any, i: Any) -> Any:
+            return np.maximum(x * y + i, y)
+
+        for i in [*range(3)] * 33 + [None]:     # a list that holds more than numbers is unrolled
+            x = step(x, i or 4)
         return x
 
     call = Call(f, (np.ones(4), np.ones(4)), {}, ["x", "y"])

@@ -21,7 +21,7 @@ from tracejit.base.dtypes import BF16, DType
 from tracejit.base.errors import ConcretizationError, MutationError, TracedBoolError, UnsupportedError
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Value
-from tracejit.tracing.context import Scope, TraceContext, current
+from tracejit.tracing.context import Restart, Scope, TraceContext, current
 from tracejit.tracing.implements import NUMPY, READ, UPDATE
 from tracejit.tracing.sizes import Size, sized
 from tracejit.tracing.spans import current_span
@@ -61,7 +61,9 @@ class Array:
     @property
     def value(self) -> Value:
         """Today's graph value."""
-        if self.view_of is not None and self.view_of.seen != (version := self.owner.version):
+        if self.view_of is not None and (self.view_of.seen != (version := self.owner.version)
+                                         or not current().scope.sees(self.scope)):
+            version = self.owner.version
             fresh = self.view_of.get(self.view_of.parent.snapshot())
             self._value, self.scope, self.view_of.seen = fresh._value, fresh.scope, version
         return self._value
@@ -315,10 +317,16 @@ def static_value(array: Any, asked_by: str = "int") -> Any:
     node = value.node
     if node is not None and node.op.name == "constant" and not value.type.shape:
         return _python_number(array, node.attributes["value"])
-    paths = None if array.size != 1 else _scalar_sources(context, value)
-    if paths is None:
+    sources = None if array.size != 1 else _sources(context, value, array.scope)
+    if sources is None:
         raise _needs_value(array, asked_by)
-    context.concretize(paths)
+    for loop in sources.loops:
+        if loop.rounds is None:
+            raise _needs_value(array, asked_by)
+        context.decisions.unroll(loop.span, f"Python needs a value of the loop ({asked_by}) at {current_span(2)}")
+    if sources.loops:
+        raise Restart
+    context.concretize(sources.paths)
     raise AssertionError("a restart was expected")
 
 
@@ -327,21 +335,45 @@ def _python_number(array: Array, number: Any) -> Any:
     return number if array.weak is not None else array.type.dtype.numpy.type(number)
 
 
-def _scalar_sources(context: TraceContext, value: Value) -> list[str] | None:
-    """Paths of the scalar inputs that `value` is computed from; None if anything else goes into it."""
-    pending, seen, found = [value], {value}, list[str]()
+class _Sources:
+    """What a scalar is computed from: paths of scalar inputs, and loops that change it."""
+
+    __slots__ = ("loops", "paths")
+
+    def __init__(self) -> None:
+        self.paths: list[str] = []
+        self.loops: list[Any] = []
+
+
+def _sources(context: TraceContext, value: Value, scope: Scope) -> _Sources | None:
+    """None if anything goes into `value` that tracing can't know."""
+    found, pending, seen = _Sources(), [(value, scope)], {value}
     while pending:
-        value = pending.pop()
+        value, scope = pending.pop()
         if value in context.scalars:
-            found.append(context.scalars[value])
-        elif value.node is None or value.node.op.has_effect:
+            found.paths.append(context.scalars[value])
+        elif value in context.loop_values:
+            found.loops.append(context.loop_values[value])
+        elif value.node is None:
+            if (outer := scope.source(value)) is None:
+                return None
+            pending.append(outer)
+        elif value.node.op.has_effect:
             return None
         elif value.node.op.name == "dimension":
             context.concrete_size(value.node.attributes["size"])
         else:
-            pending += [v for v in value.node.operands if v not in seen]
+            pending += [(v, scope) for v in value.node.operands if v not in seen]
             seen.update(value.node.operands)
-    return found or None
+    return found if found.paths or found.loops else None
+
+
+def concretize_tests(context: TraceContext) -> None:
+    """Makes the scalar inputs static that the branches around depend on, if they depend on nothing else."""
+    found = [_sources(context, test.value, test.scope) for test in context.tests]
+    paths = [path for sources in found if sources is not None and not sources.loops for path in sources.paths]
+    if paths:
+        context.concretize(paths)
 
 
 def _needs_value(array: Array, asked_by: str) -> Exception:

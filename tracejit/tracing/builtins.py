@@ -16,10 +16,12 @@ from tracejit.base.dtypes import F64
 from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, convert, emit, lift
+from tracejit.tracing.control import iteration
+from tracejit.tracing.host import print_at_run_time
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.scalars import common, convert_to, weak
 from tracejit.tracing.sizes import Size
-from tracejit.tracing.spans import current_span
+from tracejit.tracing.text import TracedText, call_text
 
 BUILTINS: dict[Any, Callable[..., Any]] = {}    # written by `builtin` at import
 
@@ -33,21 +35,25 @@ def builtin(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
+_SEEN_AS: dict[type, type] = {Size: int, TracedText: str}
+_TRACED = (Array, *_SEEN_AS)
+
+
 def python_type(value: Any) -> type:
     """The class that plain Python would see."""
     if type(value) is Array:
         return value.python_type
-    return int if type(value) is Size else type(value)
+    return _SEEN_AS.get(type(value), type(value))
 
 
 @builtin(isinstance)
 def is_instance(_: Any, value: Any, classes: Any) -> Any:
-    return issubclass(python_type(value), classes) if type(value) in (Array, Size) else NotImplemented
+    return issubclass(python_type(value), classes) if type(value) in _TRACED else NotImplemented
 
 
 @builtin(type)
 def type_of(_: Any, *args: Any, **options: Any) -> Any:
-    return python_type(args[0]) if len(args) == 1 and not options and type(args[0]) in (Array, Size) else NotImplemented
+    return python_type(args[0]) if len(args) == 1 and not options and type(args[0]) in _TRACED else NotImplemented
 
 
 @builtin(len)
@@ -79,14 +85,54 @@ _conversion(bool, "b")
 
 
 @builtin(print)
-def trace_time_print(namespace: Any, *args: Any, **options: Any) -> Any:
-    """Text that is known now is printed once, when the trace is complete."""
-    if any(type(a) is Array for a in args):
-        raise UnsupportedError("print of a traced value", span=current_span(2),
-                               why="its value is known only when the compiled function runs",
-                               fix="return the value and print it outside")
-    namespace.context.afterwards.append(lambda: print(*args, **options))
-    namespace.context.notes.append(f"print at {current_span(2)} runs while tracing, not at every call")
+def run_time_print(namespace: Any, *args: Any, **options: Any) -> None:
+    """At every call, as plain Python prints."""
+    print_at_run_time(namespace, args, options)
+
+
+def _text_function(function: Any) -> None:
+    @builtin(function)
+    def traced(_: Any, *args: Any, **options: Any) -> Any:
+        return call_text(function, args, options)
+
+
+for _function in (str, repr, ascii, format):
+    _text_function(_function)
+
+
+@builtin(range)
+def range_of(_: Any, *bounds: Any) -> Any:
+    if not any(type(b) in (Array, Size) for b in bounds):
+        return NotImplemented
+    return iteration.traced_range(*bounds)
+
+
+@builtin(reversed)
+def reversed_of(_: Any, values: Any) -> Any:
+    source = iteration.iteration_of(values)
+    return NotImplemented if source is None or type(values) in (list, tuple) else iteration.reversed_iteration(source)
+
+
+@builtin(enumerate)
+def enumerate_of(_: Any, values: Any, start: Any = 0) -> Any:
+    source = iteration.iteration_of(values)
+    return NotImplemented if source is None or type(values) in (list, tuple) else iteration.enumerated(source, start)
+
+
+@builtin(zip)
+def zip_of(_: Any, *values: Any, **options: Any) -> Any:
+    sources = [iteration.iteration_of(v) for v in values]
+    if options or not values or any(s is None for s in sources) or all(type(v) in (list, tuple) for v in values):
+        return NotImplemented
+    return iteration.zipped([s for s in sources if s is not None])
+
+
+@builtin(map)
+def map_of(namespace: Any, function: Any, *values: Any) -> Any:
+    sources = [iteration.iteration_of(v) for v in values]
+    if any(s is None for s in sources) or all(type(v) in (list, tuple, range) for v in values):
+        return NotImplemented
+    return iteration.mapped(namespace.call, function, [s for s in sources if s is not None])
 
 
 @builtin(sum)

@@ -34,12 +34,20 @@ class Decisions:
     """What earlier attempts at this trace found out. It only grows, so the attempts end.
 
     sizes: symbols that are replaced by an int or by another size.  static: paths of scalars whose value Python needs.
+    unrolled: loops that Python runs while tracing, with the reason.  rebound: loop and variable which rounds bind to
+    another array, in place of writing to the one it has.
     spans: where each of these decisions was made, for explain().
     """
 
     sizes: dict[str, Size] = field(default_factory=dict)
     static: set[str] = field(default_factory=set)
+    unrolled: dict[SourceSpan | None, str] = field(default_factory=dict)
+    rebound: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
     spans: dict[str, SourceSpan | None] = field(default_factory=dict)
+
+    def unroll(self, loop: SourceSpan | None, reason: str) -> None:
+        """From the next attempt on, Python runs this loop."""
+        self.unrolled[loop] = reason
 
     def resolve(self, size: Size) -> Size:
         """The size after all replacements."""
@@ -94,6 +102,18 @@ class Scope:
         return value
 
 
+    def source(self, value: Value) -> tuple[Value, Scope] | None:
+        """The outer value that a parameter stands for, and its scope; None for parameters of the region's own."""
+        return next(((v, home) for v, home in self.operands if self.imported[v] is value), None)
+
+    def sees(self, home: Scope) -> bool:
+        """Whether values of `home` may be used in here."""
+        scope: Scope | None = self
+        while scope is not None and scope is not home:
+            scope = scope.parent
+        return scope is home
+
+
 @dataclass(frozen=True, slots=True)
 class SizeGuard:
     """`left relation right` held for the traced call; a call for which it does not hold gets another trace."""
@@ -120,7 +140,28 @@ class TraceContext:
         self.formatted: list[Any] | None = None            # traced values of the message that is being formatted
         self.depth: dict[Any, int] = {}
         self.counted: set[str] = set()      # run-time sizes that may be replaced by what they have to be equal to
+        self.loop_values: dict[Value, Any] = {}     # parameters that rounds of a loop change, with the loop
+        self.tests: list[Any] = []      # traced tests of the branches around
+        self._facts: dict[Value, bool] = {}
         self._fresh = 0
+
+    @contextmanager
+    def knowing(self, flag: Any, truth: bool) -> Iterator[None]:
+        """For the block, `flag` (a tracer) is known to be `truth`."""
+        value, before = flag.value, dict(self._facts)
+        self.tests.append(flag)
+        self._facts[value] = truth
+        if value.node is not None and value.node.op.name == "not":
+            self._facts[value.node.operands[0]] = not truth
+        try:
+            yield
+        finally:
+            self._facts = before
+            self.tests.pop()
+
+    def known_false(self, flag: Any) -> bool:
+        """Whether a test around says that `flag` is false here."""
+        return self._facts.get(flag.value) is False
 
     def emit(self, op: str, operands: Sequence[Value], attributes: dict[str, Any]) -> tuple[Value, ...]:
         """Adds a node at the user's current line; errors of the op's type rule get that line."""

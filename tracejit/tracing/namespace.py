@@ -16,20 +16,22 @@ import numpy as np
 
 from tracejit.autograph import policy
 from tracejit.autograph.namespace import Scope
-from tracejit.autograph.plain import PlainNamespace
 from tracejit.base.errors import RecursionLimitError, UnsupportedError
-from tracejit.tracing.arrays import ARRAY_LIKE, Array
+from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
 from tracejit.tracing.builtins import BUILTINS, attribute_function
 from tracejit.tracing.context import TraceContext
+from tracejit.tracing.control.operators import ControlFlow
+from tracejit.tracing.control.optional import Optional, unwrapped
 from tracejit.tracing.implements import implementation
 from tracejit.tracing.inputs import Input, ObjectInput, Reader, Root
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
-from tracejit.tracing.truth import assert_at_run_time, negation
+from tracejit.tracing.text import call_text, is_text_method
 
 INLINED: dict[type, Callable[[Any], Any]] = {}    # written by layers above: class of callables -> their function
 
 _DEPTH = 100        # calls of one function inside itself
+_DEPTH_IN_BRANCHES = 12     # from here on, the tests around are decided while tracing where they can be
 _MISSING: Any = object()
 # NumPy functions that make arrays out of plain Python values: the array may be changed later, so it is traced.
 _CREATION = frozenset("""array asarray asanyarray ascontiguousarray asfortranarray zeros ones empty full arange linspace
@@ -39,7 +41,7 @@ _SCALARS = (int, float, complex, bool, str, np.generic, np.dtype, type, type(Non
 _QUIET_MODULES = ("numpy", "tracejit", "builtins", "math")
 
 
-class TracingNamespace(PlainNamespace):
+class TracingNamespace(ControlFlow):
     """Implements `Namespace` for one attempt at one trace."""
 
     def __init__(self, context: TraceContext, reader: Reader):
@@ -67,8 +69,12 @@ class TracingNamespace(PlainNamespace):
         return value
 
     def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if any(type(a) is Optional for a in args):
+            args = args if policy.resolve(fn) is not None else tuple(map(unwrapped, args))
         special = _lookup(BUILTINS, fn)
         if special is not None and (result := special(self, *args, **kwargs)) is not NotImplemented:
+            return result
+        if is_text_method(fn) and (result := call_text(fn, args, kwargs)) is not NotImplemented:
             return result
         function = None if getattr(fn, "__module__", None) == "builtins" else implementation(fn)
         if function is not None:
@@ -93,6 +99,8 @@ class TracingNamespace(PlainNamespace):
         code = getattr(fn, "__code__", None) or getattr(getattr(fn, "__func__", None), "__code__", fn.__class__)
         depth = self.context.depth
         depth[code] = depth.get(code, 0) + 1
+        if depth[code] == _DEPTH_IN_BRANCHES and self.context.tests:
+            concretize_tests(self.context)
         if depth[code] > _DEPTH and code is not fn.__class__:
             raise recursion_error(fn)
         try:
@@ -165,7 +173,7 @@ class TracingNamespace(PlainNamespace):
 
     def load_attribute(self, obj: Any, name: str, /) -> Any:
         cls = obj.__class__
-        if cls is Array or cls is ModuleType and _is_quiet(obj):
+        if cls is Array or cls is Optional or cls is ModuleType and _is_quiet(obj):
             return getattr(obj, name)
         if (stored := self.stored.get((id(obj), "." + name))) is not None:
             if stored[3] is _MISSING:
@@ -211,21 +219,26 @@ class TracingNamespace(PlainNamespace):
     def load_item(self, obj: Any, index: Any, /) -> Any:
         if id(obj) in self.reader.objects and attribute_function(obj, "__getitem__") is not None:
             return self.call(obj.__getitem__, index)
-        return obj[index]
+        return obj[unwrapped(index)]
 
-    # Truth
+    def outside(self, key: tuple[int, str], entry: tuple[str, Any, str, Any]) -> Any:
+        kind, holder, name, _ = entry
+        if kind == "attribute":
+            return self.load_input_attribute(holder, name) if hasattr(holder.value, name) else _MISSING
+        loaded = self._loaded.get(key, _MISSING)
+        if loaded is not _MISSING:
+            return loaded
+        value = holder.get(name, _MISSING) if kind == "global" else _cell_content(holder)
+        if value is not _MISSING:
+            value = self._loaded[key] = self.load_root(kind, holder, name, value)
+        return value
 
-    def condition(self, value: Any, /) -> bool:
-        return bool(value)
 
-    def not_(self, value: Any, /) -> Any:
-        return negation(value) if value.__class__ is Array else not value
-
-    def assert_(self, test: Any, message: Callable[[], Any] | None = None, /) -> None:
-        if test.__class__ is Array:
-            assert_at_run_time(self.context, test, message)
-        elif not self.condition(test):
-            raise AssertionError(*(() if message is None else (message(),)))
+def _cell_content(cell: CellType) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:
+        return _MISSING
 
 
 def is_deleted(value: Any) -> bool:

@@ -148,7 +148,8 @@ def check_returnable(value: Any) -> None:
 
 def write_backs(reader: Reader) -> list[ArrayInput]:
     """The inputs whose memory was changed."""
-    return [a for a in reader.arrays if a.same_as is None and a.tracer.version > 0]
+    params = reader.context.root.graph.params
+    return [a for a in reader.arrays if a.same_as is None and a.tracer.value is not params[a.param]]
 
 
 def container_stores(reader: Reader, writer: Writer) -> list[StoreOut]:

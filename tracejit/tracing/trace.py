@@ -12,11 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import InternalError, RecursionLimitError
+from tracejit.base.errors import InternalError, RecursionLimitError, TracejitError
 from tracejit.ir.graph import Graph
 from tracejit.tracing import methods, scalars
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
+from tracejit.tracing.control.regions import Unreachable
+from tracejit.tracing.host import belongs_to_run, raise_at_run_time
 from tracejit.tracing.implements import load_front_end
 from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, ShapeFor
 from tracejit.tracing.namespace import TracingNamespace
@@ -123,7 +125,15 @@ def _run(call: Call, namespace: TracingNamespace, args: Sequence[Any], kwargs: M
     if not isinstance(call.fn, FunctionType):
         namespace.root_of(call.fn, getattr(call.fn, "__name__", type(call.fn).__name__))
     with np.errstate(all="ignore"):
-        return namespace.call(call.fn, *args, **kwargs) if call.convert else call.fn(*args, **kwargs)
+        try:
+            return namespace.call(call.fn, *args, **kwargs) if call.convert else call.fn(*args, **kwargs)
+        except Unreachable:
+            return None
+        except Exception as error:
+            if isinstance(error, (TracejitError, RecursionError)) or not belongs_to_run(namespace.context, error):
+                raise
+            raise_at_run_time(namespace.context, error)
+            return None
 
 
 def _array_name(value: Any) -> str:

@@ -1,0 +1,186 @@
+"""Branches on traced values: `if`, `a if c else b`, `and`, `or`.
+
+Flows in:  a traced test, functions that hold the branches.
+Flows out: a `case` op whose regions give the new content of every place that a branch changes.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tracejit.base.errors import UnsupportedError
+from tracejit.ir.graph import Value
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import emit
+from tracejit.tracing.context import Scope, TraceContext, inside
+from tracejit.tracing.control.optional import UNDEFINED
+from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
+from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, join, zeros
+from tracejit.tracing.control.world import Place, World, cells_of
+from tracejit.tracing.spans import current_span
+from tracejit.tracing.truth import truth
+
+Thunk = Callable[[], Any]
+_CHEAP = 12     # ops of a region that is done in place rather than skipped
+
+
+RESULT = Place("result", "result", None, "the conditional expression")
+
+
+def branch(namespace: Any, test: Array, body: Thunk, orelse: Thunk | None, names: Sequence[str]) -> None:
+    """`if test: body() else: orelse()` for a traced test."""
+    world, flag = World(cells_of(body, orelse), names, namespace), truth(test)
+    regions = run_branches(namespace.context, world, flag, body, orelse or _nothing)
+    merge(namespace.context, world, flag, regions)
+
+
+def choice(namespace: Any, test: Array, body: Thunk, orelse: Thunk) -> Any:
+    """`body() if test else orelse()` for a traced test."""
+    world, flag = World(cells_of(body, orelse), (), namespace), truth(test)
+    regions = run_branches(namespace.context, world, flag, body, orelse)
+    for region in regions:
+        if region.reached:
+            region.changes[RESULT] = region.result
+    return merge(namespace.context, world, flag, regions)
+
+
+def run_branches(context: TraceContext, world: World, flag: Array, body: Thunk, orelse: Thunk) -> list[Region]:
+    """The regions of False and True."""
+    regions = []
+    for taken, function in ((False, orelse), (True, body)):
+        with context.knowing(flag, taken):
+            regions.append(run_region(context, world, function))
+    return regions
+
+
+def merge(context: TraceContext, world: World, flag: Array, regions: Sequence[Region]) -> Any:
+    """Joins what the branches left, emits the op, and makes the world what it is afterwards; gives `RESULT`."""
+    places = list(dict.fromkeys(p for r in regions for p in r.changes))
+    forms = [_form(place, regions, world) for place in places]
+    for region in regions:
+        with inside(region.scope):
+            finish(region, _outputs(region, places, forms, world))
+    emitted = (select if all(map(is_cheap, regions)) else emit_case)(context, flag, regions)
+    results, value = iter(emitted), None
+    for place, form in zip(places, forms, strict=True):
+        made = build(form, results)
+        if place is RESULT:
+            value = made
+        else:
+            world.put(place, made)
+    if not any(r.reached for r in regions):
+        raise Unreachable
+    return value
+
+
+def _nothing() -> None:
+    """The branch that is not there."""
+
+
+def emit_case(context: TraceContext, flag: Array, regions: Sequence[Region]) -> list[Array]:
+    """Regions as one op; pure and small ones are computed in place and selected."""
+    scope = context.scope
+    operands = share_operands([r.scope for r in regions])
+    index = flag.value if flag.scope is scope else scope.bring(flag.value, flag.scope)
+    values = [scope.bring(value, home) for value, home in operands]
+    results = context.emit("case", [index, *values], {"branches": tuple([r.scope.graph for r in regions])})
+    return [Array(v, scope) for v in results]
+
+
+def _value(place: Place, region: Region, world: World) -> Any:
+    return region.changes[place] if place in region.changes else world.value_before(place)
+
+
+def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
+    values = [_value(place, r, world) for r in regions if r.reached]
+    if place.kind == "variable" and "!" in place.name and any(v is not UNDEFINED for v in values):
+        values = [v for v in values if v is not UNDEFINED]
+    if all(v is values[0] for v in values) and type(values[0]) is not Array:
+        return Static(values[0])
+    forms = [describe(v) for v in values]
+    try:
+        result = forms[0]
+        for form in forms[1:]:
+            result = join(result, form)
+        return result
+    except JoinError as problem:
+        raise differing(place, forms, values, str(problem)) from None
+
+
+def differing(place: Place, forms: Sequence[Schema], values: Sequence[Any], what: str) -> UnsupportedError:
+    """The error for a variable that is two different things after a branch."""
+    if place.kind == "content":
+        return UnsupportedError(
+            "a list, dict or set has another structure after one branch than after the other", span=current_span(3),
+            why="the branch depends on traced values, so both must leave the same structure",
+            fix="use an array with a count, or make the condition static")
+    name = "the returned value" if place.name.startswith("value!") else f"{place.name!r}"
+    lines = [f"{form}{_where(value)}" for form, value in zip(forms, values, strict=True)]
+    kind = {"structure": "structures", "shape": "shapes", "dtype": "dtypes"}.get(what, "values")
+    return UnsupportedError(
+        f"{name} has different {kind} in the two branches: {' and '.join(lines)}", span=current_span(3),
+        why="the branch depends on traced values: what follows must work for both",
+        fix="give both branches the same structure, shape and dtype, for example with .astype or np.zeros")
+
+
+def _where(value: Any) -> str:
+    span = value.value.span if type(value) is Array else None
+    return f" (line {span.line})" if span is not None else ""
+
+
+def _outputs(region: Region, places: Sequence[Place], forms: Sequence[Schema], world: World) -> list[Array]:
+    if not region.reached:
+        return [z for form in forms for z in zeros(form)]
+    made = []
+    for place, form in zip(places, forms, strict=True):
+        made += flatten(_value(place, region, world), form)
+    return made
+
+
+def is_cheap(region: Region) -> bool:
+    """Whether computing the region costs less than a branch, and can't fail."""
+    nodes = region.scope.graph.nodes
+    return len(nodes) <= _CHEAP and all(
+        not n.has_effect and n.op.kind in ("pointwise", "source") and not n.results[0].rank for n in nodes)
+
+
+def select(context: TraceContext, flag: Array, regions: Sequence[Region]) -> list[Array]:
+    """Both regions computed here, their results selected."""
+    no, yes = [inline(context, r.scope) for r in regions]
+    result = []
+    for x, y in zip(yes, no, strict=True):
+        test = flag if not x.type.shape else emit("broadcast_in_dim", flag, shape=x.type.shape, dims=())
+        result.append(emit("select", test, x, y))
+    return result
+
+
+def inline(context: TraceContext, region: Scope) -> list[Array]:
+    """The nodes of a region, emitted in the running scope."""
+    scope = context.scope
+    values: dict[Value, Value] = {}
+    imported = {inner: outer for outer, inner in region.imported.items()}
+    homes = dict(region.operands)
+    for param in region.graph.params:
+        outer = imported[param]
+        values[param] = scope.bring(outer, homes[outer])
+    for node in region.graph.nodes:
+        made = scope.graph.keep(node, [values[v] for v in node.operands])
+        values.update(zip(node.results, made, strict=True))
+    return [Array(values[v], scope) for v in region.graph.outputs]
+
+
+def connective(namespace: Any, first: Array, rest: Thunk, is_and: bool) -> Any:
+    """`first and rest()` or `first or rest()` for a traced `first`."""
+    if is_and:
+        return choice(namespace, first, rest, lambda: first)
+    return choice(namespace, first, lambda: first, rest)
+
+
+def known_truth(value: Any) -> bool | None:
+    """The truth of a test that is known while tracing; None if only the run will tell."""
+    if type(value) is not Array:
+        return bool(value)
+    node = value.value.node
+    if node is not None and node.op.name == "constant" and not value.type.shape:
+        return bool(node.attributes["value"])
+    return None

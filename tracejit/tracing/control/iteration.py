@@ -1,0 +1,124 @@
+"""What `for` runs over while tracing: something with a length and an item for each position.
+
+Flows in:  iterables of user code: ranges, arrays, lists of numbers, and `enumerate`, `zip`, `reversed`, `map` of them.
+Flows out: `Iteration`; None for what Python iterates itself.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tracejit.base.dtypes import I64
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import constant, convert, emit, lift
+from tracejit.tracing.implements import NUMPY, READ
+from tracejit.tracing.scalars import weak
+from tracejit.tracing.sizes import Size
+
+_LONG = 4       # items: lists of more numbers are looped over, not unrolled
+
+
+class Iteration:
+    """length: an int, a `Size` or a traced int.  item(i): what the round with this index gets; i counts from 0."""
+
+    __slots__ = ("item", "length")
+
+    def __init__(self, length: Any, item: Callable[[Any], Any]):
+        self.length, self.item = length, item
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([self.item(i) for i in range(int(self.length))])
+
+    def __len__(self) -> int:
+        return int(self.length)
+
+
+class TracedRange(Iteration):
+    """`range(start, stop, step)` with traced bounds."""
+
+    __slots__ = ()
+
+
+def iteration_of(value: Any) -> Iteration | None:
+    """How a loop runs over `value`; None if Python has to do it."""
+    if isinstance(value, Iteration):
+        return value
+    if type(value) is range:
+        return Iteration(len(value), lambda i: value.start + i * value.step if value.step != 1 or value.start else i)
+    if type(value) is Array and value.type.shape:
+        return Iteration(value.shape[0], lambda i: NUMPY[READ](value, i))
+    if type(value) in (list, tuple) and len(value) > _LONG and len({type(v) for v in value}) == 1 \
+            and type(value[0]) in (int, float, bool):
+        numbers = list(value)
+        return Iteration(len(numbers), lambda i: numbers[i] if type(i) is int else _number(numbers, i))
+    return None
+
+
+def _number(numbers: list[Any], i: Any) -> Any:
+    """A Python number of a list, picked by a traced index that is in range."""
+    kind = {int: "i", float: "f", bool: "b"}[type(numbers[0])]
+    return weak(emit("gather", lift(numbers), convert(i, I64), axes=(0,)), kind)
+
+
+def traced_range(*bounds: Any) -> Any:
+    """`range` with a traced bound or size."""
+    start, stop, step = (0, bounds[0], 1) if len(bounds) == 1 else (*bounds, 1) if len(bounds) == 2 else bounds
+    length: Any
+    if type(step) is Array:
+        length = _length_of_traced_step(start, stop, step)
+    elif step == 0:
+        raise ValueError("range() arg 3 must not be zero")
+    elif type(start) is int and start == 0 and type(step) is int and step == 1 and type(stop) is Size:
+        length = stop
+    else:
+        distance = stop - start if step > 0 else start - stop
+        length = _not_negative(distance if abs(step) == 1 else (distance + (abs(step) - 1)) // abs(step))
+    if type(start) is int and start == 0 and type(step) is int and step == 1:
+        return TracedRange(length, lambda i: i)
+    return TracedRange(length, lambda i: start + i * step)
+
+
+def _length_of_traced_step(start: Any, stop: Any, step: Array) -> Array:
+    from tracejit.tracing.building import assert_
+    s, e, d = (convert(x, I64) for x in (start, stop, step))
+    zero, one = constant(0, I64), constant(1, I64)
+    assert_(emit("compare", d, zero, direction="NE"), "ValueError", "range() arg 3 must not be zero")
+    up = emit("compare", d, zero, direction="GT")
+    distance = emit("select", up, emit("subtract", e, s), emit("subtract", s, e))
+    size = emit("abs", d)
+    trips = emit("floor_divide", emit("add", distance, emit("subtract", size, one)), size)
+    return weak(emit("maximum", trips, zero), "i")
+
+
+def _not_negative(length: Any) -> Any:
+    if type(length) is int:
+        return max(length, 0)
+    if type(length) is Size:
+        return length if length >= 0 else 0
+    return weak(emit("maximum", convert(length, I64), constant(0, I64)), "i")
+
+
+def reversed_iteration(source: Iteration) -> Iteration:
+    return Iteration(source.length, lambda i: source.item(source.length - 1 - i))
+
+
+def enumerated(source: Iteration, start: Any = 0) -> Iteration:
+    return Iteration(source.length, lambda i: (start + i, source.item(i)))
+
+
+def zipped(sources: list[Iteration]) -> Iteration:
+    length = sources[0].length
+    for other in sources[1:]:
+        length = _smaller(length, other.length)
+    return Iteration(length, lambda i: tuple([s.item(i) for s in sources]))
+
+
+def _smaller(x: Any, y: Any) -> Any:
+    if type(x) is Array or type(y) is Array:
+        return weak(emit("minimum", convert(x, I64), convert(y, I64)), "i")
+    return x if x is y or x <= y else y
+
+
+def mapped(call: Callable[..., Any], function: Any, sources: list[Iteration]) -> Iteration:
+    joined = zipped(sources)
+    return Iteration(joined.length, lambda i: call(function, *joined.item(i)))

@@ -1,0 +1,382 @@
+"""Loops while tracing: captured first, as `for` and `while` ops; unrolled only where the rules say so.
+
+Flows in:  functions that hold test and body, what the loop runs over, the variables that rounds hand on.
+Flows out: one op whose carries are what a round changes. Their types are found by tracing the body until they hold.
+
+Rules: up to `UNROLLED` rounds are unrolled. A loop whose body needs a Python value of the loop, or changes the form of
+a variable, is unrolled if the number of rounds is known while tracing; `Decisions.unrolled` remembers why.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import CellType
+from typing import Any
+
+from tracejit.base.dtypes import BOOL, I64
+from tracejit.base.errors import UnsupportedError
+from tracejit.base.spans import SourceSpan
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import constant, convert, emit, lift
+from tracejit.tracing.context import Restart, Scope, inside
+from tracejit.tracing.control.branches import branch, known_truth
+from tracejit.tracing.control.iteration import Iteration, iteration_of
+from tracejit.tracing.control.optional import UNDEFINED
+from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
+from tracejit.tracing.control.schema import JoinError, Leaf, Schema, build, describe, flatten, join, leaves
+from tracejit.tracing.control.world import Place, World, cells_of, content
+from tracejit.tracing.scalars import weak
+from tracejit.tracing.spans import current_span
+from tracejit.tracing.truth import truth
+
+UNROLLED = 4
+_TRIES = 20         # rounds of looking for types that hold
+Thunk = Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A loop of the user's code. rounds: how many, if that is known while tracing; -1 for a `while` that may turn out
+    to be Python's own."""
+
+    span: SourceSpan | None
+    rounds: int | None
+
+
+class StaysPython(Exception):
+    """The test of a loop does not depend on anything traced."""
+
+
+# for
+
+def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: Thunk | None,
+             names: Sequence[str]) -> None:
+    """`for item in iterable: body(item)`, left when go_on() is false after a round."""
+    span = current_span(3)
+    source = iteration_of(iterable)
+    if source is None:
+        unroll(namespace, list(iterable) if not isinstance(iterable, Iterator) else iterable, body, go_on, names)
+        return
+    rounds = source.length if type(source.length) is int else None
+    if rounds is not None and rounds <= UNROLLED or span in namespace.context.decisions.unrolled:
+        items = source if not isinstance(iterable, (range, list, tuple)) else iterable
+        unroll(namespace, items, body, go_on, names)
+        return
+    loop = _Loop(namespace, Site(span, rounds), cells_of(body, go_on), names)
+    if go_on is None:
+        loop.capture_for(source, body)
+    else:
+        loop.capture_while_counted(source, body, go_on)
+
+
+def unroll(namespace: Any, items: Any, body: Callable[[Any], Any], go_on: Thunk | None, names: Sequence[str]) -> None:
+    """Rounds one after the other; what follows a traced reason to leave goes into a branch."""
+    rest = iter(items)
+    for item in rest:
+        body(item)
+        if go_on is None:
+            continue
+        more = go_on()
+        if (known := known_truth(more)) is None:
+            if following := list(rest):
+                branch(namespace, more, _Rest(namespace, following, body, go_on, names), None, names)
+            return
+        if not known:
+            return
+
+
+class _Rest:
+    """The rounds that remain of an unrolled loop, called like a body: it changes the variables of one."""
+
+    def __init__(self, namespace: Any, items: Any, body: Callable[[Any], Any], go_on: Thunk, names: Sequence[str]):
+        self.arguments = namespace, items, body, go_on, names
+        self.__code__, self.__closure__ = body.__code__, body.__closure__
+
+    def __call__(self) -> None:
+        unroll(*self.arguments)
+
+
+# while
+
+def while_loop(namespace: Any, test: Thunk, body: Thunk, names: Sequence[str]) -> None:
+    """`while test(): body()`."""
+    span = current_span(3)
+    if span in namespace.context.decisions.unrolled:
+        python_while(namespace, test, body)
+        return
+    try:
+        _Loop(namespace, Site(span, -1), cells_of(test, body), names).capture_while(test, body)
+    except StaysPython:
+        python_while(namespace, test, body)
+
+
+def python_while(namespace: Any, test: Thunk, body: Thunk) -> None:
+    """A loop that ends by what is known while tracing."""
+    while True:
+        go = test()
+        if known_truth(go) is None:
+            raise UnsupportedError(
+                "this loop can't be captured: its body needs Python values that change from round to round",
+                span=current_span(3), why=namespace.context.decisions.unrolled.get(current_span(3), ""),
+                fix="use arrays in place of the Python value, or make the number of rounds static")
+        if not known_truth(go):
+            return
+        body()
+
+
+class _Loop:
+    """One loop that is captured."""
+
+    def __init__(self, namespace: Any, site: Site, cells: dict[str, CellType], names: Sequence[str]):
+        self.namespace, self.context, self.site = namespace, namespace.context, site
+        self.world = World(cells, names, namespace)
+        self.counted = False            # the body gets the counter of a `for` op
+        self.counter: Any = None        # of a `for` that is captured as a `while`
+        self.places: list[Place] = []
+        self.forms: list[Schema] = []
+        self.first: list[Any] = []      # what the places hold before the loop
+        for name in names:
+            if name in cells:
+                self.carry_variable(name, cells[name])
+
+    def carry_variable(self, name: str, cell: CellType) -> None:
+        value = content(cell)
+        place = Place("variable", id(cell), cell, name)
+        if type(value) is Array and not value.is_scalar and not self.is_rebound(name):
+            self.carry_memory(value.owner, name)
+            return
+        self.carry(place, value)
+
+    def carry_memory(self, owner: Array, name: str) -> None:
+        place = Place("memory", id(owner), owner, name)
+        if place not in self.places:
+            self.carry(place, owner.snapshot())
+
+    def carry(self, place: Place, value: Any) -> None:
+        self.places.append(place)
+        self.first.append(value)
+        self.forms.append(describe(value, numbers=True))
+
+    def is_rebound(self, name: str) -> bool:
+        return (self.site.span, name) in self.context.decisions.rebound
+
+    # Capturing
+
+    def capture_for(self, source: Iteration, body: Callable[[Any], Any]) -> None:
+        upper = self.length(source)
+        self.counted = True
+        scope = self.settle(lambda i: body(source.item(i)))
+        self.emit("for", [constant(0, I64), upper, constant(1, I64)], scope, 1, {})
+
+    def length(self, source: Iteration) -> Array:
+        return convert(lift(source.length), I64)
+
+    def capture_while(self, test: Thunk, body: Thunk) -> None:
+        scope = self.settle(lambda _: body(), test)
+        cond = self.test_region(lambda _: test())
+        self.emit("while", [], scope, 0, {"cond": cond})
+
+    def capture_while_counted(self, source: Iteration, body: Callable[[Any], Any], go_on: Thunk) -> None:
+        """A `for` that may be left early: a `while` with a counter, carried first."""
+        upper = self.length(source)
+        self.places.insert(0, Place("counter", "counter", None, "the loop's counter"))
+        self.first.insert(0, 0)
+        self.forms.insert(0, describe(0, numbers=True))
+
+        def round_(_: Any) -> None:
+            i = self.counter
+            body(source.item(i))
+            self.counter = i + 1
+
+        def test(_: Any) -> Any:
+            inside_range = emit("compare", convert(self.counter, I64), upper, direction="LT")
+            return weak(emit("and", inside_range, convert(lift(go_on()), BOOL)), "b")
+
+        scope = self.settle(round_)
+        cond = self.test_region(test)
+        self.emit("while", [], scope, 0, {"cond": cond})
+
+    def settle(self, body: Callable[[Any], Any], test: Thunk | None = None) -> Scope:
+        """Traces the body until the types of its carries hold. Returns its scope."""
+        for _ in range(_TRIES):
+            if test is not None and self.test_region(lambda _: test(), only_try=True) is None:
+                raise StaysPython
+            before = len(self.places)
+            region = self.trace(body)
+            if self.widen(region) or len(self.places) != before:
+                continue
+            with inside(region.scope):
+                finish(region, self.outputs(region))
+            return region.scope
+        raise UnsupportedError("the types of this loop's variables don't settle", span=self.site.span,
+                               why="every round changes them again", fix="give the variables their final types before")
+
+    def trace(self, body: Callable[[Any], Any]) -> Region:
+        scope, head = self.open()
+
+        def run() -> Any:
+            self.place_head(scope)
+            body(head)
+            return self.counter
+
+        return run_region(self.context, self.world, run, scope)
+
+    def open(self) -> tuple[Scope, Any]:
+        """A scope whose first parameters are the counter and the carries."""
+        scope = Scope(Graph([]), self.context.scope)
+        head = None
+        if self.counted:
+            param = scope.graph.add_param(ArrayType(I64))
+            self.context.loop_values[param] = self.site
+            head = Array(param, scope, "python", "i")
+        for form in self.forms:
+            for leaf in leaves(form):
+                self.context.loop_values[scope.graph.add_param(leaf.type)] = self.site
+        return scope, head
+
+    def place_head(self, scope: Scope) -> None:
+        """Makes the world what it is when a round begins."""
+        params = iter([Array(p, scope) for p in scope.graph.params[int(self.counted):int(self.counted) + self.width()]])
+        for place, form in zip(self.places, self.forms, strict=True):
+            self.put(place, build(form, params))
+
+    def width(self) -> int:
+        return sum(len(list(leaves(f))) for f in self.forms)
+
+    def put(self, place: Place, value: Any) -> None:
+        if place.kind == "counter":
+            self.counter = value
+        else:
+            self.world.put(place, value)
+
+    def test_region(self, test: Callable[[Any], Any], only_try: bool = False) -> Scope | None:
+        """The test as a region; with only_try None if it stays a Python value."""
+        scope, head = self.open()
+
+        def run() -> Any:
+            self.place_head(scope)
+            return test(head)
+
+        region = run_region(self.context, self.world, run, scope)
+        if region.changes and not only_try:
+            changed = ", ".join(p.name for p in region.changes if p not in self.places)
+            if changed:
+                raise UnsupportedError(f"the test of this loop changes {changed}", span=self.site.span,
+                                       why="a test may only compute", fix="change it in the body")
+        if only_try and known_truth(region.result) is not None:
+            return None
+        with inside(scope):
+            finish(region, [truth(lift(region.result))])
+        return scope
+
+    # What a round changes
+
+    def widen(self, region: Region) -> bool:
+        """Whether a round needs more carries, or other types. They are noted for the next try."""
+        if not region.reached:
+            return False
+        changed = False
+        for place, value in region.changes.items():
+            changed = self.note(place, value) or changed
+        for k, place in enumerate(self.places):
+            if place.kind == "memory" and place not in region.changes or place.kind == "counter":
+                continue
+            if place in region.changes:
+                changed = self.widen_one(k, region.changes[place]) or changed
+        return changed
+
+    def note(self, place: Place, value: Any) -> bool:
+        """A change of something that is not carried yet."""
+        if place in self.places:
+            return False
+        if place.kind == "variable":
+            before = self.world.value_before(place)
+            if type(before) is Array and not before.is_scalar:
+                if value is before:
+                    return False
+                self.context.decisions.rebound.add((self.site.span, place.name))
+                self.drop_memory(before.owner)
+            self.carry(place, before)
+            return True
+        if place.kind == "memory":
+            self.carry_memory(place.holder, place.name)
+            return True
+        if place.kind == "content":
+            self.refuse_container()
+        self.carry(place, self.world.value_before(place))
+        return True
+
+    def drop_memory(self, owner: Array) -> None:
+        """An array that was carried because its variable is written, and is only bound anew."""
+        for k, place in enumerate(self.places):
+            if place.kind == "memory" and place.holder is owner:
+                del self.places[k], self.first[k], self.forms[k]
+                return
+
+    def refuse_container(self) -> None:
+        self.give_up("it changes a list, dict or set in every round")
+
+    def widen_one(self, k: int, value: Any) -> bool:
+        place, form = self.places[k], self.forms[k]
+        if "!" in place.name and value is UNDEFINED:
+            return False
+        now = describe(value, numbers=True)
+        if "!" in place.name and self.first[k] is UNDEFINED and not isinstance(form, Leaf):
+            form = now
+        try:
+            joined = join(form, now, loop=True)
+        except JoinError as problem:
+            self.give_up(f"{place.name!r} is {form} before a round and {now} after it ({problem})", place.name)
+        if joined == self.forms[k]:
+            return False
+        self.forms[k] = joined
+        return True
+
+    def give_up(self, reason: str, name: str = "") -> None:
+        """Unrolls the loop if its rounds are known, else says why it can't be compiled."""
+        if self.site.rounds is not None:
+            self.context.decisions.unroll(self.site.span, f"{reason}; {self.site.rounds} rounds")
+            raise Restart
+        raise UnsupportedError(
+            f"this loop can't be compiled: {reason}", span=self.site.span,
+            why="the number of its rounds is known only at run time, so every round must leave the same types",
+            fix="give the variable its final dtype and shape before the loop" if name else
+            "write to an array that was made before the loop")
+
+    def outputs(self, region: Region) -> list[Array]:
+        """What a round hands to the next, in the types of the carries."""
+        made = []
+        heads = iter([Array(p, region.scope) for p in self.carried_params(region)])
+        for place, form in zip(self.places, self.forms, strict=True):
+            mine = [next(heads) for _ in leaves(form)]
+            if place.kind == "counter":
+                made += flatten(region.result, form) if region.reached else mine
+            elif place in region.changes:
+                made += flatten(region.changes[place], form)
+            else:
+                made += mine
+        return made
+
+    def carried_params(self, region: Region) -> Sequence[Any]:
+        start = int(self.counted)
+        return region.scope.graph.params[start:start + self.width()]
+
+    # The op
+
+    def emit(self, op: str, bounds: Sequence[Array], body: Scope, own: int, regions: dict[str, Scope | None]) -> None:
+        scope = self.context.scope
+        initial = [a for value, form in zip(self.first, self.forms, strict=True) for a in flatten(value, form)]
+        scopes = [s for s in (*regions.values(), body) if s is not None]
+        operands = share_operands(scopes, own + len(initial))
+        values = [a.value if a.scope is scope else scope.bring(a.value, a.scope) for a in (*bounds, *initial)]
+        values += [scope.bring(value, home) for value, home in operands]
+        attributes: dict[str, Any] = {name: s.graph for name, s in regions.items() if s is not None}
+        results = self.context.emit(op, values, {**attributes, "body": body.graph, "carries": len(initial)})
+        made = iter([Array(v, scope) for v in results])
+        for place, form in zip(self.places, self.forms, strict=True):
+            self.put(place, build(form, made))
+
+
+__all__ = ["UNROLLED", "Unreachable", "for_loop", "python_while", "while_loop"]

@@ -1,0 +1,182 @@
+"""The operators of control flow while tracing: what is known runs as Python, what is traced becomes a region.
+
+Flows in:  operators of converted code.
+Flows out: Python's own meaning for Python values, `branches` and `loops` for traced ones.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate
+from tracejit.tracing.arrays import ARRAY_LIKE, Array
+from tracejit.tracing.building import emit
+from tracejit.tracing.context import TraceContext
+from tracejit.tracing.control import loops
+from tracejit.tracing.control.branches import branch, choice, known_truth
+from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
+from tracejit.tracing.control.regions import Unreachable
+from tracejit.tracing.host import assert_at_run_time, made_error, raise_at_run_time
+from tracejit.tracing.inputs import Reader
+from tracejit.tracing.scalars import weak
+from tracejit.tracing.text import text as traced_text
+from tracejit.tracing.truth import negation
+
+Thunk = Callable[[], Any]
+
+
+class ControlFlow(PlainNamespace):
+    """The part of the tracing namespace that statements of control flow call."""
+
+    context: TraceContext
+    reader: Reader
+    stored: dict[tuple[int, str], tuple[str, Any, str, Any]]
+
+    def known(self) -> Iterator[Any]:
+        """What regions may change although no variable of theirs holds it."""
+        yield from (a.tracer for a in self.reader.arrays)
+        yield from (c.traced for c in self.reader.containers.values())
+
+    def outside(self, key: tuple[int, str], entry: tuple[str, Any, str, Any]) -> Any:
+        """What a global, cell or attribute held before it was stored: read as the user's code would."""
+        raise NotImplementedError
+
+    # Statements
+
+    def if_(self, test: Any, body: Thunk, orelse: Thunk | None, names: Sequence[str], /) -> None:
+        test = _plain_test(test)
+        if type(test) is Array:
+            branch(self, test, body, orelse, names)
+        elif test:
+            evaluate(body)
+        elif orelse is not None:
+            evaluate(orelse)
+
+    def while_(self, test: Thunk, body: Thunk, names: Sequence[str], /) -> None:
+        loops.while_loop(self, test, body, names)
+
+    def for_(self, iterable: Any, body: Callable[[Any], None], go_on: Thunk | None, names: Sequence[str], /) -> None:
+        loops.for_loop(self, unwrapped(iterable), body, go_on, names)
+
+    def raise_(self, make_error: Thunk | None, make_cause: Thunk | None = None, /) -> None:
+        if self.context.scope is self.context.root or make_error is None:
+            super().raise_(make_error, make_cause)
+        raise_at_run_time(self.context, made_error(self.context, make_error, make_cause))    # type: ignore[arg-type]
+        raise Unreachable
+
+    def defined(self, value: Any, name: str, /) -> Any:
+        if type(value) is Optional and value.missing is UNDEFINED:
+            return value.present("UnboundLocalError",
+                                 f"cannot access local variable {name!r} where it is not associated with a value")
+        return value
+
+    # Truth
+
+    def condition(self, value: Any, /) -> bool:
+        return bool(unwrapped(value))
+
+    def not_(self, value: Any, /) -> Any:
+        value = _plain_test(value)
+        return negation(value) if type(value) is Array else not value
+
+    def and_(self, first: Any, /, *rest: Thunk) -> Any:
+        return self.connect(first, rest, True)
+
+    def or_(self, first: Any, /, *rest: Thunk) -> Any:
+        return self.connect(first, rest, False)
+
+    def connect(self, first: Any, rest: Sequence[Thunk], is_and: bool) -> Any:
+        if not rest:
+            return first
+        test = _plain_test(first)
+        if type(test) is not Array:
+            return self.connect(evaluate(rest[0]), rest[1:], is_and) if bool(test) is is_and else first
+
+        def following() -> Any:
+            return self.connect(evaluate(rest[0]), rest[1:], is_and)
+
+        def itself() -> Any:
+            return first
+
+        return choice(self, test, following, itself) if is_and else choice(self, test, itself, following)
+
+    def compare(self, signs: tuple[str, ...], left: Any, right: Any, /, *rest: Thunk) -> Any:
+        result = self.compare_two(signs[0], left, right)
+        if not rest:
+            return result
+        following = rest[0]
+        return self.and_(result, lambda: self.compare(signs[1:], right, evaluate(following), *rest[1:]))
+
+    def compare_two(self, sign: str, left: Any, right: Any) -> Any:
+        if sign in ("is", "is not"):
+            return self.identity(left, right, sign == "is not")
+        left, right = unwrapped(left), unwrapped(right)
+        if sign in ("in", "not in") and (found := self.contains(right, left)) is not NotImplemented:
+            return self.not_(found) if sign == "not in" else found
+        return COMPARISONS[sign](left, right)
+
+    def identity(self, left: Any, right: Any, negated: bool) -> Any:
+        for one, other in ((left, right), (right, left)):
+            if type(one) is Optional and other is one.missing:
+                flag = one.is_missing()
+                return negation(flag) if negated else flag
+        return (left is not right) if negated else (left is right)
+
+    def contains(self, container: Any, item: Any) -> Any:
+        """`item in container` where something is traced; NotImplemented if nothing is."""
+        if type(container) is Array or isinstance(container, tuple(ARRAY_LIKE)):
+            import numpy as np
+
+            from tracejit.tracing.implements import NUMPY
+            return weak(NUMPY[np.any](NUMPY[np.equal](container, item)), "b")
+        if not isinstance(container, (list, tuple, set, frozenset, range)):
+            return NotImplemented
+        if isinstance(container, range):
+            return in_range(self, container, item) if type(item) is Array else NotImplemented
+        if type(item) is not Array and not any(type(e) is Array for e in container):
+            return NotImplemented
+        result: Any = False
+        for element in container:
+            equal = element == item
+            result = equal if result is False else weak(emit("or", _flag(result), _flag(equal)), "b")
+        return result
+
+    def if_expression(self, test: Any, body: Thunk, orelse: Thunk, /) -> Any:
+        test = _plain_test(test)
+        if type(test) is Array:
+            return choice(self, test, body, orelse)
+        return evaluate(body if test else orelse)
+
+    def assert_(self, test: Any, message: Thunk | None = None, /) -> None:
+        test = _plain_test(test)
+        if type(test) is Array:
+            assert_at_run_time(self.context, test, message)
+        elif not self.condition(test):
+            self.raise_(lambda: AssertionError(*(() if message is None else (evaluate(message),))), None)
+
+    def text(self, *parts: Any) -> Any:
+        return traced_text(*[(unwrapped(p[0]), *p[1:]) if isinstance(p, tuple) else p for p in parts])
+
+
+def in_range(namespace: ControlFlow, container: range, item: Any) -> Any:
+    """`item in range(...)` for a traced item."""
+    low, high = (container[0], container[-1])[::1 if container.step > 0 else -1] if container else (0, -1)
+    inside = namespace.and_(low <= item, lambda: item <= high)
+    return namespace.and_(inside, lambda: (item - low) % abs(container.step) == 0)
+
+
+def _flag(value: Any) -> Array:
+    from tracejit.tracing.building import convert, lift
+    return convert(lift(value), "bool")
+
+
+def _plain_test(test: Any) -> Any:
+    """A test as an `Array` if only the run will tell, else as a bool."""
+    test = unwrapped(test)
+    if type(test) is not Array:
+        return bool(test) if not isinstance(test, tuple(ARRAY_LIKE)) else test
+    known = known_truth(test) if not test.type.shape else None
+    return test if known is None else known
+
+
+__all__ = ["ControlFlow"]

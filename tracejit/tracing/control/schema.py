@@ -1,0 +1,263 @@
+"""The form of a value: its structure, and the types of what is traced in it.
+
+Flows in:  values of variables on the paths that join: branches, or the rounds of a loop.
+Flows out: `describe` (the form of one value), `join` (the form that holds two), `flatten` and `build` (value to arrays
+           of that form and back).
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.dtypes import BOOL, C128, F64, I64, DType, weak_result
+from tracejit.base.trees import node_type
+from tracejit.base.types import ArrayType
+from tracejit.tracing.arrays import ARRAY_LIKE, Array
+from tracejit.tracing.building import broadcast_to, constant, convert, lift
+from tracejit.tracing.control.optional import UNDEFINED, Optional
+from tracejit.tracing.sizes import Size
+
+WEAK: dict[str, DType] = {"b": BOOL, "i": I64, "f": F64, "c": C128}
+_NUMBERS = (bool, int, float, complex, np.generic, Size)
+
+
+class JoinError(Exception):
+    """Two forms have nothing in common."""
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One traced array or scalar. boxed: an ndarray of rank 0."""
+
+    type: ArrayType
+    weak: str | None
+    kind: str
+    boxed: bool
+
+    def __str__(self) -> str:
+        names = {"b": "bool", "i": "int", "f": "float", "c": "complex"}
+        return f"a Python {names[self.weak]}" if self.weak else str(self.type)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Static:
+    """A value that every path has, as it is."""
+
+    value: Any
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Static and same_static(self.value, other.value)
+
+    def __str__(self) -> str:
+        return repr(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Tree:
+    """A container of known structure."""
+
+    cls: type
+    meta: Any
+    children: tuple[Schema, ...]
+    make: Callable[[Any, Sequence[Any]], Any] = field(compare=False)
+
+    def __str__(self) -> str:
+        return f"{self.cls.__name__}({', '.join(map(str, self.children))})"
+
+
+@dataclass(frozen=True, slots=True)
+class Perhaps:
+    """An `Optional`. inner: None if nothing is known but that the value may be missing."""
+
+    missing: Any
+    inner: Schema | None
+
+    def __str__(self) -> str:
+        return "no value" if self.missing is UNDEFINED else f"None or {self.inner}" if self.inner else "None"
+
+
+Schema = Leaf | Static | Tree | Perhaps
+
+
+def same_static(x: Any, y: Any) -> bool:
+    """Whether two values that are not traced are the same for Python."""
+    if x is y:
+        return True
+    if type(x) is not type(y) or isinstance(x, Array):
+        return False
+    if not isinstance(x, (int, float, complex, str, bytes, np.generic, Size, range, slice, type(None))):
+        return False
+    if type(x) is Size:
+        return bool(x.dim == y.dim)
+    return bool(x == y) and str(x) == str(y)
+
+
+def describe(value: Any, numbers: bool = False) -> Schema:
+    """The form of a value. numbers: Python and NumPy numbers count as traced."""
+    if type(value) is Array:
+        return Leaf(value.type, value.weak, value.kind, value.boxed or bool(value.type.shape))
+    if type(value) is Optional:
+        return Perhaps(value.missing, describe(value.value, True))
+    if value is UNDEFINED:
+        return Perhaps(UNDEFINED, None)
+    if isinstance(value, (np.ndarray, *ARRAY_LIKE)) or numbers and isinstance(value, _NUMBERS):
+        return describe(lift(value))
+    if (node := None if isinstance(value, type) else node_type(value)) is not None:
+        children, meta = node.flatten(value)
+        return Tree(type(value), meta, tuple([describe(c, numbers) for c in children]), node.unflatten)
+    return Static(value)
+
+
+def join(x: Schema, y: Schema, loop: bool = False) -> Schema:
+    """The form that holds both. loop: a scalar before the first round may become an array. Raises JoinError."""
+    if x == y:
+        return x
+    if _is_undefined(x) or _is_undefined(y):
+        return _join_missing(x, y, UNDEFINED, loop)
+    if _is_none(x) or _is_none(y):
+        return _join_missing(x, y, None, loop)
+    if isinstance(x, Tree) and isinstance(y, Tree):
+        if x.cls is not y.cls or x.meta != y.meta or len(x.children) != len(y.children):
+            raise JoinError("structure")
+        return Tree(x.cls, x.meta, tuple([join(a, b, loop) for a, b in zip(x.children, y.children, strict=True)]),
+                    x.make)
+    left, right = _leaf(x), _leaf(y)
+    if left is None or right is None:
+        raise JoinError("value")
+    return join_leaves(left, right, loop)
+
+
+def _is_undefined(x: Schema) -> bool:
+    return type(x) is Perhaps and x.missing is UNDEFINED
+
+
+def _is_none(x: Schema) -> bool:
+    return type(x) is Perhaps and x.missing is None or type(x) is Static and x.value is None
+
+
+def _join_missing(x: Schema, y: Schema, missing: Any, loop: bool) -> Schema:
+    inner = [p.inner if type(p) is Perhaps and p.missing is missing else p for p in (x, y)]
+    here = [p for p in inner if p is not None and not (missing is None and type(p) is Static and p.value is None)]
+    if not here:
+        return Perhaps(missing, None)
+    return Perhaps(missing, _traced(here[0] if len(here) == 1 else join(here[0], here[1], loop)))
+
+
+def _traced(x: Schema) -> Schema:
+    """The form with all numbers traced."""
+    if type(x) is Static and isinstance(x.value, _NUMBERS):
+        return describe(x.value, True)
+    if isinstance(x, Tree):
+        return Tree(x.cls, x.meta, tuple(map(_traced, x.children)), x.make)
+    return x
+
+
+def _leaf(x: Schema) -> Leaf | None:
+    if isinstance(x, Leaf):
+        return x
+    if type(x) is Static and isinstance(x.value, (*_NUMBERS, Array)):
+        made = describe(x.value, True)
+        return made if isinstance(made, Leaf) else None
+    return None
+
+
+def join_leaves(x: Leaf, y: Leaf, loop: bool) -> Leaf:
+    """Weak scalars take the other's type; in a loop, a scalar also takes the shape that the body gives."""
+    shape = x.type.shape
+    if x.type.shape != y.type.shape:
+        if not (loop and () in (x.type.shape, y.type.shape)):
+            raise JoinError("shape")
+        shape = x.type.shape or y.type.shape
+    kind = "tensor" if "tensor" in (x.kind, y.kind) else x.kind if x.kind == y.kind else "numpy"
+    if x.weak and y.weak:
+        weak = max(x.weak, y.weak, key="bifc".index)
+        return Leaf(ArrayType(WEAK[weak], shape), weak, kind, False)
+    dtype = x.type.dtype
+    if x.weak or y.weak:
+        strong = y if x.weak else x
+        dtype = weak_result(x.weak or y.weak or "b", strong.type.dtype)
+    elif dtype is not y.type.dtype:
+        raise JoinError("dtype")
+    return Leaf(ArrayType(dtype, shape), None, kind, x.boxed or y.boxed)
+
+
+def leaves(schema: Schema) -> Iterator[Leaf]:
+    """The traced parts, in the order of `flatten`."""
+    if isinstance(schema, Leaf):
+        yield schema
+    elif isinstance(schema, Tree):
+        for child in schema.children:
+            yield from leaves(child)
+    elif isinstance(schema, Perhaps):
+        yield _FLAG
+        if schema.inner is not None:
+            yield from leaves(schema.inner)
+
+
+_FLAG = Leaf(ArrayType(BOOL), "b", "python", False)
+
+
+def flatten(value: Any, schema: Schema) -> list[Array]:
+    """The traced parts of a value, in exactly the types of `schema`, made in the running scope."""
+    if value is UNDEFINED and not _is_undefined(schema):
+        return zeros(schema)    # a variable of the converter's own, which is read only where it was set
+    if isinstance(schema, Leaf):
+        return [fitted(value, schema)]
+    if isinstance(schema, Tree):
+        node = node_type(value)
+        assert node is not None
+        children, _ = node.flatten(value)
+        return [a for child, form in zip(children, schema.children, strict=True) for a in flatten(child, form)]
+    if isinstance(schema, Perhaps):
+        return _flatten_optional(value, schema)
+    return []
+
+
+def _flatten_optional(value: Any, schema: Perhaps) -> list[Array]:
+    if value is schema.missing:
+        return [constant(True, BOOL), *(zeros(schema.inner) if schema.inner else ())]
+    flag = constant(False, BOOL)
+    if type(value) is Optional and value.missing is schema.missing:
+        flag, value = convert(value.flag, BOOL), value.value
+    return [flag, *(flatten(value, schema.inner) if schema.inner else ())]
+
+
+def zeros(schema: Schema) -> list[Array]:
+    """Parts of a value that nobody reads."""
+    return [constant(0, leaf.type.dtype, leaf.type.shape) for leaf in leaves(schema)]
+
+
+def fitted(value: Any, leaf: Leaf) -> Array:
+    """One array or number in a leaf's type, in the running scope."""
+    array = convert(lift(value), leaf.type.dtype)
+    return broadcast_to(array, leaf.type.shape) if array.type.shape != leaf.type.shape else array
+
+
+def build(schema: Schema, arrays: Iterator[Array]) -> Any:
+    """The value of this form."""
+    if isinstance(schema, Leaf):
+        found = next(arrays)
+        return Array(found.value, found.scope, schema.kind, schema.weak, schema.boxed)
+    if isinstance(schema, Tree):
+        return _rebuild(schema, [build(child, arrays) for child in schema.children])
+    if isinstance(schema, Perhaps):
+        flag = next(arrays)
+        inner = build(schema.inner, arrays) if schema.inner is not None else None
+        return schema.missing if schema.inner is None else Optional(schema.missing, flag, inner)
+    return schema.value
+
+
+def _rebuild(schema: Tree, children: Sequence[Any]) -> Any:
+    if schema.cls is list:
+        return list(children)
+    if schema.cls is tuple:
+        return tuple(children)
+    if schema.cls is dict:
+        return dict(zip(schema.meta, children, strict=True))
+    return schema.make(schema.meta, children)
+
+
+__all__ = ["Leaf", "Perhaps", "Schema", "Static", "Tree", "build", "describe", "flatten", "join", "leaves"]
