@@ -8,6 +8,7 @@ PYTEST_DONT_REWRITE: pytest would change the messages of assertions in the progr
 from __future__ import annotations
 
 import linecache
+import os
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import time
 import traceback
 from collections import namedtuple
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -72,7 +74,7 @@ def test_print_takes_its_options(capsys: pytest.CaptureFixture[str]) -> None:
 def test_text_functions_are_deferred(capsys: pytest.CaptureFixture[str]) -> None:
     def f(x: Any, n: Any) -> Any:
         label = "n=" + str(n) + ", " + repr(x[0])
-        print(label, "{:>8.3f}|{n!r}".format(x[1], n=n), ", ".join([str(n), "b"]), format(n, "05d"), label.upper())
+        print(label, f"{x[1]:>8.3f}|{n!r}", ", ".join([str(n), "b"]), format(n, "05d"), label.upper())
         print(isinstance(label, str), ascii(x[0]))
         return n
 
@@ -86,7 +88,7 @@ def test_f_strings_keep_conversion_and_spec() -> None:
                  percent("%d of %s", (n, "five")))
         return x
 
-    expected = f"n={7:>5} x={X}{X[0]!r}{7!s:^7}{'known'!r:9} {'%d of %s' % (7, 'five')}\n"
+    expected = f"n={7:>5} x={X}{X[0]!r}{7!s:^7}{'known'!r:9} 7 of five\n"
     assert text("a", (1.5, "", ".2f")) == "a1.50" and percent("%d", 3) == "3"
     with Printed() as printed:
         f(X, 7)
@@ -135,6 +137,48 @@ class Diverged(Exception):
     def __init__(self, steps: Any, error: Any):
         super().__init__("diverged", steps)
         self.steps, self.error = steps, error
+
+
+def test_exceptions_under_traced_conditions_are_those_of_python(capsys: pytest.CaptureFixture[str]) -> None:
+    def f(x: Any, n: Any) -> Any:
+        if x.sum() > 10:
+            raise Diverged(n, x.max())
+        if n < 0:
+            raise ValueError(f"negative: {n:+d}, {x[0]}") from KeyError(n)
+        for i in range(n):
+            print("round", i, x[0])
+            x = x * 1.5
+            if x[2] > 20:
+                raise ValueError
+            if x[2] > 10:
+                raise OverflowError("too large", i)
+        return x
+
+    check(f, capsys, (X, 2), (X + 5, 2), (X, -2), (X, 9), (X + [0, 0, 6], 5), (X, 0))
+
+
+def test_causes_and_attributes_of_exceptions_have_values() -> None:
+    @tj.function
+    def f(n: Any) -> Any:
+        if n > 3:
+            error = LookupError(n)
+            error.number = n * 2
+            raise error from KeyError(n, "x")
+        return n
+
+    assert f(1) == 1
+    with pytest.raises(LookupError) as caught:
+        f(5)
+    assert caught.value.args == (5,) and caught.value.number == 10    # type: ignore[attr-defined]
+    assert repr(caught.value.__cause__) == "KeyError(5, 'x')"
+
+
+def test_what_is_printed_before_an_exception_is_printed_at_every_call(capsys: pytest.CaptureFixture[str]) -> None:
+    def f(x: Any) -> Any:
+        print("before", x)
+        raise RuntimeError("always")
+
+    check(f, capsys, (X,), (X + 1,))
 
 
 def raising(make: Callable[..., BaseException]) -> Any:
@@ -207,6 +251,33 @@ def test_errors_of_host_functions_come_out() -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         f(0)
     assert traceback.extract_tb(caught.value.__traceback__)[-1].filename == __file__
+
+
+CACHED = """
+import numpy as np, tracejit as tj
+class Wrong(Exception): pass
+def f(x, n):
+    print("x is", x, n)
+    if n > 1:
+        raise Wrong(n, x)
+    return x + tj.host_call(lambda k: k * 10, "i64[]", n)
+f = tj.function(f)
+print(f(np.arange(2.0), 1))
+try:
+    f(np.arange(2.0), 2)
+except Wrong as error:
+    print(error, f.traces[0].compiled.executable.from_cache)
+"""
+
+
+def test_code_on_disk_calls_the_functions_of_the_process_that_loads_it(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(CACHED)
+    expected = "x is [0. 1.] 1\n[10. 11.]\nx is [0. 1.] 2\n(2, array([0., 1.])) "
+    for from_cache in (False, True):
+        done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False,
+                              env={**os.environ, "TRACEJIT_CACHE_DIR": str(tmp_path / "cache")})
+        assert done.stdout == f"{expected}{from_cache}\n", done.stderr
 
 
 LOOP = """
