@@ -8,47 +8,96 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tracejit.base.dtypes import BOOL
+from tracejit.base.dims import Size
+from tracejit.base.dtypes import BOOL, I64
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.kernels.elements import store
-from tracejit.xla_lite.kernels.expressions import Index, as_expr
-from tracejit.xla_lite.kernels.kernel_ir import Apply, Const, Expr, If, While
+from tracejit.xla_lite.kernels.expressions import Index, as_expr, plus, size_expr
+from tracejit.xla_lite.kernels.kernel_ir import Apply, Const, Expr, If, Load, While
 from tracejit.xla_lite.kernels.scalars import Complex, Scalar
 from tracejit.xla_lite.program import Memory, RegionLowering, handles
 
 
 class Carries:
-    """The state of a loop: registers for scalars, memory for arrays."""
+    """The state of a loop: registers for scalars, memory for arrays.
+
+    Arrays that may not be overwritten while the next ones are computed move from block to block of the arena: a
+    register for each block says where it is now, and the registers change places after every iteration.
+    """
 
     def __init__(self, region: RegionLowering, node: Node, initial: Sequence[Value]):
         self.region, self.shared, self.writer = region, region.shared, region.writer
         self.values = node.results
-        self.state = [self.open(result, value) for result, value in zip(node.results, initial, strict=True)]
+        found = region.plan.regions[node, "body"][0].slots
+        assert found is not None
+        self.slots = found
+        self.registers: dict[int, str] = {}      # block -> register with its offset in the arena
+        self.state = [self.open(k, value) for k, value in enumerate(initial)]
+        for number, offset in enumerate(region.plan.spares.get(node, ())):
+            self.open_spare(number, offset, initial)
 
-    def open(self, result: Value, value: Value) -> Memory:
+    def open(self, k: int, value: Value) -> Memory:
+        result = self.values[k]
         if not result.rank:
             made = self.shared.buffer(result, "s", "local")
             store(self.writer, made.buffer, (), self.shared.elements.at(value, ()))
             return made
-        made = self.region.allocate(result)
+        if self.slots.rotates(k):
+            made = self.block(k, result, self.region.plan.places[result].offset)
+        else:
+            made = self.region.allocate(result)
         if not self.shared.share(self.shared.memory[value], made):
             self.shared.copy(value.type, self.shared.memory[value], made)
         return made
 
+    def open_spare(self, number: int, offset: Size, initial: Sequence[Value]) -> None:
+        like, copied = self.slots.spares[number]
+        made = self.block(len(self.values) + number, self.values[like], offset)
+        if copied:
+            self.shared.copy(self.values[like].type, self.shared.memory[initial[like]], made)
+
+    def block(self, slot: int, value: Value, offset: Size) -> Memory:
+        """The block that a register points to from now on."""
+        where = self.writer.let(plus(self.region.base, size_expr(offset)))
+        self.registers[slot] = self.writer.buffer("at", I64)
+        self.writer.store(self.registers[slot], (), where)
+        return self.view(value, where)
+
+    def view(self, value: Value, where: Expr) -> Memory:
+        assert self.region.arena is not None
+        return self.shared.buffer(value, "t", "local", self.region.arena, where)
+
     def current(self) -> list[Memory | Scalar]:
         """What a region gets: arrays where they are, scalars as they are now."""
-        return [m if v.rank else self.read(v, m) for v, m in zip(self.values, self.state, strict=True)]
+        self.now = {slot: self.writer.let_here(Load(name, (), I64)) for slot, name in self.registers.items()}
+        self.blocks = {slot: self.view(self.like(slot), where) for slot, where in self.now.items()}
+        return [self.blocks.get(k, m) if v.rank else self.read(v, m)
+                for k, (v, m) in enumerate(zip(self.values, self.state, strict=True))]
+
+    def like(self, slot: int) -> Value:
+        count = len(self.values)
+        return self.values[slot if slot < count else self.slots.spares[slot - count][0]]
 
     def read(self, value: Value, memory: Memory) -> Scalar:
         self.shared.memory[value] = memory
         return self.shared.read(value)
 
     def targets(self) -> list[Memory | None]:
-        return list(self.state)
+        """Where the next state goes."""
+        return [self.blocks[self.slots.of[k]] if self.slots.rotates(k) else m for k, m in enumerate(self.state)]
+
+    def advance(self) -> None:
+        """At the end of an iteration: blocks change places."""
+        following = [*self.slots.of, *self.slots.following]
+        for slot, name in self.registers.items():
+            self.writer.store(name, (), self.now[following[slot]])
 
     def finish(self) -> None:
-        for value, memory in zip(self.values, self.state, strict=True):
-            if value.rank:
+        for k, (value, memory) in enumerate(zip(self.values, self.state, strict=True)):
+            if self.slots.rotates(k):
+                where = self.writer.let_here(Load(self.registers[k], (), I64))
+                self.shared.memory[value] = self.view(value, where)
+            elif value.rank:
                 self.shared.memory[value] = memory
             else:
                 self.shared.scalar(value, self.read(value, memory))
@@ -63,6 +112,7 @@ def lower_while(region: RegionLowering, node: Node) -> None:
         (go,) = region.region(node, "cond", cond, [*carries.current(), *invariants], [None])
     with region.writer.block() as inside:
         region.region(node, "body", body, [*carries.current(), *invariants], carries.targets())
+        carries.advance()
     assert not isinstance(go, (Memory, Complex))
     region.writer.emit(While(tuple(before.statements), go, tuple(inside.statements)))
     carries.finish()
@@ -79,6 +129,7 @@ def lower_for(region: RegionLowering, node: Node) -> None:
     with region.writer.loop(trips, "serial", "n") as n:
         i = region.writer.let((Index(lower) + Index(n) * Index(step)).expr)
         region.region(node, "body", body, [i, *carries.current(), *invariants], carries.targets())
+        carries.advance()
     carries.finish()
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tracejit.base.dtypes import DType
+from tracejit.base.dtypes import I64, DType
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.interface import ErrorSite
@@ -211,8 +211,8 @@ class RegionLowering:
         in_place = any(shared.share(x, o) for x in operands for o in outputs)
         if kind == "scatter" and (root := body.outputs[0].node) is not None and root.operands[0].node is None:
             old = operands[body.params.index(root.operands[0])]
-            if isinstance(old, Memory) and not shared.share(old, outputs[0]):
-                shared.copy(node.results[0].type, old, outputs[0])
+            assert isinstance(old, Memory)
+            self.carry_over(node.result, old, outputs[0])
         strided = frozenset(i for i, o in enumerate(operands) if isinstance(o, Memory) and o.strides is not None)
         strided_outputs = frozenset(i for i, o in enumerate(outputs) if o.strides is not None)
         shared.call(Request("", kind, body, strided, strided_outputs, in_place, shared.contract), operands, outputs)
@@ -278,12 +278,26 @@ class RegionLowering:
         where, inside = place_of(self.elements, node, (ZERO,) * node.operands[1].rank)
         old = shared.memory[target]
         made = self.allocate(node.result)
-        if not shared.share(old, made):
-            shared.copy(target.type, old, made)
+        self.carry_over(node.result, old, made)
         with self.writer.block() as block:
             update_place(self.elements, node, shared.addressable(node.result), where, (ZERO,) * node.operands[1].rank)
         for s in (If(inside, tuple(block.statements)),) if inside != TRUE else block.statements:
             self.writer.emit(s)
+
+    def carry_over(self, value: Value, old: Memory, made: Memory) -> None:
+        """What an update leaves alone, unless it is there already."""
+        if self.shared.share(old, made):
+            return
+        if value not in self.plan.kept:
+            self.shared.copy(value.type, old, made)
+        for window in self.plan.kept.get(value, ()):
+            body = Graph([value.type])
+            limit = tuple(a + n for a, n in zip(window.start, window.shape, strict=True))
+            part = body.add("slice", body.params[0], start=window.start, limit=limit, stride=(1,) * value.rank)
+            starts = [body.add("constant", value=n, type=ArrayType(I64)) for n in window.start]
+            body.outputs = (body.add("dynamic_update_slice", body.params[0], part, *starts),)
+            self.shared.call(Request("", "scatter", body, _numbers(old.strides), _numbers(made.strides),
+                                     contract=self.shared.contract), [old], [made])
 
     # ---- outputs ------------------------------------------------------------------------------------
 

@@ -12,11 +12,13 @@ from typing import Literal
 
 from tracejit.base.dims import Size, dim_function, product
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.passes.in_place import CONTROL, LOOPS, makes_memory, overwrites, updated
 from tracejit.xla_lite.passes.single_elements import find_elements
+from tracejit.xla_lite.passes.slice_updates import Window, window_of
 
 ALIGNMENT = 64
 
-PlaceKind = Literal["param", "register", "local", "alias", "arena", "heap", "target", "takeover"]
+PlaceKind = Literal["param", "register", "local", "alias", "arena", "heap", "target", "takeover", "rotating"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Place:
     """kind param: a parameter.  register: a scalar computed in `main`.  local: one element on the stack.
     alias: the memory of `of`, in another shape.  takeover: the memory of `of`, which nobody reads any more.
     arena: from `offset` on.  heap: memory of its own.  target: the memory of output number `target`.
+    rotating: the state of a loop, in one of several blocks of the arena; the first is at `offset`.
     """
 
     kind: PlaceKind
@@ -43,18 +46,41 @@ class Place:
     target: int = -1
 
 
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The blocks that a loop's state moves through: one for each carry, then spare ones.
+
+    of: per carry, the block that its next value is written to.  spares: per spare block, the carry that it is like, and
+    whether it starts as a copy of it.  following: per spare block, the block that is spare in the next iteration.
+    """
+
+    of: tuple[int, ...]
+    spares: tuple[tuple[int, bool], ...]
+    following: tuple[int, ...]
+
+    def rotates(self, carry: int) -> bool:
+        return self.of[carry] != carry
+
+
 @dataclass(slots=True)
 class Plan:
-    """places: for every value.  total: bytes of the arena.  regions: (node, attribute name) -> plan and its offset."""
+    """places: for every value.  total: bytes of the arena.  regions: (node, attribute name) -> plan and its offset.
+
+    slots: of a loop's body, where its state goes.  spares: loop -> offsets of the blocks beside its state.
+    kept: updates whose memory already holds what they leave alone, but for these windows.
+    """
 
     places: dict[Value, Place] = field(default_factory=dict)
     total: Size = 0
     regions: dict[tuple[Node, str], tuple[Plan, Size]] = field(default_factory=dict)
     copies: list[int] = field(default_factory=list)
+    slots: Slots | None = None
+    spares: dict[Node, list[Size]] = field(default_factory=dict)
+    kept: dict[Value, tuple[Window, ...]] = field(default_factory=dict)
 
     def uses_arena(self) -> bool:
         """Whether anything, perhaps of no bytes, lies in the arena."""
-        return any(p.kind == "arena" for p in self.places.values()) or any(
+        return any(p.kind in ("arena", "rotating") for p in self.places.values()) or any(
             plan.uses_arena() for plan, _ in self.regions.values())
 
 
@@ -67,9 +93,13 @@ def round_up(size: Size) -> Size:
     return dim_function("floordiv", size + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
 
 
-def plan_buffers(graph: Graph, targets: Sequence[Target], bound: frozenset[str] = frozenset()) -> Plan:
-    """The plan of one graph. bound: sizes that are known only after the arena is made."""
-    return _Planner(graph, targets, bound).run()
+def plan_buffers(graph: Graph, targets: Sequence[Target], bound: frozenset[str] = frozenset(),
+                 first: int | None = None) -> Plan:
+    """The plan of one graph. bound: sizes that are known only after the arena is made.
+
+    first: of a loop's body, the number of the first carried parameter.
+    """
+    return _Planner(graph, targets, bound, first).run()
 
 
 class Arena:
@@ -101,8 +131,8 @@ class Arena:
 
 
 class _Planner:
-    def __init__(self, graph: Graph, targets: Sequence[Target], bound: frozenset[str]):
-        self.graph, self.targets = graph, targets
+    def __init__(self, graph: Graph, targets: Sequence[Target], bound: frozenset[str], first: int | None):
+        self.graph, self.targets, self.first = graph, targets, first
         self.bound = bound | {n.attributes["dim"] for n in graph.nodes if n.op.name == "bind_dim"}
         self.position = {n: i for i, n in enumerate(graph.nodes)}
         self.users = graph.users()
@@ -111,6 +141,8 @@ class _Planner:
         self.arena = Arena()
         self.base: dict[Value, Value] = {}              # the value whose memory it is
         self.last: dict[Value, int] = {}                # base -> position of the last reader
+        self.target_of: dict[Value, int] = {}
+        self.rotations: list[tuple[int, list[tuple[Size, Size]]]] = []     # last reader, blocks that it frees
         self.last_failure = max((i for n, i in self.position.items() if n.has_effect), default=-1)
 
     def run(self) -> Plan:
@@ -120,7 +152,14 @@ class _Planner:
             if self.is_alias(node):
                 self.base[node.result] = self.root(node.operands[0])
         self.find_lifetimes()
-        self.choose_targets()
+        for node in self.graph.nodes:
+            if (first := LOOPS.get(node.op.name)) is not None:
+                body = node.attributes["body"]
+                self.plan.regions[node, "body"] = (self.plan_body(body, first), 0)
+        if self.first is None:
+            self.choose_targets()
+        else:
+            self.choose_slots(self.first)
         for position, node in enumerate(self.graph.nodes):
             self.place_results(node, position)
             self.plan_regions(node)
@@ -152,15 +191,26 @@ class _Planner:
 
     def choose_targets(self) -> None:
         """Outputs whose producer may write straight to where they go."""
-        self.target_of: dict[Value, int] = {}
         for k, (value, target) in enumerate(zip(self.graph.outputs, self.targets, strict=True)):
             base = self.root(value)
-            if base in self.target_of or base.node is None or not target.direct or not makes_memory(base.node):
-                continue
-            if base.node.op.name in CONTROL and not base.rank:
+            if not target.direct or not self.is_free(base):
                 continue
             if target.param < 0 or self.may_overwrite(base, target):
                 self.claim(base, k, target)
+
+    def is_free(self, value: Value) -> bool:
+        """Whether the value is written by something that can write it anywhere."""
+        node = value.node
+        if value in self.target_of or node is None or not makes_memory(node) or self.rotates(value):
+            return False
+        return node.op.name not in CONTROL or bool(value.rank)
+
+    def rotates(self, value: Value) -> bool:
+        """Whether the value is the state of a loop that moves from block to block."""
+        if value.node is None or value.node.op.name not in LOOPS:
+            return False
+        slots = self.plan.regions[value.node, "body"][0].slots
+        return slots is not None and slots.rotates(value.index)
 
     def claim(self, value: Value, k: int, target: Target) -> None:
         """Output k is computed at its place, and so are the values before it which it overwrites."""
@@ -175,8 +225,8 @@ class _Planner:
         """Whether `value` may lie where the follower goes, which overwrites it."""
         node = follower.node
         assert node is not None
-        return value.node is not None and self.root(value) is value and makes_memory(value.node) \
-            and self.last[value] == self.position[node] and value not in self.target_of \
+        return value.node is not None and self.root(value) is value and self.is_free(value) \
+            and self.last[value] == self.position[node] \
             and [self.root(v) for v in node.operands].count(value) == 1 \
             and value.type == follower.type and overwrites(node, value, follower) \
             and (target.param < 0 or self.may_overwrite(value, target))
@@ -201,8 +251,23 @@ class _Planner:
             return
         for value in node.results:
             self.place(value, self.place_of(value, node, position))
+        moving = [v for v in node.results if self.rotates(v)]
+        if moving:
+            self.place_spares(node, moving, position)
+
+    def place_spares(self, node: Node, moving: list[Value], position: int) -> None:
+        """Blocks beside a loop's state: which of them holds the result is known at run time, so all live alike."""
+        slots = self.plan.regions[node, "body"][0].slots
+        assert slots is not None
+        sizes = [byte_size(node.results[like]) for like, _ in slots.spares]
+        self.plan.spares[node] = [self.arena.take(size) for size in sizes]
+        blocks = [(byte_size(v), self.plan.places[v].offset) for v in moving]
+        blocks += zip(sizes, self.plan.spares[node], strict=True)
+        self.rotations.append((max(position, *(self.last.get(v, -1) for v in moving)), blocks))
 
     def place_of(self, value: Value, node: Node, position: int) -> Place:
+        if self.rotates(value):
+            return Place("rotating", offset=self.arena.take(byte_size(value)))
         if value in self.target_of:
             return Place("target", target=self.target_of[value])
         if node in self.elements and node.op.kind != "scatter":
@@ -226,7 +291,9 @@ class _Planner:
         """A region's arena is a block of this one, live while the node runs. Regions run one at a time."""
         plans = {}
         for name, region in node.regions():
-            if node.op.name != "fusion":
+            if node.op.name in LOOPS and name == "body":
+                plans[name] = self.plan.regions[node, name][0]
+            elif node.op.name != "fusion":
                 plans[name] = plan_buffers(region, self.region_targets(node, name, region), self.bound)
         for name, plan in plans.items():
             offset = self.arena.take(plan.total) if plan.total != 0 else 0
@@ -239,8 +306,12 @@ class _Planner:
         """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
         if node.op.name == "case":
             return [Target(bool(v.rank), self.lies_on(node, v), True) for v in node.results]
-        first = {"while": 0, "for": 1}.get(node.op.name) if name == "body" else None
-        return [Target(bool(v.rank), -1 if first is None else first + k, True) for k, v in enumerate(region.outputs)]
+        return [Target(bool(v.rank), -1, True) for v in region.outputs]
+
+    def plan_body(self, body: Graph, first: int) -> Plan:
+        """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
+        targets = [Target(bool(v.rank), first + k, True) for k, v in enumerate(body.outputs)]
+        return plan_buffers(body, targets, self.bound, first)
 
     def lies_on(self, node: Node, result: Value) -> int:
         """The parameter of branches in whose memory a result of `case` lies, or -1."""
@@ -265,66 +336,87 @@ class _Planner:
             place = self.plan.places[base]
             if place.kind == "arena" and self.last[base] <= position:
                 self.arena.give(byte_size(base), place.offset)
+        for last, blocks in self.rotations:
+            if last == position:
+                for size, offset in blocks:
+                    self.arena.give(size, offset)
 
+    # ---- loops ----------------------------------------------------------------------------------------
 
-CONTROL = ("while", "for", "case")
+    def choose_slots(self, first: int) -> None:
+        """Where each part of a loop's state goes: its own block if it may be overwritten, another's, a spare one."""
+        outputs = self.graph.outputs
+        state = self.graph.params[first:first + len(outputs)]
+        slots = {k: k for k, v in enumerate(outputs) if not v.rank}
+        for k, value in enumerate(outputs):
+            base = self.root(value)
+            if k not in slots and base in state and self.may_move(state, k, j := state.index(base), slots):
+                slots[k] = j
+        waiting = [k for k in range(len(outputs)) if k not in slots]
+        for k, j in [*((k, k) for k in waiting), *((k, j) for k in waiting for j in range(len(outputs)))]:
+            base, target = self.root(outputs[k]), Target(True, first + j, True)
+            if k not in slots and self.may_move(state, k, j, slots) and self.is_free(base) \
+                    and self.may_overwrite(base, target):
+                self.claim(base, k, target)
+                slots[k] = j
+        self.take_spares(state, slots)
 
+    def may_move(self, state: Sequence[Value], k: int, j: int, slots: dict[int, int]) -> bool:
+        """Whether the next value of carry k may lie in the block of carry j."""
+        if j in slots.values():
+            return False
+        return k == j or byte_size(state[k]) == byte_size(state[j]) and self.is_sized(state[k]) \
+            and self.is_sized(state[j])
 
-def makes_memory(node: Node) -> bool:
-    """Whether a kernel writes the node's results, rather than `main` computing scalars."""
-    return node.op.name in ("fusion", *CONTROL) or node.op.kind in ("library", "contraction", "scatter")
+    def is_sized(self, value: Value) -> bool:
+        """Whether the arena has room for it: its size is known before."""
+        return bool(value.rank) and not value.type.symbols() & self.bound
 
+    def take_spares(self, state: Sequence[Value], slots: dict[int, int]) -> None:
+        spares: list[int] = []
+        for k, value in enumerate(self.graph.outputs):
+            if k in slots:
+                continue
+            base = self.root(value)
+            fresh = self.is_sized(state[k]) and self.is_free(base)
+            if not fresh and k not in slots.values():
+                slots[k] = k
+                continue
+            slots[k] = len(state) + len(spares)
+            spares.append(k)
+            if fresh:
+                self.claim(base, k, Target(True, -1, True))
+        begun = [self.keeps(state[k], k) if k not in slots.values() else False for k in spares]
+        left = [j for j in range(len(state) + len(spares)) if j not in slots.values()]
+        following = [self.follow(k, left, state, spares) for k in spares]
+        self.plan.slots = Slots(tuple(slots[k] for k in range(len(state))), tuple(zip(spares, begun, strict=True)),
+                                tuple(following))
 
-def overwrites(node: Node, operand: Value, result: Value) -> bool:
-    """Whether a result may lie on `operand`: each element is read before it is written, and nowhere else."""
-    if node.operands.count(operand) != 1:
-        return False
-    if node.op.kind == "scatter":
-        return node.operands[0] is operand
-    if node.op.name in CONTROL:
-        return operand.type == result.type and _continues(node, operand, result)
-    if node.op.name != "fusion":
-        return False
-    body: Graph = node.attributes["body"]
-    param = body.params[node.operands.index(operand)]
-    if node.attributes["kind"] == "scatter":
-        root = body.outputs[0].node
-        assert root is not None
-        return root.operands[0] is param and len(body.users()[param]) == 1 and root.operands.count(param) == 1
-    return node.attributes["kind"] == "elementwise" and _read_in_place(body, param)
+    def follow(self, k: int, left: list[int], state: Sequence[Value], spares: list[int]) -> int:
+        """A block that is free after the iteration, of the size of carry k; its own if that is free."""
+        def size(j: int) -> Size:
+            return byte_size(state[j] if j < len(state) else state[spares[j - len(state)]])
 
+        found = k if k in left else next(j for j in left if size(j) == byte_size(state[k]))
+        left.remove(found)
+        return found
 
-def _continues(node: Node, operand: Value, result: Value) -> bool:
-    """Whether a result of control flow is what becomes of `operand`: a loop's state, or what branches update."""
-    position = node.operands.index(operand)
-    if node.op.name != "case":
-        return position == result.index + (3 if node.op.name == "for" else 0)
-    branches: tuple[Graph, ...] = node.attributes["branches"]
-    return any(_descends(b.outputs[result.index], b.params[position - 1]) for b in branches)
+    def keeps(self, param: Value, k: int) -> bool:
+        """Whether carry k goes to and fro between two blocks by updates of known windows.
 
-
-def _descends(value: Value, param: Value) -> bool:
-    """Whether a value is `param` after updates in place."""
-    todo, seen = [value], {value}
-    while todo:
-        if (value := todo.pop()) is param:
-            return True
-        if value.node is not None and makes_memory(value.node):
-            before = {v for v in value.node.operands if v.type == value.type and overwrites(value.node, v, value)}
-            todo += before - seen
-            seen |= before
-    return False
-
-
-def _read_in_place(body: Graph, param: Value) -> bool:
-    """Only pointwise ops stand between the parameter and the outputs, all of its shape and element size."""
-    users, todo, seen = body.users(), [param], {param}
-    while todo:
-        value = todo.pop()
-        for node in users[value]:
-            if node.op.kind != "pointwise" or node.result.shape != param.shape:
+        What no window covers is the same in both blocks for ever; other windows are copied when the block changes.
+        """
+        chain, value = [], self.root(self.graph.outputs[k])
+        while value is not param:
+            before = None if value.node is None else updated(value.node)
+            window = None if value.node is None else window_of(value.node)
+            if before is None or window is None:
                 return False
-            if node.result not in seen:
-                seen.add(node.result)
-                todo.append(node.result)
-    return all(v.shape == param.shape and v.dtype.bytes == param.dtype.bytes for v in body.outputs)
+            chain.append((value, window))
+            value = before
+        moved = [i for i, (v, _) in enumerate(chain) if self.target_of.get(v) == k]
+        value, window = chain[moved[-1]]
+        if moved[-1] != len(chain) - 1:
+            return False
+        self.plan.kept[value] = tuple(w for _, w in chain if not w.is_within(window))
+        return True

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tracejit.base.dims import product
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.passes.single_elements import LOOPS, OWN_NEST, find_elements
+from tracejit.xla_lite.passes.slice_updates import is_computed_in_place
 
 CHEAP = 6         # additions-worth that may be computed again for a second reader
 CHEAP_AGAIN = 2   # ... again for every element of a broadcast, or at random places
@@ -79,11 +80,20 @@ def _worth_storing(node: Node, cost: int, users: dict[Value, list[Node]], loops:
     readers = users[node.results[0]]
     if len(readers) > 1 and cost > CHEAP:
         return True
+    if any(_must_wait(u, node.results[0]) for u in readers):
+        return True
     return any(_repeats(u, node.results[0]) for u in readers) and cost > CHEAP_AGAIN
+
+
+def _must_wait(user: Node, value: Value) -> bool:
+    """Whether a slice update is computed apart first, since it reads the array elsewhere than where it writes."""
+    return user.op.name == "dynamic_update_slice" and user.operands[1] is value and not is_computed_in_place(user)
 
 
 def _repeats(user: Node, value: Value) -> bool:
     """Whether the user reads elements of `value` many times, or at places known only at run time."""
+    if user.op.name == "dynamic_update_slice":
+        return user.operands[0] is value
     if user.op.kind in ("gather", "scatter") or user.op.kind in ("cumulative", "library"):
         return user.operands[0] is value or user.op.kind == "scatter"
     if user.op.name in OWN_NEST:
