@@ -28,6 +28,7 @@ from tracejit.tracing.control.regions import Region, Unreachable, finish, run_re
 from tracejit.tracing.control.schema import JoinError, Leaf, Schema, build, describe, flatten, join, leaves
 from tracejit.tracing.control.world import Place, World, cells_of, content
 from tracejit.tracing.scalars import weak
+from tracejit.tracing.sizes import declare_range
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth
 
@@ -167,7 +168,12 @@ class _Loop:
     def capture_for(self, source: Iteration, body: Callable[[Any], Any]) -> None:
         upper = self.length(source)
         self.counted = True
-        scope = self.settle(lambda i: body(source.item(i)))
+
+        def round_(i: Any) -> None:
+            declare_range(lift(i).value, 0, source.length)
+            body(source.item(i))
+
+        scope = self.settle(round_)
         self.emit("for", [constant(0, I64), upper, constant(1, I64)], scope, 1, {})
 
     def length(self, source: Iteration) -> Array:
