@@ -44,12 +44,11 @@ class LiftingRewriter(AssignmentRewriter):
         returns = remove_jumps(node, exits, context.fresh)
         states |= {made: states[old] for made, old in returns.items() if old in states}
         variables = Variables(live_variables(node, context.names), states)
-        own = argument_names(node.args).union(*(variables.facts[s].writes for s in node.body))
-        variables.outside = context.surely - own
+        variables.outside = context.surely - context.names.variables[node]
         bound_here = set(_bound_outside_blocks(node.body, variables))
         with context.inside(node.args), context.knowing(variables):
             body = self.statements(node.body)
-        declared = variables.rebound - bound_here | variables.hoisted
+        declared = (context.names.variables[node] | variables.rebound) - bound_here | variables.hoisted
         own_names = sorted(declared - argument_names(node.args) - variables.nonlocals)
         node.body = _with_declarations(body, sorted(variables.nonlocals), own_names)
 

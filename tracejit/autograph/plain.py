@@ -236,12 +236,13 @@ def as_local(error: NameError) -> NameError:
 
 
 def _owner(error: NameError) -> CodeType | None:
-    """The function of the user's whose piece failed; None if something else did."""
+    """The function of the user's whose piece failed; None if a function that it called did."""
     traceback = error.__traceback__
-    while traceback is not None and traceback.tb_next is not None:
+    while traceback is not None:
+        code = traceback.tb_frame.f_code
+        if not is_thunk(code) and not policy.is_internal_file(code.co_filename):
+            return None
         traceback = traceback.tb_next
-    if traceback is None or not is_thunk(traceback.tb_frame.f_code):
-        return None
     frame = user_frame(sys._getframe(2))
     while frame is not None and is_thunk(frame.f_code):
         frame = user_frame(frame.f_back)

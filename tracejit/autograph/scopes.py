@@ -33,6 +33,7 @@ class Resolution:
 
     captured: for each function, its variables that functions inside it use, which may run later.
     rebound: those of them that functions inside it assign.
+    variables: for each function, those that it binds, parameters included.
     framed: functions that yield, or use builtins that see the variables of their frame.
     """
 
@@ -41,6 +42,7 @@ class Resolution:
     class_bindings: list[Any] = field(default_factory=list)
     captured: dict[ast.AST, set[str]] = field(default_factory=dict)
     rebound: dict[ast.AST, set[str]] = field(default_factory=dict)
+    variables: dict[ast.AST, set[str]] = field(default_factory=dict)
     framed: set[ast.AST] = field(default_factory=set)
 
 
@@ -74,6 +76,7 @@ def resolve_names(root: ast.FunctionDef, free: Iterable[str]) -> Resolution:
             result.outer_bindings[node] = outer
     result.class_bindings = collector.class_declarations
     result.framed |= collector.yielding
+    result.variables = {s.node: s.bound - s.globals - s.nonlocals for s in collector.functions}
     return result
 
 
@@ -124,6 +127,7 @@ class _Collector:
         self.uses: list[tuple[ast.AST, str, _Scope]] = []
         self.bindings: list[tuple[ast.AST, list[str], _Scope]] = []
         self.class_declarations: list[Any] = []
+        self.functions: list[_Scope] = []
         self.yielding: set[ast.AST] = set()
         self.handlers: dict[type, Callable[[Any, _Scope], None]] = {
             ast.Name: self.name, ast.FunctionDef: self.inner_function, ast.AsyncFunctionDef: self.inner_function,
@@ -186,6 +190,7 @@ class _Collector:
         self.walk(node.body, inner)
 
     def function(self, node: Any, inner: _Scope) -> None:
+        self.functions.append(inner)
         inner.bound |= argument_names(node.args)
         inner.bound |= {p.name for p in getattr(node, "type_params", ())}
         self.each(node.body, inner)
