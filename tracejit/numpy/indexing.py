@@ -251,21 +251,21 @@ def _cuts(plan: Plan) -> list[Cut]:
     return [Cut(i.index, 1) if isinstance(i, Point) else i for i in plan.axes if isinstance(i, (Cut, Point))]
 
 
-def _points(x: Array, plan: Plan) -> dict[int, Array] | None:
-    """Indices by axis, if the key is of points, some traced, and of whole axes."""
-    cuts = _cuts(plan)
-    points = [a for a, i in enumerate(plan.axes) if isinstance(i, Point)]
-    if not any(cuts[a].is_traced for a in points):
-        return None
-    if not all(a in points or _is_whole(c, n) for a, (c, n) in enumerate(zip(cuts, shape_of(x)))):
-        return None
-    return {a: as_scalar_index(cuts[a].start) for a in points}
+def _points(plan: Plan) -> dict[int, Array]:
+    """Indices by axis, if any of them is traced."""
+    points = {a: i.index for a, i in enumerate(plan.axes) if isinstance(i, Point)}
+    if not any(isinstance(i, Array) for i in points.values()):
+        return {}
+    return {a: as_scalar_index(i) for a, i in points.items()}
 
 
 def get(x: Array, plan: Plan) -> Array:
-    """The elements of a basic key."""
-    points = _points(x, plan)
-    part = cut_out(x, _cuts(plan)) if points is None else emit("gather", x, *points.values(), axes=tuple(points))
+    """The elements of a basic key: first the slices, of which traced points then take their place."""
+    points = _points(plan)
+    cuts = [Cut(0, n) if a in points else c for a, (c, n) in enumerate(zip(_cuts(plan), shape_of(x)))]
+    part = cut_out(x, cuts)
+    if points:
+        part = emit("gather", part, *points.values(), axes=tuple(points))
     return reshaped(part, _result_shape(x, plan))
 
 
@@ -276,8 +276,8 @@ def _result_shape(x: Array, plan: Plan) -> tuple[Size, ...]:
 
 def put(x: Array, plan: Plan, new: Array) -> Array:
     """`x` with the elements of a basic key replaced by `new`, which has their shape. One element: one scatter."""
-    points = _points(x, plan)
-    if points is not None and len(points) == x.ndim:
+    points = _points(plan)
+    if points and len(points) == x.ndim:
         return emit("scatter", x, reshaped(new, ()), *points.values(), axes=tuple(points), combine="set")
     cuts = _cuts(plan)
     return put_back(x, cuts, reshaped(new, [c.count for c in cuts]))
