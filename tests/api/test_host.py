@@ -47,7 +47,8 @@ def check(function: Callable[..., Any], capsys: pytest.CaptureFixture[str], *cal
     """The compiled function does what the original does, for every call; the calls share one trace."""
     compiled = tj.function(function)
     for args in calls:
-        assert outcome(compiled, args, capsys) == outcome(function, args, capsys)
+        got, expected = outcome(compiled, args, capsys), outcome(function, args, capsys)
+        assert got == expected, (got, expected)
     assert len(compiled.traces) == 1
 
 
@@ -74,7 +75,8 @@ def test_print_takes_its_options(capsys: pytest.CaptureFixture[str]) -> None:
 def test_text_functions_are_deferred(capsys: pytest.CaptureFixture[str]) -> None:
     def f(x: Any, n: Any) -> Any:
         label = "n=" + str(n) + ", " + repr(x[0])
-        print(label, f"{x[1]:>8.3f}|{n!r}", ", ".join([str(n), "b"]), format(n, "05d"), label.upper())
+        form = "{:>8.3f}|{n!r}"
+        print(label, form.format(x[1], n=n), ", ".join([str(n), "b"]), format(n, "05d"), label.upper())
         print(isinstance(label, str), ascii(x[0]))
         return n
 
@@ -313,3 +315,17 @@ def test_an_infinite_native_loop_ends_with_an_interrupt() -> None:
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=20)[0] == "stopped\n" and process.returncode == 0
+
+
+def test_names_on_the_host_do_not_depend_on_how_often_a_trace_began_again() -> None:
+    def f(x: Any, n: Any) -> Any:
+        print(x.sum())
+        return x.reshape(n, -1)
+
+    compiled = tj.function(f)
+    with Printed():
+        compiled(np.ones(6), 2)
+        compiled(np.ones(6), 3)
+        compiled(np.ones(9), 3)
+    names = {name for record in compiled.traces for name in record.host_calls}
+    assert len(compiled.traces) > 1 and len(names) == 1

@@ -32,9 +32,9 @@ _NAMES: WeakValueDictionary[str, HostName] = WeakValueDictionary()
 
 
 def host_function(name: str, function: Callable[..., Any]) -> HostName:
-    """A name for `function` that no other living function has: `name`, or `name` and a number."""
+    """A name for `function` that no different living function has: `name`, or `name` and a number."""
     free, k = name, 1
-    while (known := _NAMES.get(free)) is not None and known.function is not function:
+    while (known := _NAMES.get(free)) is not None and known.function != function:
         k += 1
         free = f"{name} #{k}"
     if known is None:

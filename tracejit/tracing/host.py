@@ -122,6 +122,39 @@ def _shown(array: Any, kind: str) -> Any:
     return np.asarray(array)[()] if kind == "scalar" else array
 
 
+class Filled:
+    """Calls `function` with the objects of a template. Equal where the same function gets the same objects, so that
+    attempts at a trace, and traces in other processes, find the same names."""
+
+    __slots__ = ("function", "key", "parts")
+
+    def __init__(self, function: Callable[..., Any], *parts: Any):
+        self.function, self.parts, self.key = function, parts, (function, _identity(parts))
+
+    def __call__(self, *values: Any) -> Any:
+        return self.function(*fill(self.parts, values))
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Filled and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def _identity(value: Any) -> Any:
+    """Equal for what is the same in every respect: 1 and True differ. Objects are known by their ids."""
+    kind = type(value)
+    if kind in (str, bytes, int, float, complex, bool, type(None), SourceSpan, Hole):
+        return kind, repr(value)
+    if kind is Deferred:
+        return kind, id(value.function), _identity(value.args), _identity(dict(value.kwargs))
+    if kind is dict:
+        return kind, tuple([(_identity(k), _identity(v)) for k, v in value.items()])
+    if isinstance(value, (list, tuple)):
+        return kind, tuple(map(_identity, value))
+    return kind, id(value)
+
+
 def emit_host(op: str, name: str, function: Callable[..., Any], arrays: Sequence[Array], span: SourceSpan | None,
               **attributes: Any) -> tuple[Array, ...]:
     """Adds a node that runs `function` on today's values of `arrays`."""
@@ -138,11 +171,11 @@ def print_at_run_time(_: Any, args: Sequence[Any], kwargs: Any) -> None:
     """`print(*args, **kwargs)` at every call, in its place among the effects, as plain Python would print it."""
     template, span = Template(), current_span(2)
     parts, options = template.cut(tuple(args)), template.cut(dict(kwargs))
+    emit_host("host_call", f"print at {span}", Filled(_print, parts, options), template.arrays, span, types=())
 
-    def run(*values: Any) -> None:
-        print(*fill(parts, values), **fill(options, values))
 
-    emit_host("host_call", f"print at {span}", run, template.arrays, span, types=())
+def _print(args: Sequence[Any], options: dict[str, Any]) -> None:
+    print(*args, **options)
 
 
 def print_values(*args: Any, **kwargs: Any) -> None:
@@ -169,11 +202,14 @@ def host_call(function: Callable[..., Any], result_types: Any, *args: Any) -> An
     template, span = Template(), current_span(1)
     parts = template.cut(args)
     name = f"{getattr(function, '__qualname__', type(function).__name__)} at {span}"
-    results = emit_host("host_call", name, lambda *values: function(*fill(parts, values)), template.arrays, span,
-                        types=types)
+    results = emit_host("host_call", name, Filled(_called, function, parts), template.arrays, span, types=types)
     if single:
         return results[0] if results else None
     return results
+
+
+def _called(function: Callable[..., Any], args: Sequence[Any]) -> Any:
+    return function(*args)
 
 
 # raise
@@ -189,13 +225,12 @@ def raise_at_run_time(context: TraceContext, error: BaseException) -> None:
         scope.graph.emit("assert", [*no, *values], {"exception": type(error).__name__, "message": message}, span)
         return
     template = Template()
-    made = template.exception(error)
+    made = Filled(_placed, template.exception(error), span)
+    emit_host("raise", f"{type(error).__qualname__} at {span}", made, template.arrays, span)
 
-    def make(*values: Any) -> BaseException:
-        found: BaseException = fill(made, values)
-        return found.with_traceback(None if span is None else traceback_at(span))
 
-    emit_host("raise", f"{type(error).__qualname__} at {span}", make, template.arrays, span)
+def _placed(error: BaseException, span: SourceSpan | None) -> BaseException:
+    return error.with_traceback(None if span is None else traceback_at(span))
 
 
 def belongs_to_run(context: TraceContext, error: BaseException) -> bool:
