@@ -40,6 +40,7 @@ class Workload:
     skip: systems which can't run it.
     against: "best" compares with the best peer, a system's name with that system.
     cold_case: the case whose first call is measured too; empty for none.
+    reference: gives the same results in less time, where plain Python would take minutes.
     many_sizes: a case is a tuple of sizes, and the time of one call for each of them is measured, in a fresh process.
     """
 
@@ -54,6 +55,7 @@ class Workload:
     rtol: float = 1e-9
     cold_case: str = ""
     many_sizes: bool = False
+    reference: Callable[..., Any] | None = None
 
     def arguments(self, size: Any) -> tuple[Any, ...]:
         """The same arguments in every process."""
