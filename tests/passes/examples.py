@@ -179,6 +179,9 @@ graph(%0: f32[2]) {
     "merge_reverses": graph("f32[2,3]", "f32[2,3] = reverse(%0, axes=(0, 1))", "f32[2,3] = reverse(%1, axes=(1,))"),
     "flatten_concatenation": graph("f32[2] f32[0] f32[3]", "f32[5] = concatenate(%0, %1, %2, axis=0)",
                                    "f32[7] = concatenate(%3, %0, axis=0)"),
+    "reshape_points": graph("f64[5,n] i64[]", "f64[5,n-1] = slice(%0, start=(0, 1), limit=(5, n), stride=(1, 1))",
+                            "f64[n-1] = gather(%2, %1, axes=(0,))", "f64[n-1] = negate(%3)",
+                            "f64[1,n-1] = reshape(%4, shape=(1, n-1))", "f64[1,n-1] = sine(%5)"),
     "slice_at_constants": graph("f32[5,4]", number("4", "i64[]"), number("-1", "i64[]"),
                                 "f32[2,3] = dynamic_slice(%0, %1, %2, sizes=(2, 3))"),
     # reductions

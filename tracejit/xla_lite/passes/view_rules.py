@@ -7,10 +7,12 @@ Normal form: what only adds, drops or moves axes of size 1 is a reshape; views t
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tracejit.base.dims import Size
+from tracejit.base.dtypes import I64
+from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Node, Value
 from tracejit.ir.op import Op
 from tracejit.ops.views import inverse
@@ -188,8 +190,54 @@ def _reshapes_freely(value: Value, shape: Shape) -> bool:
     node = value.node
     if node is None or splat(value) is not None or node.op.kind in STORED or node.op.name == "reshape":
         return True
+    if keeps_points(value, shape):
+        return True
     return (node.op.name == "broadcast_in_dim"
             and reshaped_dims(node.attributes["dims"], value.shape, shape) is not None)
+
+
+def keeps_points(value: Value, shape: Shape) -> bool:
+    """Whether `value` is x[i, ...] with scalar indices, and `shape` has their axes too, of one element."""
+    node = value.node
+    if node is None or node.op.name != "gather" or any(i.rank for i in node.operands[1:]):
+        return False
+    kept = list(value.shape)
+    for axis in sorted(node.attributes["axes"]):
+        kept.insert(axis, 1)
+    return tuple(kept) == shape
+
+
+@rewrite_each("reshape")
+def reshape_points(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
+    """x[i] with its axis kept is the window x[i:i+1]: one view, at a place that can be compared with an update's."""
+    if not keeps_points(operands[0], attributes["shape"]):
+        return None
+    node = operands[0].node
+    assert node is not None
+    x, *indices = node.operands
+    points = dict(zip(node.attributes["axes"], indices, strict=True))
+    if (window := _window_across(x, points)) is not None:
+        x, starts = window
+    else:
+        starts = [0] * x.rank
+    places = [points.get(a, n) for a, n in enumerate(starts)]
+    made = [v if isinstance(v, Value) else g.graph.add("constant", value=v, type=ArrayType(I64)) for v in places]
+    return (g.add("dynamic_slice", x, *made, sizes=attributes["shape"]),)
+
+
+def _window_across(value: Value, axes: Iterable[int]) -> tuple[Value, list[Any]] | None:
+    """What `value` is a window of, and where it starts, if it is a window that has these axes whole."""
+    node = value.node
+    if node is None or node.op.name not in ("slice", "dynamic_slice"):
+        return None
+    x = node.operands[0]
+    if any(value.shape[a] != x.shape[a] for a in axes):
+        return None
+    if node.op.name == "dynamic_slice":
+        return x, list(node.operands[1:])
+    start = node.attributes["start"]
+    known = set(node.attributes["stride"]) <= {1} and all(isinstance(n, int) for n in start)
+    return (x, list(start)) if known else None
 
 
 # ---- transpose -------------------------------------------------------------------------------------------------
@@ -318,5 +366,6 @@ def slice_at_constants(g: Rewriter, op: Op, operands: Sequence[Value], attribute
 
 RULES: tuple[Rule, ...] = (
     drop_identity_view, merge_reshapes, broadcast_reshaped, reshape_broadcast, broadcast_without_growth,
-    transpose_of_units, reshape_before_pointwise, merge_transposes, transpose_broadcast, merge_broadcasts,
-    merge_slices, slice_concatenation, slice_broadcast, merge_reverses, flatten_concatenation, slice_at_constants)
+    transpose_of_units, reshape_points, reshape_before_pointwise, merge_transposes, transpose_broadcast,
+    merge_broadcasts, merge_slices, slice_concatenation, slice_broadcast, merge_reverses, flatten_concatenation,
+    slice_at_constants)
