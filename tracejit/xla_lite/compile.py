@@ -88,7 +88,7 @@ class Executable:
         return self.stages.emitted.text
 
     def assembly(self) -> str:
-        return engine().assembly(self.stages.emitted.text, OPTIMISATION)
+        return engine().assembly(self.stages.emitted.text, self.stages.level)
 
 
 def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[OutputPlace], *,

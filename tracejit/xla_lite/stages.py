@@ -17,8 +17,8 @@ from tracejit.xla_lite.cpu.emitter import EmittedModule, emit_program
 from tracejit.xla_lite.cpu.target import host
 from tracejit.xla_lite.entry import build_program
 from tracejit.xla_lite.imports import blas_bits
-from tracejit.xla_lite.interface import OPTIMISATION, ErrorSite, Interface, output_sizes
-from tracejit.xla_lite.kernels.kernel_ir import Buffer, Const, Program
+from tracejit.xla_lite.interface import MOST_TEXT, OPTIMISATION, SCALAR_LOOPS, ErrorSite, Interface, output_sizes
+from tracejit.xla_lite.kernels.kernel_ir import Buffer, Call, Const, Loop, Program, Statement, While, statements
 from tracejit.xla_lite.passes.pipeline import optimise
 from tracejit.xla_lite.program import ARENA
 from tracejit.xla_lite.runtime.engine import engine
@@ -61,13 +61,27 @@ class Stages:
     def code(self) -> bytes:
         text = self.emitted.text
         with self.timed("machine code"):
-            return engine().compile_text(text, OPTIMISATION)
+            return engine().compile_text(text, self.level)
+
+    @property
+    def level(self) -> int:
+        """The engine's level: loops of scalars get all that LLVM knows about loops."""
+        short = len(self.emitted.text) <= MOST_TEXT
+        return SCALAR_LOOPS if short and any(map(_is_scalar_loop, statements(self.program.main.body))) else OPTIMISATION
 
     def metadata(self) -> dict[str, Any]:
         """What a later process needs beside the machine code."""
         return {"what": "function", "exports": list(self.emitted.exports), "imports": list(self.emitted.imports),
                 "sites": [_write_site(s) for s in self.sites], "kernels": len(self.program.kernels),
                 "temporaries": _temporaries(self.program)}
+
+
+def _is_scalar_loop(s: Statement) -> bool:
+    """Whether a statement is an innermost loop that calls no kernel."""
+    if not isinstance(s, (Loop, While)):
+        return False
+    body = s.body if isinstance(s, Loop) else (*s.before, *s.body)
+    return not any(isinstance(x, (Loop, While, Call)) for x in statements(body))
 
 
 def _temporaries(program: Program) -> str:
