@@ -133,9 +133,20 @@ def _least(value: Value, ranges: Ranges) -> Form | None:
 def _greatest(value: Value, ranges: Ranges) -> Form | None:
     declared = declared_range(value)
     if declared is not None:
-        return form_of(declared.upper).shifted(-1) if declared.step > 0 else form_of(declared.lower)
+        return _length(declared.upper).shifted(-1) if declared.step > 0 else form_of(declared.lower)
     high = ranges(value)[1]
     return None if high is None else _of_size(high)
+
+
+def _length(upper: Any) -> Form:
+    """The end of a range whose loop runs: of `max(n, 0)` that is n."""
+    if isinstance(upper, Array):
+        node = current().scope.origin(upper.value).node
+        if node is not None and node.op.name == "maximum":
+            x, y = (_form(v, _DEPTH) for v in node.operands)
+            if x.known == 0 or y.known == 0:
+                return y if x.known == 0 else x
+    return form_of(upper)
 
 
 def is_non_negative(x: Bound) -> bool:
