@@ -25,7 +25,7 @@ import pytest
 import tracejit as tj
 from tracejit.tracing.context import current
 from tracejit.tracing.host import raise_at_run_time
-from tracejit.tracing.text import percent, text
+from tracejit.tracing.text import call_text, text
 
 X = np.arange(3.0)
 Point = namedtuple("Point", "x y")
@@ -75,6 +75,7 @@ def test_print_takes_its_options(capsys: pytest.CaptureFixture[str]) -> None:
 def test_text_functions_are_deferred(capsys: pytest.CaptureFixture[str]) -> None:
     def f(x: Any, n: Any) -> Any:
         label = "n=" + str(n) + ", " + repr(x[0])
+        print(f"{x} {x[0]:>8.3f} {n=}", "%d of %s" % (n, x))    # noqa: UP031
         form = "{:>8.3f}|{n!r}"
         print(label, form.format(x[1], n=n), ", ".join([str(n), "b"]), format(n, "05d"), label.upper())
         print(isinstance(label, str), ascii(x[0]))
@@ -87,11 +88,11 @@ def test_f_strings_keep_conversion_and_spec() -> None:
     @tj.function(autograph=False)
     def f(x: Any, n: Any) -> Any:
         tj.print(text("n=", (n, "", ">5"), " x=", (x, "", ""), (x[0], "r", ""), (n, "s", "^7"), ("known", "r", "9")),
-                 percent("%d of %s", (n, "five")))
+                 call_text("%d of %s".__mod__, ((n, "five"),), {}))
         return x
 
     expected = f"n={7:>5} x={X}{X[0]!r}{7!s:^7}{'known'!r:9} 7 of five\n"
-    assert text("a", (1.5, "", ".2f")) == "a1.50" and percent("%d", 3) == "3"
+    assert text("a", (1.5, "", ".2f")) == "a1.50" and call_text("%d".__mod__, (3,), {}) is NotImplemented
     with Printed() as printed:
         f(X, 7)
     assert printed.text == expected

@@ -14,10 +14,11 @@ from tracejit.autograph.conditions import ConditionRewriter
 from tracejit.autograph.loops import LoopRewriter
 from tracejit.autograph.rewriting import Context
 from tracejit.autograph.scopes import resolve_names
+from tracejit.autograph.texts import TextRewriter
 from tracejit.autograph.trying import TryRewriter
 
 
-class Converter(BranchRewriter, LoopRewriter, TryRewriter, CallRewriter, ConditionRewriter):
+class Converter(BranchRewriter, LoopRewriter, TryRewriter, CallRewriter, ConditionRewriter, TextRewriter):
     """One walk with the handlers of all families; each kind of node belongs to one family."""
 
     def visit_match_case(self, node: ast.match_case) -> ast.match_case:

@@ -136,3 +136,6 @@ class Namespace(Protocol):
 
     def defined(self, value: Any, name: str, /) -> Any:
         """`value`, read from the variable `name`, which may have no value on some path to here."""
+
+    def text(self, *parts: Any) -> Any:
+        """An f-string. A part is text, or (value, conversion, spec) with conversion "", "r", "s" or "a"."""

@@ -22,6 +22,8 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "is": operator.is_, "is not": operator.is_not,
     "in": lambda left, right: left in right, "not in": lambda left, right: left not in right}
 
+CONVERSIONS: dict[str, Callable[[Any], Any]] = {"": lambda value: value, "r": repr, "s": str, "a": ascii}
+
 
 class PlainNamespace:
     """Implements `Namespace`. packages: installed packages whose code counts as the user's."""
@@ -213,6 +215,10 @@ class PlainNamespace:
 
     def defined(self, value: Any, name: str, /) -> Any:
         return value
+
+    def text(self, *parts: Any) -> Any:
+        return "".join([part if isinstance(part, str) else format(CONVERSIONS[part[1]](part[0]), part[2])
+                        for part in parts])
 
 
 def evaluate(thunk: Callable[..., Any], *args: Any) -> Any:

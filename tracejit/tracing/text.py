@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import BuiltinMethodType
+from types import BuiltinMethodType, MethodWrapperType
 from typing import Any, NoReturn
 
 from tracejit.base.errors import ConcretizationError
@@ -75,7 +75,7 @@ class TracedText:
 
 
 _TEXT_METHODS = frozenset("""capitalize casefold center expandtabs format format_map join ljust lower lstrip
-    removeprefix removesuffix replace rjust rstrip strip swapcase title translate upper zfill""".split())
+    removeprefix removesuffix __mod__ replace rjust rstrip strip swapcase title translate upper zfill""".split())
 
 
 def text(*parts: Any) -> Any:
@@ -128,12 +128,8 @@ def call_text(fn: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
 
 def is_text_method(fn: Any) -> bool:
     """Whether `fn` is a bound method of a text which gives text: `"...".format`."""
-    return type(fn) is BuiltinMethodType and type(fn.__self__) is str and fn.__name__ in _TEXT_METHODS
-
-
-def percent(left: Any, right: Any) -> Any:
-    """`left % right` where left is text."""
-    return defer(str.__mod__, left, right) if holds_traced(right) else left % right
+    return type(fn) in (BuiltinMethodType, MethodWrapperType) and type(fn.__self__) is str and (
+        fn.__name__ in _TEXT_METHODS)
 
 
 def holds_traced(value: Any) -> bool:
