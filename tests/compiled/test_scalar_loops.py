@@ -1,4 +1,4 @@
-"""Loops of scalars and single elements in `main`: native results against the evaluator, and no copies or calls inside."""
+"""Loops of scalars and single elements in `main`: against the evaluator, and without calls or copies inside."""
 from __future__ import annotations
 
 from textwrap import indent
