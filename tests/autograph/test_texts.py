@@ -19,7 +19,7 @@ def formatted(x: Any, n: Any) -> Any:
 
 def test_formatting_comes_to_the_namespace() -> None:
     text = to_source(formatted)
-    assert "ag.text((x, 'r', ag.text('>', (width + 2, '', ''))), '|', (n, '', '03d'), ' n=', (n, 'r', ''), ' {}')" in text
+    assert "ag.text((x, 'r', ag.text('>', (width + 2, '', ''))), '|', (n, '', '03d'), ' n=', (n, 'r', '')" in text
     assert "ag.call('%d-%s'.__mod__, (n, x))" in text
 
 

@@ -243,14 +243,8 @@ class Array:
         return f"Array({self.type}{', weak' if self.weak else ''})"
 
     def __format__(self, spec: str) -> str:
-        """In the message of an assertion: a field that the run fills in. Elsewhere text needs the value."""
-        values = current().formatted
-        if self.type.shape:
-            return f"<{self.type}>"
-        if values is None:
-            return format(static_value(self, "format"), spec)
-        values.append(self)
-        return f"\ue000{len(values) - 1}{':' + spec if spec else ''}\ue001"
+        """For code that is not converted, text needs the value; arrays show their type."""
+        return f"<{self.type}>" if self.type.shape else format(static_value(self, "format"), spec)
 
     def __str__(self) -> str:
         return self.__format__("")

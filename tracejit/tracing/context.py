@@ -137,7 +137,6 @@ class TraceContext:
         self.call: Callable[..., Any] | None = None        # calls a function as converted code would
         self.notes: list[str] = []
         self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
-        self.formatted: list[Any] | None = None            # traced values of the message that is being formatted
         self.depth: dict[Any, int] = {}
         self.counted: set[str] = set()      # run-time sizes that may be replaced by what they have to be equal to
         self.loop_values: dict[Value, Any] = {}     # parameters that rounds of a loop change, with the loop

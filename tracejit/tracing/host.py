@@ -24,7 +24,7 @@ from tracejit.tracing.building import assert_, lift
 from tracejit.tracing.context import Scope, TraceContext, active, current, inside
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
-from tracejit.tracing.text import Deferred, TracedText, holds_traced, text
+from tracejit.tracing.text import Deferred, TracedText, holds_traced
 from tracejit.tracing.truth import truth
 
 _PYTHON: dict[str, Callable[[Any], Any]] = {"b": bool, "i": int, "f": float, "c": complex}
@@ -288,7 +288,7 @@ def assert_at_run_time(context: TraceContext, test: Array, message: Callable[[],
     """`assert test, message()`: what only the message needs is computed only where the assertion fails."""
     holds, scope = truth(test), Scope(Graph([]), context.scope)
     with inside(scope):
-        error = made_error(context, lambda: AssertionError(*(() if message is None else (message(),))))
+        error = made_error(lambda: AssertionError(*(() if message is None else (message(),))))
     if not scope.graph.nodes and (simple := message_of(error)) is not None:
         assert_(holds, "AssertionError", simple[0], *simple[1])
         return
@@ -299,19 +299,12 @@ def assert_at_run_time(context: TraceContext, test: Array, message: Callable[[],
                  {"branches": (scope.graph, Graph([p.type for p in scope.graph.params]))})
 
 
-def made_error(context: TraceContext, make: Callable[[], Any],
-               make_cause: Callable[[], Any] | None = None) -> BaseException:
-    """The exception of `raise make() from make_cause()`. In text that code which is not converted made of tracers, they
-    are found again."""
-    before, context.formatted = context.formatted, list[Any]()
-    try:
-        error = _instance(make())
-        error.args = tuple([unmarked(a, context.formatted) for a in error.args])
-        if make_cause is not None:
-            cause = make_cause()
-            error.__cause__ = None if cause is None else _instance(cause)
-    finally:
-        context.formatted = before
+def made_error(make: Callable[[], Any], make_cause: Callable[[], Any] | None = None) -> BaseException:
+    """The exception of `raise make() from make_cause()`."""
+    error = _instance(make())
+    if make_cause is not None:
+        cause = make_cause()
+        error.__cause__ = None if cause is None else _instance(cause)
     return error
 
 
@@ -321,16 +314,3 @@ def _instance(error: Any) -> BaseException:
     if not isinstance(made, BaseException):
         raise TypeError("exceptions must derive from BaseException")
     return made
-
-
-def unmarked(value: Any, values: Sequence[Any]) -> Any:
-    """Text with the marks that tracers leave in it as traced text; everything else as it is."""
-    if type(value) is not str or "\ue000" not in value:
-        return value
-    first, *rest = value.split("\ue000")
-    parts: list[Any] = [first]
-    for piece in rest:
-        mark, _, after = piece.partition("\ue001")
-        index, _, spec = mark.partition(":")
-        parts += [(values[int(index)], "", spec), after]
-    return text(*parts)

@@ -61,7 +61,7 @@ class ControlFlow(PlainNamespace):
     def raise_(self, make_error: Thunk | None, make_cause: Thunk | None = None, /) -> None:
         if self.context.scope is self.context.root or make_error is None:
             super().raise_(make_error, make_cause)
-        raise_at_run_time(self.context, made_error(self.context, make_error, make_cause))    # type: ignore[arg-type]
+        raise_at_run_time(self.context, made_error(make_error, make_cause))    # type: ignore[arg-type]
         raise Unreachable
 
     def defined(self, value: Any, name: str, /) -> Any:
