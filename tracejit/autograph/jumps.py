@@ -15,7 +15,7 @@ from typing import Any
 
 from tracejit.autograph.exits import BREAK, CONTINUE, NEXT, RETURN, Exits
 from tracejit.autograph.rewriting import assign, load, locate, locate_start, store
-from tracejit.autograph.statements import inner_statements
+from tracejit.autograph.statements import inner_statements, is_endless
 
 RETURNED = "return!"    # whether the function has returned
 VALUE = "value!"        # what it returns
@@ -195,7 +195,8 @@ class _Jumps:
         node.body = [flag(loop.skipped, False, node.body[0]), *body] if loop.skipped in inside else body
         made: list[ast.stmt] = [flag(loop.left, False, node)] if loop.left in inside else []
         flags = [name for name in (loop.left, RETURNED) if name in inside]
-        orelse, node.orelse = node.orelse, []
+        orelse: list[ast.stmt] = [] if is_endless(node) else node.orelse
+        node.orelse = []
         if flags:
             ask(node, flags)
         made.append(node)
@@ -213,9 +214,10 @@ class _Jumps:
 
     def inside_try(self, node: Any, needed: Ways) -> None:
         """`else` runs only if the body came to its end."""
-        ways = self.exits.of_block(node.body) - {NEXT}
-        node.body = self.block(node.body, needed | ways if node.orelse else needed)
-        flags = self.flags(ways) if node.orelse else []
+        ways = self.exits.of_block(node.body)
+        node.orelse = node.orelse if NEXT in ways else []
+        node.body = self.block(node.body, needed | ways - {NEXT} if node.orelse else needed)
+        flags = self.flags(ways - {NEXT}) if node.orelse else []
         if flags:
             node.orelse = [guarded(flags, self.block(node.orelse, needed), node)]
         else:
@@ -232,8 +234,7 @@ def ask(node: Any, flags: list[str]) -> None:
         node.body.append(locate(ast.If(either(flags, at), [locate(ast.Break(), at)], []), at))
         return
     free = negated(either(flags, at))
-    endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
-    node.test = free if endless else locate(ast.BoolOp(ast.And(), [free, node.test]), node.test)
+    node.test = free if is_endless(node) else locate(ast.BoolOp(ast.And(), [free, node.test]), node.test)
 
 
 def guarded(flags: list[str], body: list[ast.stmt], after: Any) -> ast.stmt:
