@@ -163,6 +163,7 @@ class Rewriter:
         self.declined = False    # a rule did not apply only because a value has several users
         self._uses: dict[Value, int] = {}
         self._read: set[Node | None] | None = None
+        self._users: dict[Value, list[Node]] | None = None
         self._node: Node | None = None
         self.span: SourceSpan | None = None
         self._depth = 0
@@ -203,6 +204,16 @@ class Rewriter:
         if self._read is None:
             self._read = {v.node for n in self.source.nodes for v in n.operands}
         return self._node in self._read
+
+    def read_by(self) -> tuple[Value, list[Node]] | None:
+        """What the node being rewritten reads first, and all nodes of the source that read it; None for an output."""
+        assert self._node is not None
+        if not self._node.operands:
+            return None
+        if self._users is None:
+            self._users = self.source.users()
+        value = self._node.operands[0]
+        return None if value in self.source.outputs else (value, self._users[value])
 
     def sweep(self, change_region: Callable[[Graph], Graph]) -> Graph:
         """Every live node once, in program order."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tracejit.base.dims import Size
+from tracejit.base.dims import Size, product
 from tracejit.ir.graph import Node, Value
 from tracejit.ir.op import Op
 from tracejit.xla_lite.passes.rewriting import Bindings, Results, Rewriter, Rule, rewrite_each, splat
@@ -36,6 +36,41 @@ def update_below(value: Value) -> Node | None:
     return node if node is not None and node.op.name == "dynamic_update_slice" else None
 
 
+def disappears(g: Rewriter) -> bool:
+    """Whether nothing needs the updated array in memory, of which a slice is being rewritten.
+
+    Else that slice is better read from there: what was written is not computed twice, and the array from before is
+    free to be overwritten.
+    """
+    found = g.read_by()
+    if found is None:
+        return False
+    value, readers = found
+    return all(n.operands.count(value) == 1 and _needs_parts_only(n, value) for n in readers)
+
+
+def _needs_parts_only(node: Node, value: Value) -> bool:
+    """A slice of what was written or of what was not, or an update that covers what was written."""
+    update = update_below(value)
+    if update is None or node.operands[0] is not value:
+        return False
+    target, new = update.operands[:2]
+    if node.op.name == "dynamic_slice":
+        return node.operands[1:] == update.operands[2:] and node.attributes["sizes"] == new.shape
+    starts = constant_starts(update.operands[2:], target.shape, new.shape)
+    if node.op.name == "slice" and starts is not None:
+        read = list(zip(node.attributes["start"], node.attributes["limit"], strict=True))
+        written = spans(starts, new.shape)
+        return is_inside(read, written) or is_apart(read, written)
+    if node.op.name != "dynamic_update_slice":
+        return False
+    if node.operands[2:] == update.operands[2:] and node.operands[1].shape == new.shape:
+        return True
+    later = constant_starts(node.operands[2:], target.shape, node.operands[1].shape)
+    return starts is not None and later is not None \
+        and is_inside(spans(starts, new.shape), spans(later, node.operands[1].shape))
+
+
 def spans(start: Shape, shape: Shape) -> list[Interval]:
     """Begin and end on each axis."""
     return [(a, a + n) for a, n in zip(start, shape, strict=True)]
@@ -58,7 +93,7 @@ def slice_update(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bin
         return None
     target, new = update.operands[:2]
     starts = constant_starts(update.operands[2:], target.shape, new.shape)
-    if starts is None:
+    if starts is None or not disappears(g):
         return None
     written, read = spans(starts, new.shape), list(zip(attributes["start"], attributes["limit"], strict=True))
     if is_inside(read, written):
@@ -74,7 +109,9 @@ def slice_same_window(g: Rewriter, op: Op, operands: Sequence[Value], attributes
     update = update_below(operands[0])
     same = update is not None and update.operands[2:] == tuple(operands[1:]) \
         and update.operands[1].shape == attributes["sizes"]
-    return (update.operands[1],) if update is not None and same else None
+    if update is None or not same or product(attributes["sizes"]) != 1 and not disappears(g):
+        return None
+    return (update.operands[1],)
 
 
 @rewrite_each("dynamic_update_slice")
