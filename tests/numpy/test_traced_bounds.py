@@ -166,6 +166,27 @@ def test_a_loop_over_slices_of_symbolic_sizes_is_numpys(case: Any) -> None:
     agree(*case, symbolic=True, native=False)
 
 
+KEYS: list[Callable[[Any], slice]] = [
+    lambda i: slice(i, None), lambda i: slice(None, i), lambda i: slice(i, 3), lambda i: slice(-2, i),
+    lambda i: slice(i, None, 2), lambda i: slice(None, i, -1), lambda i: slice(i, None, -2), lambda i: slice(i, i + 3),
+    lambda i: slice(i + 2, i - 1, -1), lambda i: slice(None, None, 2 * i + 1), lambda i: slice(i, None, 2 * i - 1),
+    lambda i: slice(None, i, 2 * i - 3), lambda i: slice(2, -i, 3), lambda i: slice(i * i, i)]
+
+
+@pytest.mark.parametrize("key", range(len(KEYS)))
+def test_every_traced_bound_means_what_python_says(key: int) -> None:
+    def program(loop: Loop, x: Any, table: Any, square: Any) -> None:
+        def one(i: Any, x: Any, table: Any, square: Any) -> None:
+            part = x[KEYS[key](i)]
+            table[i + 8, 0] = part.sum()
+            table[i + 8, 1] = (part * part[::-1]).sum()
+            square[i % 4, KEYS[key](i)] += 1.0
+            square[KEYS[key](i), 1:3] *= 1.5
+        loop(-8, 8, 1, [x, table, square], one)
+
+    agree(program, np.arange(1.0, 6.0) ** 2, np.zeros((16, 2)), np.linspace(0, 1, 25).reshape(5, 5))
+
+
 def test_scalar_reads_and_writes_are_one_op_each() -> None:
     def program(loop: Loop, a: Any) -> None:
         def one(i: Any, a: Any) -> None:

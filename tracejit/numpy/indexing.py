@@ -153,8 +153,10 @@ def _reversed(x: Array, cuts: Sequence[Cut]) -> Array:
 
 
 def _spread(cut: Cut) -> bool:
-    """Whether a cut steps over elements from a start, or by a stride, that is traced."""
-    return cut.is_traced and (isinstance(cut.stride, Array) or abs(cut.stride) != 1)
+    """Whether a cut steps over elements from a start, by a stride or up to a count that only the run will tell."""
+    if isinstance(cut.stride, Array):
+        return True
+    return abs(cut.stride) != 1 and (cut.is_traced or bool(current().late_symbols(cut.count)))
 
 
 def _windows(x: Array, cuts: Sequence[Cut]) -> list[Cut]:
