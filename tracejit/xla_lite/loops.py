@@ -12,7 +12,7 @@ from tracejit.base.dims import Size
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.kernels.elements import store
-from tracejit.xla_lite.kernels.expressions import Index, as_expr, plus, size_expr
+from tracejit.xla_lite.kernels.expressions import Index, as_expr, minus, plus, quotient, size_expr
 from tracejit.xla_lite.kernels.kernel_ir import Apply, Const, Expr, If, Load, While
 from tracejit.xla_lite.kernels.scalars import Complex, Scalar
 from tracejit.xla_lite.program import Memory, RegionLowering, handles
@@ -134,9 +134,13 @@ def lower_for(region: RegionLowering, node: Node) -> None:
 
 
 def _trips(region: RegionLowering, bounds: Sequence[Any]) -> Expr:
-    """max(0, ceil((upper - lower) / step)); a step of 0 makes none."""
+    """ceil((upper - lower) / step), where less than 1 is none; a step of 0 makes none."""
     b = region.elements.scalars
     lower, upper, step = bounds
+    if isinstance(step, Const) and step.value:
+        ahead = minus(upper, lower) if step.value > 0 else minus(lower, upper)
+        size = abs(int(step.value))
+        return region.writer.let(quotient(plus(ahead, Const(size - 1)), Const(size)))
     up = b.compare("GT", step, Const(0))
     distance = b.select(up, b.subtract(upper, lower), b.subtract(lower, upper))
     size = b.select(up, step, b.negate(step))
@@ -156,7 +160,7 @@ def lower_case(region: RegionLowering, node: Node) -> None:
     made = [region.shared.buffer(v, "s", "local") if not v.rank else region.allocate(v) for v in node.results]
     blocks = []
     for k, branch in enumerate(branches):
-        with region.writer.block() as block:
+        with region.writer.block(arm=True) as block:
             region.region(node, f"branches{k}", branch, operands, list(made))
         blocks.append(tuple(block.statements))
     statement = blocks[-1]

@@ -50,6 +50,7 @@ class Writer:
         self.blocks = [Block()]
         self.depth: dict[str, int] = {}     # name -> depth of the block that defines it; parameters are at 0
         self.ready: dict[str, int] = {}     # buffer -> depth from which on its content is final
+        self.arm = 0                        # depth of the innermost branch around; 0: none
         self.counter = 0
 
     def fresh(self, prefix: str) -> str:
@@ -65,7 +66,7 @@ class Writer:
         if isinstance(e, Const):
             return 0
         if isinstance(e, Apply):
-            return max(map(self.depth_of, e.args), default=0)
+            return max((self.arm, *map(self.depth_of, e.args)))
         inner = max(map(self.depth_of, e.index), default=0)
         guard = max((d for d, b in enumerate(self.blocks) if b.guarded), default=0)
         return max(inner, self.ready.get(e.buffer, 0), guard)
@@ -131,12 +132,15 @@ class Writer:
             self.emit(Loop(index.name, extent, body, kind, work))
 
     @contextmanager
-    def block(self, guarded: bool = True) -> Iterator[Block]:
-        """A block whose statements the caller takes, for `While`."""
-        block = Block(guarded=guarded)
+    def block(self, guarded: bool = True, arm: bool = False) -> Iterator[Block]:
+        """A block whose statements the caller takes, for `While`. arm: of a branch, which keeps what it computes."""
+        block, outer = Block(guarded=guarded), self.arm
+        if arm:
+            self.arm = len(self.blocks)
         self.blocks.append(block)
         yield block
         self.blocks.pop()
+        self.arm = outer
 
     @contextmanager
     def when(self, condition: Expr) -> Iterator[None]:
