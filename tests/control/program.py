@@ -116,7 +116,8 @@ def python_frames() -> Iterator[list[str]]:
 
     def profile(frame: FrameType, event: str, argument: Any) -> None:
         code = frame.f_code
-        if event == "call" and code.co_filename.startswith(FOLDER) and code.co_filename != __file__:
+        shown = code.co_qualname == "<module>"    # a line that a traceback names, no code of the user's
+        if event == "call" and not shown and code.co_filename.startswith(FOLDER) and code.co_filename != __file__:
             names.append(code.co_qualname)
 
     sys.setprofile(profile)

@@ -205,7 +205,7 @@ def power_iteration(m, tolerance):
             value = new
             break
         value = new
-    return value, rounds
+    return value * v, rounds
 
 
 @program("scalar loops over arrays", (np.array([[2.0, 1, 0], [1, 3, 1], [0, 1, 4]]), a(1, 2, 3)),

@@ -282,4 +282,4 @@ def zero_or_sum(x, n):
     total = 0.0
     if n > 0:
         total = x.sum()
-    return total + 1.0
+    return total + x

@@ -37,14 +37,15 @@ def test_reference_and_converted_function_give_what_plain_python_gives(workload:
 @pytest.mark.parametrize("workload", rows(WORKLOADS_NOT_YET))
 def test_compiled_function_gives_what_plain_python_gives(workload: Workload) -> None:
     fn = tj.function(workload.numpy)
-    for seed in (1234, 5):
-        args = lambda: workload.inputs(workload.smoke, np.random.default_rng(seed))    # noqa: B023
-        assert not difference(fn(*args()), workload.numpy(*args()), 1e-10, f"seed {seed}")
+    for seed, fewer in ((1234, 0), (5, 1), (6, 2)):
+        args = workload.inputs(workload.smoke, np.random.default_rng(seed))
+        args = tuple(arg - fewer if type(arg) is int else arg for arg in args)    # run-time numbers: no second trace
+        assert not difference(fn(*args), workload.numpy(*args), 1e-10, f"seed {seed}")
     explanation = fn.explain()
     assert len(explanation.traces) == 1 and not explanation.plain, str(explanation)
 
 
-STEPS = [("heat_2-D", 1), ("Jacobi_1-D", 1), ("FDTD_2-D", 3), ("Game_of_Life", 1), ("jacobi_2d", 0), ("seidel_2d", 0),
+STEPS = [("heat_2-D", 1), ("Jacobi_1-D", 1), ("FDTD_2-D", 3), ("Game_of_Life", 1), ("jacobi_2d", 0),
          ("heat_3d", 0), ("RK4_systems", 3), ("Mandelbrot_arrays", 1)]
 
 
@@ -59,4 +60,4 @@ def test_graph_does_not_grow_with_the_number_of_steps(name: str, steps: int) -> 
     length = len(str(fn.stages(*args).graph).splitlines())
     more = (*args[:steps], 500, *args[steps + 1:])
     assert not difference(fn(*more), workload.numpy(*more), 1e-8, "500 steps")
-    assert len(fn.traces) == 1 and length < 200
+    assert len(fn.traces) == 1 and length < 200, length
