@@ -12,11 +12,19 @@ Reading order:
     statements   what single statements do to variables
     liveness     which variables are read later; what loops carry and branches yield
     definedness  which variables have a value
+    exits        how control may leave statements
+    jumps        break, continue, return as flags and values
     rewriting    the walk and the nodes that all families share
     names        globals, builtins, closure cells
     attributes   loads of attributes and items
     assignments  everything that stores
+    lifting      blocks and waiting expressions as functions
+    branches     if
+    loops        while, for
+    trying       try, raise
     calls        calls
+    comprehensions  comprehensions, list displays
+    texts        f-strings
     conditions   truth: tests, and, or, not, comparisons, assert
     converter    the families joined: one function's tree rewritten
     deep         room for trees that exceed Python's recursion limit

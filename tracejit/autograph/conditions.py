@@ -37,13 +37,6 @@ class ConditionRewriter(LiftingRewriter):
         node.ifs = [self.test(c) for c in node.ifs]
         return node
 
-    def visit_ListComp(self, node: Any) -> Any:
-        own = {n.id for g in node.generators for n in ast.walk(g.target) if isinstance(n, ast.Name)}
-        with self.context.expression(own):
-            return self.children(node)
-
-    visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
-
     def guarded(self, node: ast.match_case) -> ast.match_case:
         """The case with its guard, which was visited before, as a test."""
         node.guard = operator("condition", node.guard, node.guard) if node.guard is not None else None

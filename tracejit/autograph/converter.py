@@ -9,7 +9,7 @@ import ast
 from collections.abc import Iterable
 
 from tracejit.autograph.branches import BranchRewriter
-from tracejit.autograph.calls import CallRewriter
+from tracejit.autograph.comprehensions import ComprehensionRewriter
 from tracejit.autograph.conditions import ConditionRewriter
 from tracejit.autograph.loops import LoopRewriter
 from tracejit.autograph.rewriting import Context
@@ -18,7 +18,7 @@ from tracejit.autograph.texts import TextRewriter
 from tracejit.autograph.trying import TryRewriter
 
 
-class Converter(BranchRewriter, LoopRewriter, TryRewriter, CallRewriter, ConditionRewriter, TextRewriter):
+class Converter(BranchRewriter, LoopRewriter, TryRewriter, ComprehensionRewriter, ConditionRewriter, TextRewriter):
     """One walk with the handlers of all families; each kind of node belongs to one family."""
 
     def visit_match_case(self, node: ast.match_case) -> ast.match_case:

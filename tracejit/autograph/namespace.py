@@ -134,6 +134,12 @@ class Namespace(Protocol):
     def raise_(self, make_error: Callable[[], Any] | None, make_cause: Callable[[], Any] | None, /) -> None:
         """`raise make_error() from make_cause()`; without an error the one that is being handled is raised again."""
 
+    def comprehension(self, kind: str, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None], /) -> Any:
+        """A "list", "set", "dict" or "generator" of what `body(item, emit)` emits for the items; pairs for "dict"."""
+
+    def list_display(self, elements: list[Any], /) -> Any:
+        """`[...]` that gets a name, an attribute or an item, or is returned."""
+
     def defined(self, value: Any, name: str, /) -> Any:
         """`value`, read from the variable `name`, which may have no value on some path to here."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import operator
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import CodeType, FunctionType
 from typing import Any
 
@@ -213,12 +213,31 @@ class PlainNamespace:
             raise error
         raise error from evaluate(make_cause)
 
+    def comprehension(self, kind: str, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None], /) -> Any:
+        if kind == "generator":
+            return elements(iter(iterable), body)
+        found: list[Any] = []
+        for item in iterable:
+            evaluate(body, item, found.append)
+        return found if kind == "list" else set(found) if kind == "set" else dict(found)
+
+    def list_display(self, elements: list[Any], /) -> Any:
+        return elements
+
     def defined(self, value: Any, name: str, /) -> Any:
         return value
 
     def text(self, *parts: Any) -> Any:
         return "".join([part if isinstance(part, str) else format(CONVERSIONS[part[1]](part[0]), part[2])
                         for part in parts])
+
+
+def elements(items: Iterator[Any], body: Callable[[Any, Callable[[Any], Any]], None]) -> Iterator[Any]:
+    """The elements that `body` emits, computed as they are asked for."""
+    for item in items:
+        emitted: list[Any] = []
+        evaluate(body, item, emitted.append)
+        yield from emitted
 
 
 def evaluate(thunk: Callable[..., Any], *args: Any) -> Any:
