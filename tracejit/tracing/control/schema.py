@@ -105,7 +105,7 @@ def describe(value: Any, numbers: bool = False) -> Schema:
         return Perhaps(UNDEFINED, None)
     if isinstance(value, (np.ndarray, *ARRAY_LIKE)) or numbers and isinstance(value, _NUMBERS):
         return describe(lift(value))
-    if (node := None if isinstance(value, type) else node_type(value)) is not None:
+    if (node := None if value is None or isinstance(value, type) else node_type(value)) is not None:
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple([describe(c, numbers) for c in children]), node.unflatten)
     return Static(value)
