@@ -40,10 +40,7 @@ class LiftingRewriter(AssignmentRewriter):
             with context.inside(node.args), context.knowing(None):
                 node.body = self.statements(node.body)
             return
-        states = defined_variables(node, context.names)
-        returns = remove_jumps(node, exits, context.fresh)
-        states |= {made: states[old] for made, old in returns.items() if old in states}
-        variables = Variables(live_variables(node, context.names), states)
+        variables = self.analysed(node, exits)
         variables.outside = context.surely - context.names.variables[node]
         bound_here = set(_bound_outside_blocks(node.body, variables))
         with context.inside(node.args), context.knowing(variables):
@@ -51,6 +48,16 @@ class LiftingRewriter(AssignmentRewriter):
         declared = (context.names.variables[node] | variables.rebound) - bound_here | variables.hoisted
         own_names = sorted(declared - argument_names(node.args) - variables.nonlocals)
         node.body = _with_declarations(body, sorted(variables.nonlocals), own_names)
+
+    def analysed(self, node: ast.FunctionDef, exits: Exits) -> Variables:
+        """Removes the jumps of a function; what is known of its variables then. Straight code needs no analysis."""
+        names = self.context.names
+        if not any(inner_statements(s) for s in node.body):
+            return Variables({}, {}, straight=names.variables[node])
+        states = defined_variables(node, names)
+        returns = remove_jumps(node, exits, self.context.fresh)
+        states |= {made: states[old] for made, old in returns.items() if old in states}
+        return Variables(live_variables(node, names), states)
 
     def lift(self, stem: str, body: list[ast.stmt], at: Any, parameters: Sequence[str] = (),
              first: Iterable[ast.stmt] = (), binds: Iterable[str] = ()) -> tuple[ast.stmt, ast.expr]:
@@ -132,6 +139,9 @@ def _needs_frame(node: ast.AST, hoists: bool) -> bool:
 def _bound_outside_blocks(body: Iterable[ast.stmt], variables: Variables) -> Iterable[str]:
     """Variables which statements outside lifted blocks bind."""
     pending = list(body)
+    if variables.straight is not None:
+        yield from variables.straight
+        return
     while pending:
         node = pending.pop()
         if isinstance(node, ast.With | ast.Match | ast.TryStar):

@@ -40,6 +40,7 @@ class Variables:
     outside: variables of the functions around that surely have a value.  rebound: variables that lifted functions bind.
     hoisted: variables that parts of simple statements bind in functions of their own.
     nonlocals: variables of functions around which the function declares.
+    straight: all variables of a function without blocks; a variable without a value is found as Python finds it.
     """
 
     facts: dict[ast.stmt, Facts]
@@ -48,6 +49,7 @@ class Variables:
     rebound: set[str] = field(default_factory=set)
     hoisted: set[str] = field(default_factory=set)
     nonlocals: set[str] = field(default_factory=set)
+    straight: set[str] | None = None
 
 
 @dataclass(slots=True)
@@ -112,12 +114,15 @@ class Context:
         """The walk comes to a statement."""
         self.prelude = []
         state = None if self.variables is None else self.variables.states.get(statement)
-        if self.variables is not None and state is not None:
-            self.surely = self.variables.outside | state.surely
+        if self.variables is not None and (state is not None or self.variables.straight is not None):
+            self.surely = self.variables.outside if state is None else self.variables.outside | state.surely
 
     def is_unsure(self, name: str) -> bool:
         """Whether the variable `name` may have no value here. The converter's own always have one."""
-        return self.variables is not None and not self.in_class and name not in self.surely and "!" not in name
+        known = self.variables
+        if known is None or self.in_class or name in self.surely or "!" in name:
+            return False
+        return known.straight is None or name not in known.straight
 
     def refuse(self, node: Any, message: str, why: str, fix: str) -> NoReturn:
         raise UnsupportedError(message, span=self.span(node), why=why, fix=fix)
