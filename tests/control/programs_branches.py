@@ -283,3 +283,24 @@ def zero_or_sum(x, n):
     if n > 0:
         total = x.sum()
     return total + x
+
+
+@program("early return", (3, a(1, -2, 0.5)), (0, a(1, -2, 0.5)), (-1, a(1, -2, 0.5)))
+def write_to_one_of_two_arrays(i, x):
+    if i > 0:
+        x = np.abs(x)
+    if i < 0:
+        return x
+    x[0] = 7.0
+    return x
+
+
+@program("early return", (0, 1, a(1, -2, 0.5)), (7, 3, a(1, -2, 0.5)), (-7, 5, a(-1, -2, 0.5)))
+def store_and_return_in_an_elif(i, j, x):
+    if -3 < i <= 4:
+        i = i + 1
+    elif x[i % 3] > 0:
+        x[1] = 2.0
+        if 4 > j:
+            return i, j, x
+    return j, i, x
