@@ -5,6 +5,7 @@ Flows out: `Array`s in the running trace; each op carries the user's line.
 """
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -337,6 +338,8 @@ def assert_(predicate: Any, exception: str, message: str, *values: Any) -> None:
     array = lift(predicate)
     if array.value.node is not None and array.value.node.op.name == "constant" and array.value.node.attributes["value"]:
         return
+    if current().catching:
+        current().refuse_caught(getattr(builtins, exception, Exception), current_span(2))
     emit("assert", array, *[lift(v) for v in values], exception=exception, message=message)
 
 

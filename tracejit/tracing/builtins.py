@@ -200,7 +200,9 @@ def choose(test: Any, x: Any, y: Any) -> Any:
     if left.weak is not None and right.weak is not None:
         kind, operands = common(left, right, least="b")
         return weak(emit("select", convert(test, "bool"), *operands), kind)
-    return NUMPY[np.where](test, left, right)
+    chosen = NUMPY[np.where](test, left, right)
+    chosen.boxed = False    # one of the two scalars, where np.where makes an array
+    return chosen
 
 
 @builtin(getattr)

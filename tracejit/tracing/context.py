@@ -13,7 +13,7 @@ from typing import Any
 
 from tracejit import ops
 from tracejit.base.dims import Dim, Size
-from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError
+from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError, UnsupportedError
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
@@ -140,6 +140,7 @@ class TraceContext:
         self.depth: dict[Any, int] = {}
         self.counted: set[str] = set()      # run-time sizes that may be replaced by what they have to be equal to
         self.loop_values: dict[Value, Any] = {}     # parameters that rounds of a loop change, with the loop
+        self.catching: list[tuple[type[BaseException], ...]] = []   # what the `try` statements around catch
         self.tests: list[Any] = []      # traced tests of the branches around
         self._facts: dict[Value, bool] = {}
         self._fresh = 0
@@ -169,6 +170,15 @@ class TraceContext:
             return self.scope.graph.emit(op, operands, attributes, span)
         except TypeRuleError as error:
             raise error.at(span) from None
+
+    def refuse_caught(self, exception: type[BaseException], span: SourceSpan | None) -> None:
+        """An exception that only the run raises, where a `try` around would have to catch it."""
+        for kinds in self.catching:
+            if issubclass(exception, kinds):
+                raise UnsupportedError(
+                    f"{exception.__name__} is raised by the run here, and a `try` around this line must see it",
+                    span=span, why="handlers and `finally` run while tracing only",
+                    fix="test the condition before, with if, or catch the exception around the compiled function")
 
     def input(self, type: ArrayType, path: str, scalar: bool) -> Value:
         """One more parameter of the whole trace."""

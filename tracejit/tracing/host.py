@@ -217,6 +217,7 @@ def _called(function: Callable[..., Any], args: Sequence[Any]) -> Any:
 def raise_at_run_time(context: TraceContext, error: BaseException) -> None:
     """Raises `error`, or one like it with today's values, when the running scope runs; its line is the user's."""
     span = raised_at(error) or current_span(1)
+    context.refuse_caught(type(error), span)
     scope = context.scope
     if (simple := message_of(error)) is not None:
         message, arrays = simple

@@ -18,9 +18,11 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Value
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import lift
+from tracejit.tracing.control.optional import Optional
 from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput, Reader
 from tracejit.tracing.namespace import TracingNamespace, is_deleted
 from tracejit.tracing.sizes import Size
+from tracejit.tracing.spans import current_span
 from tracejit.tracing.text import TracedText
 
 
@@ -91,8 +93,19 @@ class Writer:
             known = self.computed[key] = ComputedOut(len(self.values) - 1, form, array.type)
         return known
 
+    def present(self, value: Optional) -> Any:
+        """What may be missing must not be: callers get one structure."""
+        if value.missing is None:
+            raise UnsupportedError(
+                "the result is None on some ways through the function and a value on others", span=current_span(2),
+                why="which way is taken is known only at run time, and results have one structure",
+                fix="return a number that says so, such as -1 or np.nan, or a second result")
+        return value.value
+
     def out(self, value: Any) -> Out:
         """The description of any returned value."""
+        if type(value) is Optional:
+            return self.out(self.present(value))
         if type(value) is Array:
             return self.array(value)
         if type(value) is Size:

@@ -8,10 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate
+from tracejit.autograph.namespace import Handler
+from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate, handler_of
+from tracejit.base.errors import TracejitError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import emit
-from tracejit.tracing.context import TraceContext
+from tracejit.tracing.context import Restart, TraceContext
 from tracejit.tracing.control import loops
 from tracejit.tracing.control.branches import branch, choice, known_truth
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
@@ -57,6 +59,31 @@ class ControlFlow(PlainNamespace):
 
     def for_(self, iterable: Any, body: Callable[[Any], None], go_on: Thunk | None, names: Sequence[str], /) -> None:
         loops.for_loop(self, unwrapped(iterable), body, go_on, names)
+
+    def try_(self, body: Thunk, handlers: tuple[Handler, ...], orelse: Thunk | None, final: Thunk | None,
+             names: tuple[str, ...], /) -> None:
+        """Exceptions of the trace are caught as Python does; one that only the run raises is refused inside."""
+        kinds: list[Any] = [evaluate(kind) if kind is not None else Exception for kind, _ in handlers]
+        caught: tuple[Any, ...] = tuple([c for k in kinds for c in (k if isinstance(k, tuple) else (k,))])
+        self.context.catching.append((Exception,) if final is not None else caught)
+        try:
+            evaluate(body)
+        except (Restart, Unreachable, TracejitError):
+            raise
+        except BaseException as error:
+            handler = handler_of(error, handlers)
+            self.context.catching.pop()
+            if handler is None:
+                if final is not None:
+                    evaluate(final)
+                raise
+            evaluate(handler, error)
+        else:
+            self.context.catching.pop()
+            if orelse is not None:
+                evaluate(orelse)
+        if final is not None:
+            evaluate(final)
 
     def raise_(self, make_error: Thunk | None, make_cause: Thunk | None = None, /) -> None:
         if self.context.scope is self.context.root or make_error is None:
