@@ -47,14 +47,14 @@ class Array:
     weak: `b i f c` for Python scalars, which adapt to arrays they meet (NEP 50); None for everything else.
     kind: "numpy", "tensor" (immutable, results are Tensors) or "python".
     boxed: a rank-0 array which is an ndarray, not a NumPy scalar.  writeable: False for read-only arrays.
-    origin: which input this is, if it is one.
+    origin: which input this is, if it is one.  ambiguous: it may be the memory of one of several arrays.
     """
 
-    __slots__ = ("_value", "boxed", "kind", "origin", "scope", "version", "view_of", "weak", "writeable")
+    __slots__ = ("_value", "ambiguous", "boxed", "kind", "origin", "scope", "version", "view_of", "weak", "writeable")
 
     def __init__(self, value: Value, scope: Scope, kind: str = "numpy", weak: str | None = None, boxed: bool = False):
         self._value, self.scope, self.kind, self.weak, self.boxed = value, scope, kind, weak, boxed
-        self.version, self.writeable = 0, True
+        self.version, self.writeable, self.ambiguous = 0, True, False
         self.view_of: View | None = None
         self.origin: Any = None
 
@@ -94,6 +94,10 @@ class Array:
             return
         if self.kind != "numpy" or self.is_scalar:
             self.refuse_write()
+        if self.ambiguous:
+            raise MutationError(
+                "this array is one of several, chosen at run time, and can't be changed in place", span=current_span(2),
+                why="only the run knows whose memory it is", fix="copy it first: x = x.copy()")
         if not self.writeable:
             raise ValueError("assignment destination is read-only")
         assert new.type == self._value.type, f"write of {new.type} to {self._value.type}"

@@ -15,7 +15,7 @@ from tracejit.tracing.building import emit
 from tracejit.tracing.context import Scope, TraceContext, inside
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
-from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, join, zeros
+from tracejit.tracing.control.schema import JoinError, Leaf, Schema, Static, build, describe, flatten, join, zeros
 from tracejit.tracing.control.world import Place, World, cells_of
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth
@@ -64,6 +64,8 @@ def merge(context: TraceContext, world: World, flag: Array, regions: Sequence[Re
     results, value = iter(emitted), None
     for place, form in zip(places, forms, strict=True):
         made = build(form, results)
+        if type(made) is Array and type(form) is Leaf:
+            made.ambiguous = any(world.is_older(_value(place, r, world)) for r in regions if r.reached)
         if place is RESULT:
             value = made
         else:

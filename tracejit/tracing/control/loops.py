@@ -153,6 +153,7 @@ class _Loop:
     def __init__(self, namespace: Any, site: Site, cells: dict[str, CellType], names: Sequence[str]):
         self.namespace, self.context, self.site = namespace, namespace.context, site
         self.world = World(cells, names, namespace)
+        self.heads: list[Any] = []      # what the places hold when a round begins
         self.counted = False            # the body gets the counter of a `for` op
         self.counter: Any = None        # of a `for` that is captured as a `while`
         self.places: list[Place] = []
@@ -249,11 +250,22 @@ class _Loop:
             region = self.trace(body)
             if self.widen(region) or len(self.places) != before:
                 continue
+            self.refuse_ambiguous_writes()
             with inside(region.scope):
                 finish(region, self.outputs(region))
             return region.scope
         raise UnsupportedError("the types of this loop's variables don't settle", span=self.site.span,
                                why="every round changes them again", fix="give the variables their final types before")
+
+    def refuse_ambiguous_writes(self) -> None:
+        """An argument that rounds write to and also bind to another array: whose memory it is depends on the round."""
+        for place, before, head in zip(self.places, self.first, self.heads, strict=True):
+            if place.kind == "variable" and type(before) is Array and type(head) is Array and head.version \
+                    and not before.is_scalar and before.owner.origin is not None:
+                raise UnsupportedError(
+                    f"{place.name!r} is written in place and bound to another array in the same loop",
+                    span=self.site.span, why="it is the caller's memory: which array is written depends on the round",
+                    fix=f"work on a copy: {place.name} = {place.name}.copy() before the loop")
 
     def trace(self, body: Callable[[Any], Any]) -> Region:
         scope, head = self.open()
@@ -280,9 +292,12 @@ class _Loop:
 
     def place_head(self, scope: Scope) -> None:
         """Makes the world what it is when a round begins."""
+        self.heads = []
         params = iter([Array(p, scope) for p in scope.graph.params[int(self.counted):int(self.counted) + self.width()]])
         for place, form in zip(self.places, self.forms, strict=True):
-            self.put(place, build(form, params))
+            value = build(form, params)
+            self.heads.append(value)
+            self.put(place, value)
 
     def width(self) -> int:
         return sum(len(list(leaves(f))) for f in self.forms)

@@ -117,6 +117,10 @@ class World:
         init = getattr(cls, "__init__", None)
         return policy.is_user_function(init) if init is not None else False
 
+    def is_older(self, value: Any) -> bool:
+        """Whether an array is memory that there was before the region."""
+        return type(value) is Array and not value.is_scalar and id(value.owner) in self.arrays
+
     # Afterwards
 
     def changes(self) -> dict[Place, Any]:
