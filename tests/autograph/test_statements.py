@@ -252,3 +252,24 @@ def test_functions_whose_frame_matters_keep_their_statements(fn: Any) -> None:
     assert "ag.if_(" not in to_source(fn) and "ag.for_(" not in to_source(fn) and "ag.while_(" not in to_source(fn)
     expected, got = fn(0), convert(fn)(0)
     assert (list(expected), list(got)) if fn is generator else (expected, got) == (got, expected)
+
+
+def chosen(n: int) -> Any:
+    match n + 1:
+        case 1 | 2 if n:
+            return 10
+        case None:
+            r = 3
+        case 4:
+            r = 5
+        case k if k > 6:
+            r = k
+        case _:
+            r = 0
+    return r * 2
+
+
+def test_match_by_value_is_a_chain_of_branches() -> None:
+    text = to_source(chosen)
+    assert "match" not in text and "ag.compare(('is',), subject_1, None)" in text
+    assert [convert(chosen)(n) for n in range(-2, 9)] == [chosen(n) for n in range(-2, 9)]

@@ -14,6 +14,7 @@ Reading order:
     definedness  which variables have a value
     exits        how control may leave statements
     jumps        break, continue, return as flags and values
+    matching     match by value as chains of if
     rewriting    the walk and the nodes that all families share
     names        globals, builtins, closure cells
     attributes   loads of attributes and items

@@ -16,6 +16,7 @@ from tracejit.autograph.definedness import defined_variables
 from tracejit.autograph.exits import Exits
 from tracejit.autograph.jumps import leaves_finally, remove_jumps
 from tracejit.autograph.liveness import live_variables
+from tracejit.autograph.matching import choose_by_if
 from tracejit.autograph.rewriting import Variables, constant, lambda_thunk, load, locate
 from tracejit.autograph.scopes import SEES_VARIABLES, Place, argument_names
 from tracejit.autograph.statements import inner_statements
@@ -55,8 +56,9 @@ class LiftingRewriter(AssignmentRewriter):
         if not any(inner_statements(s) for s in node.body):
             return Variables({}, {}, straight=names.variables[node])
         states = defined_variables(node, names)
-        returns = remove_jumps(node, exits, self.context.fresh)
-        states |= {made: states[old] for made, old in returns.items() if old in states}
+        replaced = choose_by_if(node, names, self.context.fresh)
+        replaced |= remove_jumps(node, exits, self.context.fresh)
+        states |= {made: states[old] for made, old in replaced.items() if old in states}
         return Variables(live_variables(node, names), states)
 
     def lift(self, stem: str, body: list[ast.stmt], at: Any, parameters: Sequence[str] = (),
