@@ -18,13 +18,11 @@ def shapes(x: Any) -> Any:
 
 
 def branch(x: Any) -> Any:
-    if x.max() > 1:
-        return x
-    return x * 2
+    return sorted([x.max(), x.min()])
 
 
 def concrete(x: Any) -> Any:
-    return np.zeros(int(x.sum()))
+    return x + ["a", "b"].index("a", int(x.sum()))
 
 
 def bitwise(x: Any) -> Any:
@@ -49,8 +47,9 @@ def element(x: Any) -> Any:
 
 X = np.arange(3.0)
 CASES: list[tuple[Any, Any, type[Exception], str]] = [
-    (shapes, X, errors.ShapeError, "return x + np.ones(4)"), (branch, X, errors.TracedBoolError, "if x.max() > 1:"),
-    (concrete, X, errors.ConcretizationError, "return np.zeros(int(x.sum()))"),
+    (shapes, X, errors.ShapeError, "return x + np.ones(4)"),
+    (branch, X, errors.TracedBoolError, "return sorted([x.max(), x.min()])"),
+    (concrete, X, errors.ConcretizationError, 'return x + ["a", "b"].index("a", int(x.sum()))'),
     (bitwise, X, TypeError, "return x & 1"), (immutable, tj.constant([1.0]), errors.MutationError, "t[0] = 1.0"),
     (random, X, errors.UnsupportedError, "return x + np.random.normal()"),
     (recursive, X, errors.RecursionLimitError, "return recursive(x)"), (element, X, IndexError, "return x[5]")]

@@ -68,7 +68,8 @@ Live = dict[str, Names]    # what is live after each way out
 def live_variables(root: ast.FunctionDef, names: Resolution) -> dict[ast.stmt, Facts]:
     """Facts about every statement of `root`. Variables that inner functions capture, and those of functions around, are
     live everywhere."""
-    outside = {name for node in ast.walk(root) if isinstance(node, ast.Nonlocal) for name in node.names}
+    outside = {name for node in ast.walk(root) if isinstance(node, ast.Nonlocal) for name in node.names
+               if name not in dict(names.outer_bindings.get(node, ()))}
     always = frozenset(outside | set(names.captured.get(root, ())))
     return _Liveness(names).facts_of(root.body, always)
 

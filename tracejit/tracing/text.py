@@ -11,7 +11,7 @@ from types import BuiltinMethodType, MethodWrapperType
 from typing import Any, NoReturn
 
 from tracejit.base.errors import ConcretizationError
-from tracejit.tracing.arrays import Array
+from tracejit.tracing.arrays import Array, static_value
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
 
@@ -62,10 +62,20 @@ class TracedText:
         raise AttributeError(f"'str' object has no attribute {name!r}", name=name, obj=self)
 
     def _refuse(self, *_: Any) -> NoReturn:
+        for value in self._scalars(self):
+            static_value(value, "text")     # starts again with the value where an input gives it
         raise ConcretizationError(
             "Python needs text that is made of traced values", span=current_span(2),
             why="the values are known only when the compiled function runs",
             fix="use such text in print, in messages of assert and as arguments of exceptions")
+
+    def _scalars(self, text: TracedText) -> list[Array]:
+        """The traced numbers in it."""
+        found: list[Array] = []
+        for part in text.parts:
+            for value in part.args if isinstance(part, Deferred) else ():
+                found += self._scalars(value) if type(value) is TracedText else [value] if type(value) is Array else []
+        return found
 
     __str__ = __format__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
     __len__ = __iter__ = __contains__ = __bool__ = _refuse

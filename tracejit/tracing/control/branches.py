@@ -97,7 +97,7 @@ def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
     values = [_value(place, r, world) for r in regions if r.reached]
     if place.kind == "variable" and "!" in place.name and any(v is not UNDEFINED for v in values):
         values = [v for v in values if v is not UNDEFINED]
-    if all(v is values[0] for v in values) and type(values[0]) is not Array:
+    if len(values) == len(regions) and all(v is values[0] for v in values) and type(values[0]) is not Array:
         return Static(values[0])
     forms = [describe(v) for v in values]
     try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tracejit.autograph.namespace import Handler
 from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate, handler_of
-from tracejit.base.errors import TracejitError
+from tracejit.base.errors import ConcretizationError, InternalError, MutationError, UnsupportedError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import emit
 from tracejit.tracing.context import Restart, TraceContext
@@ -25,6 +25,8 @@ from tracejit.tracing.text import text as traced_text
 from tracejit.tracing.truth import negation
 
 Thunk = Callable[[], Any]
+# Errors that say what tracing can't do, where plain Python would have gone on.
+NOT_PYTHONS = (ConcretizationError, InternalError, MutationError, UnsupportedError)
 
 
 class ControlFlow(PlainNamespace):
@@ -68,7 +70,7 @@ class ControlFlow(PlainNamespace):
         self.context.catching.append((Exception,) if final is not None else caught)
         try:
             evaluate(body)
-        except (Restart, Unreachable, TracejitError):
+        except (Restart, Unreachable, *NOT_PYTHONS):
             raise
         except BaseException as error:
             handler = handler_of(error, handlers)
