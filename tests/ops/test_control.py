@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import tracejit.ops  # noqa: F401
-from tracejit.base.errors import TypeRuleError
+from tracejit.base.errors import InternalError, TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.evaluator import evaluate
 from tracejit.ir.graph import Graph
@@ -60,6 +60,35 @@ graph(%0: i64[], %1: f32[]) {
 }
 """
 
+RETRY = """
+graph(%0: i64[], %1: f64[2]) {
+  %2: i64[], %3: f64[2] = try(%0, %1, label='t1')
+    body = graph(%0: i64[], %1: f64[2]) {
+      %2: f64[2] = add(%1, %1)
+      %3: i64[] = constant(type=i64[], value=0)
+      %4: i64[] = for(%3, %0, %0, %3, %0, %2, carries=1)
+        body = graph(%0: i64[], %1: i64[], %2: i64[], %3: f64[2]) {
+          %4: bool[] = compare(%2, %0, direction='LT')
+          assert(%4, %2, %3, exception='ValueError', kept=(0,), message='', to='t1:0')
+          return %1
+        }
+      %5: i64[] = constant(type=i64[], value=2)
+      %6: bool[] = compare(%0, %5, direction='LT')
+      assert(%6, %0, exception='KeyError', message='', to='t1:1')
+      %7: bool[] = compare(%0, %3, direction='GE')
+      assert(%7, %0, %2, exception='IndexError', kept=(0,), message='bad {0}')
+      return %4, %2
+    }
+    handlers0 = graph(%0: i64[], %1: f64[2], %2: i64[], %3: f64[2]) {
+      return %0, %1
+    }
+    handlers1 = graph(%0: i64[], %1: i64[], %2: f64[2]) {
+      return %0, %2
+    }
+  return %2, %3
+}
+"""
+
 
 def run(text: str, *arrays: object) -> list[object]:
     graph = parse_graph(text)
@@ -87,6 +116,24 @@ def test_for_with_step_zero_runs_nothing() -> None:
 @pytest.mark.parametrize(("index", "result"), [(0, 3.0), (1, -3.0), (2, 9.0), (3, 9.0), (-1, 9.0)])
 def test_case_takes_the_last_branch_for_an_index_out_of_range(index: int, result: float) -> None:
     assert run(CASE, index, 3.0) == [result]
+
+
+def test_try_gives_what_its_body_or_the_handler_of_the_failure_gives() -> None:
+    assert run(RETRY, 0, [1.0, 2.0]) == [0, [2.0, 4.0]]
+    assert run(RETRY.replace("LT')\n          assert", "GT')\n          assert"), 5, [1.0, 2.0]) == [5, [1.0, 2.0]]
+    assert run(RETRY, 5, [1.0, 2.0]) == [5, [2.0, 4.0]]
+
+
+def test_assert_without_a_handler_leaves_the_try() -> None:
+    with pytest.raises(IndexError, match="bad -1"):
+        run(RETRY, -1, [1.0, 2.0])
+
+
+def test_assert_that_names_no_handler_around_it_is_refused() -> None:
+    with pytest.raises(InternalError, match="does not give what handler t1:7 takes, None"):
+        parse_graph(RETRY.replace("to='t1:1'", "to='t1:7'"))
+    with pytest.raises(InternalError, match="does not give what handler t1:1 takes"):
+        parse_graph(RETRY.replace("(%6, %0, exception", "(%6, %6, exception"))
 
 
 def test_carries_that_change_type_are_refused() -> None:

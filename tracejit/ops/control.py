@@ -16,6 +16,7 @@ from tracejit.base.errors import TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.ops.declare import declare, refuse
+from tracejit.ops.effects import Caught
 
 Array = NDArray[Any]
 Region = Callable[..., tuple[Array, ...]]
@@ -87,6 +88,37 @@ def _for(lower: Array, upper: Array, step: Array, *operands: Array, body: Region
 
 
 for_ = declare("control", "for", type_rule=_for_type, numpy=_for)
+
+
+# ---- try -------------------------------------------------------------------------------------------------------
+
+
+def _try_type(*types: ArrayType, label: str, body: Graph, handlers: tuple[Graph, ...]) -> list[ArrayType]:
+    gives = _types(body.outputs)
+    _require_region("try", types, "body", body, types, gives)
+    if not handlers or not label:
+        refuse(TypeRuleError, "try", types, "it needs a label and handlers", "use the body alone")
+    for k, handler in enumerate(handlers):
+        takes = _types(handler.params)
+        caught = takes[:max(0, len(takes) - len(types))]
+        _require_region("try", types, f"handlers{k}", handler, [*caught, *types], gives)
+    return gives
+
+
+def _try(*operands: Array, label: str, body: Region, handlers: tuple[Region, ...]) -> tuple[Array, ...]:
+    try:
+        return body(*operands)
+    except Caught as caught:
+        name, _, number = caught.to.rpartition(":")
+        if name != label:
+            raise
+        values = caught.values
+    return handlers[int(number)](*values, *operands)
+
+
+# The body; where an `assert` in it, at any depth, fails and names a handler, that handler in place of the rest. A
+# handler takes what the `assert` hands to it, then the operands. Labels differ from those of every `try` around.
+try_ = declare("control", "try", type_rule=_try_type, numpy=_try)
 
 
 # ---- case, fusion ----------------------------------------------------------------------------------------------

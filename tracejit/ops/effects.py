@@ -61,15 +61,28 @@ def _bind_dim_type(n: ArrayType, *, dim: str) -> list[ArrayType]:
 bind_dim = declare("effect", "bind_dim", type_rule=_bind_dim_type, numpy=lambda n, dim: n, has_effect=True)
 
 
-def _assert_type(*types: ArrayType, exception: str, message: str) -> list[ArrayType]:
-    if not types or any(t.shape != () for t in types) or types[0].dtype is not BOOL:
+class Caught(BaseException):
+    """Thrown by an `assert` that names a handler, for the `try` around: the operands of its handler."""
+
+    def __init__(self, to: str, values: tuple[Array, ...]):
+        super().__init__(to)
+        self.to, self.values = to, values
+
+
+def _assert_type(*types: ArrayType, exception: str, message: str, to: str = "",
+                 kept: tuple[int, ...] = ()) -> list[ArrayType]:
+    shown = types if to else types[:len(types) - len(kept)]
+    if not shown or any(t.shape != () for t in shown[:1 if to else None]) or types[0].dtype is not BOOL:
         refuse(TypeRuleError, "assert", types, "it takes a bool[] and scalars for the message", "reduce arrays first")
     return []
 
 
-def _assert(pred: Array, *values: Array, exception: str, message: str) -> tuple[()]:
+def _assert(pred: Array, *values: Array, exception: str, message: str, to: str = "",
+            kept: tuple[int, ...] = ()) -> tuple[()]:
     if not pred:
-        raise getattr(builtins, exception)(_formatted(message, values))
+        if to:
+            raise Caught(to, values)
+        raise getattr(builtins, exception)(_formatted(message, values[:len(values) - len(kept)]))
     return ()
 
 
@@ -78,7 +91,10 @@ def _formatted(text: str, values: tuple[Array, ...]) -> str:
     return text.format(*(v.item() if np.ndim(v) == 0 else v for v in map(np.asarray, values)))
 
 
-# exception: the name of a builtin exception.
+# Operands: the test, what the handler or the message gets, then the state: what places hold that the failure leaves
+# behind, read only where the test fails. exception: the name of a builtin exception; of any if a handler is named.
+# to: "t:1" is handler 1 of the `try` around with label "t"; "" leaves the function.  kept: the places of the state, one
+# number for each of the last operands.
 assert_ = declare("effect", "assert", type_rule=_assert_type, numpy=_assert, has_effect=True)
 
 
@@ -100,12 +116,12 @@ host_call = declare("effect", "host_call", type_rule=lambda *operands, name, typ
                     has_effect=True)
 
 
-def _raise(*operands: Array, name: str) -> tuple[()]:
-    raise _named(name)(*operands)
+def _raise(*operands: Array, name: str, kept: tuple[int, ...] = ()) -> tuple[()]:
+    raise _named(name)(*operands[:len(operands) - len(kept)])
 
 
-# name: of a function that makes the exception from the operands.
-raise_ = declare("effect", "raise", type_rule=lambda *operands, name: [], numpy=_raise, has_effect=True)
+# name: of a function that makes the exception from the operands.  kept: as of `assert`.
+raise_ = declare("effect", "raise", type_rule=lambda *operands, name, kept=(): [], numpy=_raise, has_effect=True)
 
 # Ops that run Python code.
 HOST_OPS = ("print", "host_call", "raise")
