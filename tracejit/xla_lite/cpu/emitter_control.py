@@ -17,6 +17,7 @@ from tracejit.xla_lite.cpu.types import REGISTER, literal
 from tracejit.xla_lite.kernels.kernel_ir import (
     Accumulate,
     Apply,
+    Attempt,
     Buffer,
     BufferRef,
     Call,
@@ -316,7 +317,7 @@ class Control(FunctionFrame):
         if condition.is_literal:
             self._inline(s.then if condition.text == "true" else s.orelse)
             return
-        leaves = len(s.then) == 1 and isinstance(s.then[0], Fail)
+        leaves = bool(s.then) and isinstance(s.then[-1], Fail)
         self._branch(condition.text, s.then, s.orelse, RARELY if leaves else "")
 
     def _inline(self, body: tuple[Statement, ...]) -> None:
@@ -340,6 +341,24 @@ class Control(FunctionFrame):
         self.block(body)
         self.body.branch(after)
         return label, self.pop().lines
+
+    def attempt(self, s: Attempt) -> None:
+        """The body, which failures leave for the blocks of the handlers behind it; all go on after them."""
+        inside, after = self.body.fresh_label("attempt"), self.body.fresh_label("end")
+        labels = [self.body.fresh_label("handler") for _ in s.handlers]
+        outer = self.handlers
+        self.handlers = outer | {t: (label, len(self.heaps)) for t, label in zip(s.targets(), labels)}
+        self.push("guard", inside)
+        self.block(s.body)
+        self.body.branch(after)
+        body = self.pop()
+        self.handlers = outer
+        arms = [self._arm(label, handler, after) for label, handler in zip(labels, s.handlers)]
+        self.body.branch(inside)
+        for label, lines in ((inside, body.lines), *arms):
+            self.body.label(label)
+            self.body.lines += lines
+        self.body.label(after)
 
     def _if_lanes(self, s: If, condition: Value) -> None:
         """Each arm for its lanes, skipped if it has none."""
@@ -412,4 +431,5 @@ def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
 
 _EMIT: dict[type, Callable[..., None]] = {    # fixed table
     Buffer: Control.buffer_statement, Loop: Control.loop, While: Control.while_loop, If: Control.if_statement,
-    Let: Control.let, Accumulate: Control.accumulate, Fail: Control.fail, Call: lambda b, s: b.call(s)}
+    Let: Control.let, Accumulate: Control.accumulate, Fail: Control.fail, Attempt: Control.attempt,
+    Call: lambda b, s: b.call(s)}

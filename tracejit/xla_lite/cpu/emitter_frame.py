@@ -25,6 +25,7 @@ class FunctionFrame(Addresses):
     allocas: first instructions of the function.  heaps: slots of memory to free at the end of the blocks around.
     all_heaps: every such slot, null where nothing is allocated.  polls: whether long loops look at pending signals.
     fuel: the slot that counts down to the next look, empty before the first loop.
+    handlers: of the attempts around: its block, and how many of `heaps` live longer than the attempt.
     """
 
     status: str
@@ -34,6 +35,7 @@ class FunctionFrame(Addresses):
     polls: bool
     fuel: str
     failed: bool
+    handlers: dict[str, tuple[str, int]]
 
     # Buffers.
 
@@ -117,7 +119,14 @@ class FunctionFrame(Addresses):
     # Leaving.
 
     def fail(self, s: Fail) -> None:
-        """Payload words first, then the site as status."""
+        """Payload words first, then the site as status; or off to a handler, without what the attempt allocated."""
+        if s.to:
+            label, live = self.handlers[s.to]
+            for slot in reversed(self.heaps[live:]):
+                self.release(slot)
+            self.body.branch(label)
+            self.body.label(self.body.fresh_label("dead"))
+            return
         for k, e in enumerate(s.payload):
             self.payload_word(k, self.value(e), e)
         self.body.line(f"store i32 {s.site}, ptr {self.status}")

@@ -75,6 +75,7 @@ class Function(VectorLoops):
         self.allocas: list[str] = []
         self.heaps: list[str] = []
         self.all_heaps: list[str] = []
+        self.handlers: dict[str, tuple[str, int]] = {}
         self.captures: dict[str, Capture] = {}
         self.streams: frozenset[str] = frozenset()
         self.fence = ""

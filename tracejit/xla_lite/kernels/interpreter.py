@@ -16,6 +16,7 @@ from tracejit.base.dtypes import DType
 from tracejit.xla_lite.kernels.kernel_ir import (
     Accumulate,
     Apply,
+    Attempt,
     Binding,
     Buffer,
     BufferParam,
@@ -79,11 +80,11 @@ class Memory:
 
 
 class Failure(Exception):
-    """A `Fail` on its way out."""
+    """A `Fail` on its way out, or to a handler."""
 
-    def __init__(self, site: int, payload: tuple[Any, ...]) -> None:
+    def __init__(self, site: int, payload: tuple[Any, ...], to: str) -> None:
         super().__init__(site)
-        self.outcome = Outcome(site, payload)
+        self.outcome, self.to = Outcome(site, payload), to
 
 
 def run_program(program: Program, slots: Sequence[Word], outs: Sequence[np.ndarray[Any, Any]] = (),
@@ -243,10 +244,21 @@ class _Frame:
         return Memory(memory.name, memory.dtype, memory.bytes, base, memory.shape, memory.strides)
 
     def fail(self, s: Fail) -> None:
-        raise Failure(s.site, tuple(self.value(e) for e in s.payload))
+        raise Failure(s.site, tuple(self.value(e) for e in s.payload), s.to)
+
+    def attempt(self, s: Attempt) -> None:
+        names, buffers = dict(self.names), dict(self.buffers)
+        try:
+            self.block(s.body)
+        except Failure as failure:
+            if failure.to not in s.targets():
+                raise
+            self.names, self.buffers = names, buffers
+            self.block(s.handlers[s.targets().index(failure.to)])
 
 
 _RUN: dict[type, Callable[..., None]] = {    # fixed table
     Loop: _Frame.loop, While: _Frame.while_loop, If: _Frame.branch, Let: _Frame.let, Store: _Frame.store,
-    Accumulate: _Frame.accumulate, Buffer: _Frame.buffer, Call: _Frame.call, Fail: _Frame.fail}
+    Accumulate: _Frame.accumulate, Buffer: _Frame.buffer, Call: _Frame.call, Fail: _Frame.fail,
+    Attempt: _Frame.attempt}
 

@@ -11,6 +11,7 @@ Statements
     Loop        serial, parallel (iterations in any order, on any thread), vector (one program over lanes), unroll
     While       before; leave unless condition; body; again
     If Let Store Accumulate Call Fail
+    Attempt     body; a `Fail` in it that names a handler goes on there, behind the memory that it declared
 Inside a vector loop statements run for every lane: local buffers are per lane, `If` and `While` mask lanes, a store
 whose index does not depend on the loop's index is an error, an `Accumulate` into such an element combines all lanes.
 A register (local, rank 0) declared outside takes values that are the same in all lanes.
@@ -180,13 +181,33 @@ class Call:
 @record
 class Fail:
     """Leaves the program with status `site` (from 1) and payload words; allowed in `main` and in kernels that it calls,
-    outside parallel and vector loops. site RAISED: a Python exception is set already."""
+    outside parallel and vector loops. site RAISED: a Python exception is set already.
+
+    to: `label:number` of a handler of an `Attempt` around, which runs instead; site 0 and no payload then.
+    """
 
     site: int
     payload: tuple[Expr, ...] = ()
+    to: str = ""
 
 
-Statement = Buffer | Loop | While | If | Let | Store | Accumulate | Call | Fail
+@record
+class Attempt:
+    """Runs `body`; a `Fail` in it may go on in handler number k, as `label:k`. Handlers are not in the attempt.
+
+    What a handler reads of the body it finds in buffers declared before.
+    """
+
+    label: str
+    body: tuple[Statement, ...]
+    handlers: tuple[tuple[Statement, ...], ...]
+
+    def targets(self) -> list[str]:
+        """What failures call the handlers."""
+        return [f"{self.label}:{k}" for k in range(len(self.handlers))]
+
+
+Statement = Buffer | Loop | While | If | Let | Store | Accumulate | Call | Fail | Attempt
 
 
 @record
@@ -283,3 +304,7 @@ def statements(body: tuple[Statement, ...]) -> Iterator[Statement]:
         elif isinstance(s, If):
             yield from statements(s.then)
             yield from statements(s.orelse)
+        elif isinstance(s, Attempt):
+            yield from statements(s.body)
+            for handler in s.handlers:
+                yield from statements(handler)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from tracejit.xla_lite.kernels.kernel_ir import (
     Accumulate,
     Apply,
+    Attempt,
     Binding,
     Buffer,
     BufferParam,
@@ -125,6 +126,12 @@ def _statement(s: Statement, indent: str) -> Iterator[str]:
         yield from _block(s.before, indent + "  ")
         yield f"{indent}do {print_expr(s.condition)}"
         yield from _block(s.body, indent + "  ")
+    elif isinstance(s, Attempt):
+        yield f"{indent}attempt {s.label}"
+        yield from _block(s.body, indent + "  ")
+        for target, handler in zip(s.targets(), s.handlers):
+            yield f"{indent}handler {target}"
+            yield from _block(handler, indent + "  ")
     else:
         yield indent + _simple(s)
 
@@ -144,6 +151,8 @@ def _simple(s: Statement) -> str:
         result = f"{s.result.name} = " if s.result is not None else ""
         return f"{result}call {s.function}({', '.join(map(_argument, s.args))})"
     assert isinstance(s, Fail)
+    if s.to:
+        return f"fail to {s.to}"
     return f"fail {s.site}({', '.join(map(print_expr, s.payload))})"
 
 

@@ -13,6 +13,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     RAISED,
     Accumulate,
     Apply,
+    Attempt,
     Buffer,
     BufferParam,
     BufferRef,
@@ -53,7 +54,10 @@ class _Buffer:
 
 @dataclass(slots=True)
 class _Scope:
-    """What is visible. varying: names that differ between the lanes of the vector loop around."""
+    """What is visible. varying: names that differ between the lanes of the vector loop around.
+
+    handlers: what failures may name.
+    """
 
     kernel: str
     names: dict[str, DType]
@@ -61,9 +65,11 @@ class _Scope:
     varying: set[str] = field(default_factory=set)
     vector: bool = False
     fail: bool = True
+    handlers: frozenset[str] = frozenset()
 
     def inner(self) -> _Scope:
-        return _Scope(self.kernel, dict(self.names), dict(self.buffers), set(self.varying), self.vector, self.fail)
+        return _Scope(self.kernel, dict(self.names), dict(self.buffers), set(self.varying), self.vector, self.fail,
+                      self.handlers)
 
 
 def verify_program(program: Program) -> None:
@@ -126,12 +132,26 @@ def _statement(s: Statement, scope: _Scope, kernels: dict[str, Kernel]) -> None:
         _block(s.body, inner.inner(), kernels)
     elif isinstance(s, Call):
         _call(s, scope, kernels)
+    elif isinstance(s, Attempt):
+        inner = scope.inner()
+        inner.handlers |= frozenset(s.targets())
+        _block(s.body, inner, kernels)
+        for handler in s.handlers:
+            _block(handler, scope.inner(), kernels)
     else:
-        assert isinstance(s, Fail) and (s.site > 0 or s.site == RAISED), "a failure needs a site from 1"
-        assert scope.fail, "fail inside a parallel or vector loop"
-        assert len(s.payload) <= 8, "more than 8 payload words"
-        for e in s.payload:
-            _expr(e, scope)
+        _fail(s, scope)
+
+
+def _fail(s: Fail, scope: _Scope) -> None:
+    assert scope.fail, "fail inside a parallel or vector loop"
+    if s.to:
+        assert s.to in scope.handlers, f"no handler {s.to} around"
+        assert not s.site and not s.payload, "a failure that is handled has no site"
+        return
+    assert s.site > 0 or s.site == RAISED, "a failure needs a site from 1"
+    assert len(s.payload) <= 8, "more than 8 payload words"
+    for e in s.payload:
+        _expr(e, scope)
 
 
 def _loop(s: Loop, scope: _Scope, kernels: dict[str, Kernel]) -> None:
