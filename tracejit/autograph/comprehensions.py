@@ -1,19 +1,21 @@
 """Comprehensions and list displays.
 
 Flows in:  `[... for ... in ...]`, `{...}`, generator expressions; `[...]` that becomes the value of something.
-Flows out: `ag.comprehension(kind, iterable, body)`, where `body(item, emit)` runs one round of the outermost `for` and
-           calls `emit(element)`; `ag.list_display([...])`. Comprehensions stay Python's where `:=` binds around them,
-           where a target is no pattern of names, and generators of several `for` whose elements may stay unused.
+Flows out: `ag.comprehension(kind, iterable, body)`, where `body(item, emit)` runs one round of the outermost `for`,
+           `ag.each(iterable, body, emit)` the inner ones, and `emit(element)` takes what they make;
+           `ag.list_display([...])`. Comprehensions stay Python's where `:=` binds around them and where a target is no
+           pattern of names. Generators of several `for` whose elements may stay unused also come as Python's own.
 """
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from tracejit.autograph.calls import CallRewriter
 from tracejit.autograph.codes import THUNK
 from tracejit.autograph.lifting import LiftingRewriter
-from tracejit.autograph.rewriting import Context, constant, load, locate, operator
+from tracejit.autograph.rewriting import Context, constant, lambda_thunk, load, locate, operator
 from tracejit.autograph.scopes import Place
 
 _KINDS: dict[type, str] = {ast.ListComp: "list", ast.SetComp: "set", ast.DictComp: "dict",
@@ -42,35 +44,53 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
         if not self.is_converted(node):
             with self.context.expression(own):
                 return self.children(node)
-        iterable = self.visit(node.generators[0].iter)
-        emit = self.context.fresh("emit")
+        first, *rest = node.generators
+        iterable = self.visit(first.iter)
         with self.context.expression(own):
-            body = self.round(node, emit)
-        return operator("comprehension", node, constant(_KINDS[type(node)], node), iterable, body)
+            first.ifs = list(map(self.visit, first.ifs))
+            for later in rest:
+                later.iter, later.ifs = self.visit(later.iter), list(map(self.visit, later.ifs))
+            element = self.visit(_element(node))
+        made = operator("comprehension", node, constant(_KINDS[type(node)], node), iterable,
+                        self.round(node.generators, element))
+        if rest and isinstance(node, ast.GeneratorExp) and node not in self.used_whole:
+            made.args.append(self.one_by_one(node, element))
+        return made
 
     visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_ListComp
 
     def is_converted(self, node: Any) -> bool:
         """Whether the namespace runs the comprehension."""
-        lazy = isinstance(node, ast.GeneratorExp) and len(node.generators) > 1 and node not in self.used_whole
-        if lazy or self.context.variables is None:
+        if self.context.variables is None:
             return False
         with self.context.expression(()):
             return all(_is_pattern(g.target) and not g.is_async for g in node.generators) and self.may_wait(node)
 
-    def round(self, node: Any, emit: str) -> ast.Lambda:
-        """`lambda item, emit: [emit(element) for target in [item] if test ...]`, shorter where that is the same."""
-        element = node.elt if not isinstance(node, ast.DictComp) else locate(
-            ast.Tuple([node.key, node.value], ast.Load()), node.key)
-        first, *rest = node.generators
-        if isinstance(first.target, ast.Name) and not first.ifs and not rest:
-            return _function((first.target.id, emit), _emitted(self.visit(element), emit), node)
+    def round(self, generators: Sequence[ast.comprehension], element: ast.expr) -> ast.Lambda:
+        """`lambda item, emit: ...` of converted parts: one round of the first `for`. A test is a conditional
+        expression, a `for` inside calls `ag.each`; a target which is no name is bound by `[... for target in [item]]`.
+        """
+        (first, *rest), emit = generators, self.context.fresh("emit")
+        if rest:
+            body: ast.expr = operator("each", rest[0].iter, rest[0].iter, self.round(rest, element),
+                                      load(emit, rest[0].iter))
+        else:
+            body = locate(ast.Call(load(emit, element), [element], []), element)
+        for test in reversed(first.ifs):
+            body = operator("if_expression", test, test, lambda_thunk(body), lambda_thunk(constant(None, test)))
+        if isinstance(first.target, ast.Name):
+            return _function((first.target.id, emit), body)
         item = self.context.fresh("item")
         single = locate(ast.List([load(item, first.target)], ast.Load()), first.target)
-        body = locate(ast.ListComp(element, [ast.comprehension(first.target, single, first.ifs, 0), *rest]), node)
-        self.children(body)
-        body.elt = _emitted(body.elt, emit)
-        return _function((item, emit), body, node)
+        bound = locate(ast.ListComp(body, [ast.comprehension(first.target, single, [], 0)]), body)
+        return _function((item, emit), bound)
+
+    def one_by_one(self, node: ast.GeneratorExp, element: ast.expr) -> ast.Lambda:
+        """`lambda items: (element for ... in items ...)` of converted parts: as lazy as Python is between elements."""
+        items, (first, *rest) = self.context.fresh("items"), node.generators
+        parts = [ast.comprehension(first.target, load(items, node), _conditions(first.ifs), 0)]
+        parts += [ast.comprehension(g.target, g.iter, _conditions(g.ifs), 0) for g in rest]
+        return _function((items,), locate(ast.GeneratorExp(element, parts), node))
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         node.value = self.displayed(node.value)
@@ -99,14 +119,21 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
         return operator("list_display", node, node) if node in self.displays else node
 
 
-def _emitted(element: ast.expr, emit: str) -> ast.expr:
-    made: ast.expr = locate(ast.Call(load(emit, element), [element], []), element)
+def _element(node: Any) -> ast.expr:
+    """What a comprehension makes in each round; a pair for a dict."""
+    if not isinstance(node, ast.DictComp):
+        return node.elt    # type: ignore[no-any-return]
+    made: ast.expr = locate(ast.Tuple([node.key, node.value], ast.Load()), node.key)
     return made
 
 
-def _function(names: tuple[str, ...], body: ast.expr, at: Any) -> ast.Lambda:
-    args = ast.arguments(posonlyargs=[], args=[locate(ast.arg(name), at) for name in names],
-                         vararg=locate(ast.arg(THUNK), at), kwonlyargs=[], kw_defaults=[], defaults=[])
+def _conditions(tests: Sequence[ast.expr]) -> list[ast.expr]:
+    return [operator("condition", test, test) for test in tests]
+
+
+def _function(names: tuple[str, ...], body: ast.expr) -> ast.Lambda:
+    args = ast.arguments(posonlyargs=[], args=[locate(ast.arg(name), body) for name in names],
+                         vararg=locate(ast.arg(THUNK), body), kwonlyargs=[], kw_defaults=[], defaults=[])
     made: ast.Lambda = locate(ast.Lambda(args, body), body)
     return made
 

@@ -134,8 +134,17 @@ class Namespace(Protocol):
     def raise_(self, make_error: Callable[[], Any] | None, make_cause: Callable[[], Any] | None, /) -> None:
         """`raise make_error() from make_cause()`; without an error the one that is being handled is raised again."""
 
-    def comprehension(self, kind: str, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None], /) -> Any:
-        """A "list", "set", "dict" or "generator" of what `body(item, emit)` emits for the items; pairs for "dict"."""
+    def comprehension(self, kind: str, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None],
+                      one_by_one: Callable[[Any], Any] | None = None, /) -> Any:
+        """A "list", "set", "dict" or "generator" of what `body(item, emit)` emits for the items; pairs for "dict".
+
+        one_by_one: the generator of an iterable as Python's own, where rounds make several elements that are taken one
+        after the other.
+        """
+
+    def each(self, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None], emit: Callable[[Any], Any],
+             /) -> None:
+        """A `for` inside a comprehension: `body(item, emit)` for every item."""
 
     def list_display(self, elements: list[Any], /) -> Any:
         """`[...]` that gets a name, an attribute or an item, or is returned."""

@@ -213,13 +213,21 @@ class PlainNamespace:
             raise error
         raise error from evaluate(make_cause)
 
-    def comprehension(self, kind: str, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None], /) -> Any:
+    def comprehension(self, kind: str, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None],
+                      one_by_one: Callable[[Any], Any] | None = None, /) -> Any:
+        if one_by_one is not None:
+            return one_by_one(iterable)
         if kind == "generator":
             return elements(iter(iterable), body)
         found: list[Any] = []
         for item in iterable:
             evaluate(body, item, found.append)
         return found if kind == "list" else set(found) if kind == "set" else dict(found)
+
+    def each(self, iterable: Any, body: Callable[[Any, Callable[[Any], Any]], None], emit: Callable[[Any], Any],
+             /) -> None:
+        for item in iterable:
+            evaluate(body, item, emit)
 
     def list_display(self, elements: list[Any], /) -> Any:
         return elements
