@@ -16,6 +16,7 @@ Reading order:
     library       sort, compact_indices, searchsorted
     control       while, for, case, fusion
     effects       bind_dim, assert, print, host_call
+    stacks        stack_new, stack_push, stack_pop, ...: memory that grows
     sources       constant, iota, dimension
 """
 from tracejit.ops import (
@@ -30,8 +31,9 @@ from tracejit.ops import (
     library,
     reductions,
     sources,
+    stacks,
     views,
 )
 
 __all__ = ["arithmetic", "bitwise", "contractions", "control", "cumulative", "effects", "elementary",
-           "indexing", "library", "reductions", "sources", "views"]
+           "indexing", "library", "reductions", "sources", "stacks", "views"]

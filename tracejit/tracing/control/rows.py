@@ -6,7 +6,6 @@ Flows out: `Rows`, which the result of a trace is made of: after the call a plai
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.control.schema import Schema
@@ -26,8 +25,8 @@ class Rows:
     columns: tuple[Array, ...]
 
 
-class RunTimeList(list[Any]):
-    """A list of the traced program that may have grown in a native loop."""
+class RunTimeList:
+    """A list of the traced program that grows in native loops. No `list`: what Python's own code saw would be empty."""
 
     __slots__ = ()
 

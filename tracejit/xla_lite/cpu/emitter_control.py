@@ -11,7 +11,7 @@ from typing import Any
 
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.xla_lite.cpu.emitter_addresses import Memory
-from tracejit.xla_lite.cpu.emitter_frame import FUEL, RARELY, FunctionFrame
+from tracejit.xla_lite.cpu.emitter_frame import FUEL, GROWING, RARELY, FunctionFrame
 from tracejit.xla_lite.cpu.places import Place, PlaceKind, Value
 from tracejit.xla_lite.cpu.types import REGISTER, literal
 from tracejit.xla_lite.kernels.kernel_ir import (
@@ -44,6 +44,7 @@ _SHORT = 64               # rounds of a loop that never looks
 class Control(FunctionFrame):
     """Emits statements one by one."""
 
+    is_entry: bool    # an entry point: `main` or `prepare`
     in_lanes: bool    # inside a vector loop, also where it runs lane by lane
 
     @abstractmethod
@@ -166,9 +167,9 @@ class Control(FunctionFrame):
 
     def _serial(self, s: Loop) -> None:
         extent = self.extent(s.extent)
-        short = extent.is_literal and int(extent.text) <= _SHORT
+        short = extent.is_literal and int(extent.text) <= (_SHORT if self.is_entry else FUEL)
         nested = any(isinstance(x, (Loop, While, Call)) for x in statements(s.body))
-        polls = self.polls and not short
+        polls = self.polls and not short and (self.is_entry or self.in_lanes)
 
         def body(index: str) -> None:
             self.bind(s.index, Value(index, 1, self.depth))
@@ -415,6 +416,7 @@ def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
     """The memory that statements store to, as far as it is declared outside of them."""
     names: set[str] = set()
     inside: set[str] = set()
+    grown: set[str] = set()
     for s in statements(body):
         if isinstance(s, Store):
             names.add(s.buffer)
@@ -426,7 +428,9 @@ def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
             inside.add(s.name)
             if s.of is not None:
                 names.add(s.of)
-    return frozenset(b.buffer(name).root for name in names - inside) | (names & inside)
+            elif s.space == "at":
+                grown.add(GROWING)
+    return frozenset(grown) | frozenset(b.buffer(name).root for name in names - inside) | (names & inside)
 
 
 _EMIT: dict[type, Callable[..., None]] = {    # fixed table

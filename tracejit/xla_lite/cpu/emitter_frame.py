@@ -16,6 +16,7 @@ from tracejit.xla_lite.kernels.kernel_ir import RAISED, Apply, Buffer, Const, Ex
 OUT_OF_MEMORY = -2    # what an entry returns; CHECK_FAILED is in `check`
 FUEL = 1 << 20            # rounds of a light loop between two looks at pending signals
 STACK_BYTES = 16 << 10    # a larger local buffer is allocated
+GROWING = "stacks!"       # the root of all memory of growing stacks
 RARELY = ', !prof !{!"branch_weights", i32 1, i32 2000}'
 
 
@@ -23,7 +24,8 @@ class FunctionFrame(Addresses):
     """Buffers and exits.
 
     allocas: first instructions of the function.  heaps: slots of memory to free at the end of the blocks around.
-    all_heaps: every such slot, null where nothing is allocated.  polls: whether long loops look at pending signals.
+    all_heaps: every such slot, null where nothing is allocated.  releases: slots that are freed in another way, and the
+    function that gets the slot.  polls: whether long loops look at pending signals.
     fuel: the slot that counts down to the next look, empty before the first loop.
     handlers: of the attempts around: its block, and how many of `heaps` live longer than the attempt.
     """
@@ -32,6 +34,7 @@ class FunctionFrame(Addresses):
     allocas: list[str]
     heaps: list[str]
     all_heaps: list[str]
+    releases: dict[str, str]
     polls: bool
     fuel: str
     failed: bool
@@ -44,6 +47,9 @@ class FunctionFrame(Addresses):
         strides = self.strides_of(s.shape, s.strides)
         if s.of is not None:
             self._view(s, strides)
+            return
+        if s.space in ("at", "stacks"):
+            self._growing(s, strides)
             return
         lanes = self.lanes.count if self.lanes is not None else 1
         size = 1
@@ -66,6 +72,20 @@ class FunctionFrame(Addresses):
         self.allocas.append(f"  {pointer} = alloca {amount}")
         depth = self.depth if lanes > 1 else 0
         self.declare(Memory(s.name, s.dtype, Value(pointer, 1, depth), s.shape, strides, s.name, lanes, register))
+
+    def _growing(self, s: Buffer, strides: tuple[int | Value, ...]) -> None:
+        """Memory of a growing stack, or the word that all of them hang on."""
+        if s.space == "stacks":
+            slot = self.body.fresh()
+            self.allocas += [f"  {slot} = alloca ptr", f"  store ptr null, ptr {slot}"]
+            self.releases[slot] = "tj_stacks_free"
+            self.heaps.append(slot)
+            self.all_heaps.append(slot)
+            pointer = Value(slot)
+        else:
+            address = self.sum_value(self.form(s.offset))
+            pointer = self.at(max(address.depth, self.floor), 1, f"inttoptr i64 {address.text} to ptr")
+        self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, GROWING))
 
     def _view(self, s: Buffer, strides: tuple[int | Value, ...]) -> None:
         assert s.of is not None
@@ -111,6 +131,10 @@ class FunctionFrame(Addresses):
 
     def release(self, slot: str) -> None:
         """Frees what a slot holds."""
+        if (function := self.releases.get(slot)) is not None:
+            self.module.declare(function, "void", "ptr")
+            self.body.line(f"call void @{function}(ptr {slot})")
+            return
         self.module.declare("tj_free", "void", "ptr")
         pointer = self.body.emit(f"load ptr, ptr {slot}")
         self.body.line(f"call void @tj_free(ptr {pointer})")

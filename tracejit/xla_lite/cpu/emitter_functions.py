@@ -11,6 +11,7 @@ from tracejit.base.dtypes import BOOL, F64, I64, DType
 from tracejit.xla_lite.cpu.emitter_addresses import Form, Lanes, Memory
 from tracejit.xla_lite.cpu.emitter_control import written_roots
 from tracejit.xla_lite.cpu.emitter_conversions import convert
+from tracejit.xla_lite.cpu.emitter_frame import FUEL
 from tracejit.xla_lite.cpu.emitter_reductions import Accumulator
 from tracejit.xla_lite.cpu.emitter_streams import streamed_outputs
 from tracejit.xla_lite.cpu.emitter_vector import VectorLoops
@@ -19,6 +20,7 @@ from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.cpu.text import ModuleText
 from tracejit.xla_lite.cpu.types import REGISTER
 from tracejit.xla_lite.kernels.kernel_ir import (
+    RAISED,
     BufferParam,
     BufferRef,
     Call,
@@ -75,6 +77,7 @@ class Function(VectorLoops):
         self.allocas: list[str] = []
         self.heaps: list[str] = []
         self.all_heaps: list[str] = []
+        self.releases: dict[str, str] = {}
         self.handlers: dict[str, tuple[str, int]] = {}
         self.captures: dict[str, Capture] = {}
         self.streams: frozenset[str] = frozenset()
@@ -306,11 +309,14 @@ class Function(VectorLoops):
         """The function that runs iterations begin .. end."""
         inner = Function(self.module, self.target, self.kernel, self.checked, self)
         inner.kernels, inner.uses, inner.accesses = self.kernels, self.uses, self.accesses
+        inner.polls = self.kernel.polls
         begin, end = inner.body.fresh(), inner.body.fresh()
 
         def body(index: str) -> None:
             inner.bind(s.index, Value(index, 1, inner.depth))
             inner.block(s.body)
+            if inner.polls:
+                inner.poll(str(FUEL + 1))
 
         some = inner.body.emit(f"icmp slt i64 {begin}, {end}")
         inner.guarded(some, "guard", lambda: inner.counted(
@@ -384,9 +390,12 @@ class Function(VectorLoops):
             at = body.emit(f"getelementptr i64, ptr {context}, i64 {k}") if k else context
             body.line(f"store {kind} {text}, ptr {at}")
         self.module.declare("tj_parallel_for", "i32", "ptr, ptr, i64")
-        body.emit(f"call i32 @tj_parallel_for(ptr @{quoted(name + '.chunk')}, ptr {context}, i64 {chunks})")
+        ran = body.emit(f"call i32 @tj_parallel_for(ptr @{quoted(name + '.chunk')}, ptr {context}, i64 {chunks})")
         at = body.emit(f"getelementptr i64, ptr {context}, i64 2")
-        return body.emit(f"trunc i64 {body.emit(f'load i64, ptr {at}')} to i32")
+        status = body.emit(f"trunc i64 {body.emit(f'load i64, ptr {at}')} to i32")
+        if not self.kernel.polls:
+            return status
+        return body.emit(f"select i1 {body.emit(f'icmp slt i32 {ran}, 0')}, i32 {RAISED}, i32 {status}")
 
 
 def slot_scalar(f: Function, word: str, dtype: DType) -> str:

@@ -127,8 +127,13 @@ def _bytes_of(array: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], int]:
     if array.size == 0:
         return np.zeros(0, np.uint8), 0
     low, high = np.lib.array_utils.byte_bounds(array)
-    span = (ctypes.c_uint8 * (high - low)).from_address(low)
-    return np.ctypeslib.as_array(span), array.ctypes.data - low
+    return _bytes_at(low, high - low), array.ctypes.data - low
+
+
+def _bytes_at(address: int, count: int) -> np.ndarray[Any, Any]:
+    if not count:
+        return np.zeros(0, np.uint8)
+    return np.ctypeslib.as_array((ctypes.c_uint8 * count).from_address(address))
 
 
 class _Frame:
@@ -224,8 +229,11 @@ class _Frame:
                                           strides)
             return
         count = 1 + sum((n - 1) * step for n, step in zip(shape, strides)) if all(shape) else 0
-        poison = np.full(count * s.dtype.bytes, 0xFB, np.uint8)
-        self.buffers[s.name] = Memory(s.name, s.dtype, poison, 0, shape, strides)
+        if s.space == "at":
+            content = _bytes_at(int(self.value(s.offset)), count * s.dtype.bytes)
+        else:
+            content = np.full(count * s.dtype.bytes, 0xFB if s.space != "stacks" else 0, np.uint8)
+        self.buffers[s.name] = Memory(s.name, s.dtype, content, 0, shape, strides)
 
     def call(self, s: Call) -> None:
         arguments = [self._part(a) if isinstance(a, BufferRef) else self.value(a) for a in s.args]

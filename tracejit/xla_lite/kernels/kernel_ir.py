@@ -25,9 +25,10 @@ from tracejit.base.dtypes import BOOL, F64, I64, DType
 from tracejit.base.records import record
 
 RAISED = -1    # status: a Python exception is set
+NO_MEMORY = -2 # status: an allocation failed
 
 LoopKind = Literal["serial", "parallel", "vector", "unroll"]
-Space = Literal["global", "local", "heap"]
+Space = Literal["global", "local", "heap", "stacks", "at"]
 
 
 @record
@@ -93,6 +94,8 @@ class Buffer:
 
     space: `local` lives in registers or on the stack while it is small, per iteration of the parallel loop around it;
            `heap` is allocated here and freed at the end of the block.
+           `stacks` is a word that growing stacks hang on; they are freed at the end of the block.
+           `at` is memory of such a stack, at the address `offset`; all of it counts as one piece of memory.
     of, offset: a view of another buffer from a byte offset, instead of memory of its own.
     """
 
@@ -181,7 +184,7 @@ class Call:
 @record
 class Fail:
     """Leaves the program with status `site` (from 1) and payload words; allowed in `main` and in kernels that it calls,
-    outside parallel and vector loops. site RAISED: a Python exception is set already.
+    outside parallel and vector loops. site RAISED: a Python exception is set already; NO_MEMORY: none is.
 
     to: `label:number` of a handler of an `Attempt` around, which runs instead; site 0 and no payload then.
     """
@@ -233,12 +236,16 @@ Param = BufferParam | ScalarParam
 
 @record
 class Kernel:
-    """One function. contract: multiply and add may be fused (default precision)."""
+    """One function. contract: multiply and add may be fused (default precision).
+
+    polls: loops of single lanes may run without end, and look at pending signals.
+    """
 
     name: str
     params: tuple[Param, ...]
     body: tuple[Statement, ...]
     contract: bool = True
+    polls: bool = False
 
 
 @record

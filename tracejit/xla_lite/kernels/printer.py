@@ -48,8 +48,8 @@ def print_kernel(kernel: Kernel, bindings: tuple[Binding, ...] = ()) -> str:
     """One kernel: head, then its body."""
     found = {b.param: f" = {b.source}" + (f" {b.index}" if b.source != "slots" else "") for b in bindings}
     params = ", ".join(print_param(p) + found.get(p.name, "") for p in kernel.params)
-    strict = "" if kernel.contract else " strict"
-    return "\n".join([f"kernel {kernel.name}({params}){strict}", *_block(kernel.body, "  ")])
+    flags = ("" if kernel.contract else " strict") + (" polls" if kernel.polls else "")
+    return "\n".join([f"kernel {kernel.name}({params}){flags}", *_block(kernel.body, "  ")])
 
 
 def print_param(p: Param) -> str:
@@ -146,6 +146,7 @@ def _simple(s: Statement) -> str:
         return f"accumulate {targets} {s.combine.name}= {', '.join(map(print_expr, s.values))}"
     if isinstance(s, Buffer):
         view = f" of {s.of} + {print_expr(s.offset)}" if s.of is not None else f" {s.space}"
+        view += f" {print_expr(s.offset)}" if s.space == "at" else ""
         return f"buffer {s.name}: {_shape(s.dtype.name, s.shape, s.strides)}{view}"
     if isinstance(s, Call):
         result = f"{s.result.name} = " if s.result is not None else ""

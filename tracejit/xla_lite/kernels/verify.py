@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from tracejit.base.dtypes import BOOL, I64, DType
 from tracejit.base.errors import InternalError
 from tracejit.xla_lite.kernels.kernel_ir import (
+    NO_MEMORY,
     RAISED,
     Accumulate,
     Apply,
@@ -148,7 +149,7 @@ def _fail(s: Fail, scope: _Scope) -> None:
         assert s.to in scope.handlers, f"no handler {s.to} around"
         assert not s.site and not s.payload, "a failure that is handled has no site"
         return
-    assert s.site > 0 or s.site == RAISED, "a failure needs a site from 1"
+    assert s.site > 0 or s.site in (RAISED, NO_MEMORY), "a failure needs a site from 1"
     assert len(s.payload) <= 8, "more than 8 payload words"
     for e in s.payload:
         _expr(e, scope)

@@ -6,6 +6,7 @@ Reading order:
     translate.py   Python syntax trees -> LLVM text
     pool.py        thread pool
     blocks.py      recycling allocator
+    stacks.py      growing stacks
     arrays.py      output arrays, reference counts
     layout.py      where state is kept, as far as Python sees it
     frame.py       the tables that describe a specialisation, and the frame of one call

@@ -56,6 +56,11 @@ NOT_MINE = 1  # no address of an object
 # Calls from compiled code into the interpreter.
 POLL_TICKS, NEXT_POLL, HOST_FUNCTION = 0, 64, 128
 
+# Growing stacks: a header, behind it for each field where its entries are and how many bytes one of them has.
+STACK_LENGTH, STACK_CAPACITY, STACK_NEXT, STACK_FIELDS, STACK_HEADER = 0, 8, 16, 24, 32
+STACK_DATA, STACK_ROW, STACK_FIELD = 0, 8, 16
+STACK_LEAST = 8  # entries
+
 # The contract of compiled code.
 ERROR_WORDS = 8
 LONG_WORK = 20_000  # nanoseconds from which the interpreter lock is released
