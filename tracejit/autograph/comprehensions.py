@@ -2,7 +2,8 @@
 
 Flows in:  `[... for ... in ...]`, `{...}`, generator expressions; `[...]` that becomes the value of something.
 Flows out: `ag.comprehension(kind, iterable, body)`, where `body(item, emit)` runs one round of the outermost `for`,
-           `ag.each(iterable, body, emit)` the inner ones, and `emit(element)` takes what they make;
+           `ag.each(iterable, body, emit)` the inner ones, `ag.when(test, body, emit)` what stands under a test, and
+           `emit(element)` takes what they make;
            `ag.list_display([...])`. Comprehensions stay Python's where `:=` binds around them and where a target is no
            pattern of names. Generators of several `for` whose elements may stay unused also come as Python's own.
 """
@@ -67,8 +68,8 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
             return all(_is_pattern(g.target) and not g.is_async for g in node.generators) and self.may_wait(node)
 
     def round(self, generators: Sequence[ast.comprehension], element: ast.expr) -> ast.Lambda:
-        """`lambda item, emit: ...` of converted parts: one round of the first `for`. A test is a conditional
-        expression, a `for` inside calls `ag.each`; a target which is no name is bound by `[... for target in [item]]`.
+        """`lambda item, emit: ...` of converted parts: one round of the first `for`. A test asks `ag.when`, a
+        `for` inside `ag.each`; a target which is no name is bound by `[... for target in [item]]`.
         """
         (first, *rest), emit = generators, self.context.fresh("emit")
         if rest:
@@ -77,7 +78,7 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
         else:
             body = locate(ast.Call(load(emit, element), [element], []), element)
         for test in reversed(first.ifs):
-            body = operator("if_expression", test, test, lambda_thunk(body), lambda_thunk(constant(None, test)))
+            body = operator("when", test, test, lambda_thunk(body), load(emit, test))
         if isinstance(first.target, ast.Name):
             return _function((first.target.id, emit), body)
         item = self.context.fresh("item")

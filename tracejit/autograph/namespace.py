@@ -146,6 +146,9 @@ class Namespace(Protocol):
              /) -> None:
         """A `for` inside a comprehension: `body(item, emit)` for every item."""
 
+    def when(self, test: Any, body: Callable[[], None], emit: Callable[[Any], Any], /) -> None:
+        """`if test` inside a comprehension: `body()`, which emits, where it holds."""
+
     def list_display(self, elements: list[Any], /) -> Any:
         """`[...]` that gets a name, an attribute or an item, or is returned."""
 

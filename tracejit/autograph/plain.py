@@ -229,6 +229,10 @@ class PlainNamespace:
         for item in iterable:
             evaluate(body, item, emit)
 
+    def when(self, test: Any, body: Callable[[], None], emit: Callable[[Any], Any], /) -> None:
+        if self.condition(test):
+            evaluate(body)
+
     def list_display(self, elements: list[Any], /) -> Any:
         return elements
 

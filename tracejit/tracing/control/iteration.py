@@ -27,7 +27,7 @@ class Iteration:
         self.length, self.item = length, item
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([self.item(i) for i in range(int(self.length))])
+        return (self.item(i) for i in range(int(self.length)))    # an array may change meanwhile
 
     def __len__(self) -> int:
         return int(self.length)
