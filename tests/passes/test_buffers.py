@@ -14,7 +14,8 @@ from tests.passes.examples import graph
 from tracejit.base.dims import Dim
 from tracejit.ir.graph import Graph, Value
 from tracejit.ir.parser import parse_graph
-from tracejit.xla_lite.passes.buffers import Arena, Place, Plan, Target, byte_size, plan_buffers
+from tracejit.xla_lite.passes.buffers import plan_buffers
+from tracejit.xla_lite.passes.plan import Arena, Place, Plan, Target, byte_size
 from tracejit.xla_lite.passes.pipeline import optimise
 
 

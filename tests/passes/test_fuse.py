@@ -19,7 +19,8 @@ from tracejit.ir.evaluator import evaluate
 from tracejit.ir.graph import Graph
 from tracejit.ir.parser import parse_graph
 from tracejit.ir.verifier import verify
-from tracejit.xla_lite.passes.buffers import Target, plan_buffers
+from tracejit.xla_lite.passes.buffers import plan_buffers
+from tracejit.xla_lite.passes.plan import Target
 from tracejit.xla_lite.passes.fuse import fuse
 
 ROWS = "f32[8,32] = broadcast_in_dim(%{0}, shape=(8, 32), dims=(0,))"

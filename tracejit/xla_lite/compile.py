@@ -93,9 +93,10 @@ class Executable:
 
 def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[OutputPlace], *,
                   dim_slots: Mapping[str, int], first_free_slot: int, size_guards: Sequence[SizeGuard] = (),
-                  name: str = "f", precision: str = "default") -> Executable:
+                  kept: Mapping[int, int] | None = None, name: str = "f", precision: str = "default") -> Executable:
     """The executable of `graph`. Raises InternalError, with a file that replays it, if the compiler fails."""
-    interface = Interface(tuple(params), tuple(outputs), dict(dim_slots), first_free_slot, tuple(size_guards))
+    interface = Interface(tuple(params), tuple(outputs), dict(dim_slots), first_free_slot, tuple(size_guards),
+                          dict(kept or {}))
     try:
         return _compile(graph, interface, precision)
     except (TracejitError, KeyboardInterrupt, MemoryError):
@@ -157,5 +158,6 @@ def _all_nodes(graph: Graph) -> Iterator[Any]:
 
 
 def _read_sites(rows: Sequence[Sequence[Any]]) -> list[ErrorSite]:
-    return [ErrorSite(e, m, tuple(map(DType.parse, p)), SourceSpan(*w) if w else None) for e, m, p, w in rows]
+    return [ErrorSite(e, m, tuple(map(DType.parse, p)), SourceSpan(*w) if w else None, tuple(k))
+            for e, m, p, w, k in rows]
 

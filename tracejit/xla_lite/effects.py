@@ -8,7 +8,7 @@ from __future__ import annotations
 from tracejit.base.dtypes import BOOL, I32, I64
 from tracejit.ir.graph import Node, Value
 from tracejit.ops.effects import HOST_OPS
-from tracejit.xla_lite.host_calls import frame_sizes, site_number
+from tracejit.xla_lite.host_calls import frame_sizes, shown_operands, site_number
 from tracejit.xla_lite.kernels.elements import store
 from tracejit.xla_lite.kernels.expressions import size_expr
 from tracejit.xla_lite.kernels.kernel_ir import RAISED, Apply, Buffer, BufferRef, Call, Const, Fail, If, Let, Name
@@ -18,10 +18,13 @@ from tracejit.xla_lite.program import Memory, RegionLowering, handles
 
 @handles("assert")
 def lower_assert(region: RegionLowering, node: Node) -> None:
-    holds = region.elements.at(node.operands[0], ())
+    """What is only needed where it fails is done there."""
+    holds, writer = region.elements.at(node.operands[0], ()), region.writer
     assert not isinstance(holds, Complex)
-    fail = region.fail(node, node.attributes["exception"], node.attributes["message"], node.operands[1:])
-    region.writer.emit(If(region.writer.let(Apply("not", (holds,), BOOL)), (fail,)))
+    fails = writer.let(Apply("not", (holds,), BOOL))
+    with writer.block(arm=True) as block:
+        region.fail(node)
+    writer.emit(If(fails, tuple(block.statements)))
 
 
 @handles("bind_dim")
@@ -38,7 +41,7 @@ def lower_host_call(region: RegionLowering, node: Node) -> None:
     """Addresses and sizes into a frame, then the call; leaves if Python raised."""
     shared, writer = region.shared, region.writer
     results = [_result_memory(region, v) for v in node.results]
-    memories = [*(_operand_memory(region, v) for v in node.operands), *(m for _, m in results)]
+    memories = [*(_operand_memory(region, v) for v in shown_operands(node)), *(m for _, m in results)]
     sizes = frame_sizes(node)
     frame = writer.fresh("frame")
     writer.emit(Buffer(frame, I64, (Const(max(1, len(memories) + len(sizes))),), "local"))
@@ -50,7 +53,11 @@ def lower_host_call(region: RegionLowering, node: Node) -> None:
     raised = Name(writer.fresh("raised"), I32)
     writer.depth[raised.name] = len(writer.blocks) - 1
     writer.emit(Call("tj_host_call", (Const(site_number(node)), BufferRef(frame)), raised))
-    writer.emit(If(writer.let(Apply("ne", (raised, Const(0, I32)), BOOL)), (Fail(RAISED),)))
+    fails = writer.let(Apply("ne", (raised, Const(0, I32)), BOOL))
+    with writer.block(arm=True) as block:
+        region.leave_state(node.operands[len(shown_operands(node)):], node.attributes.get("kept", ()))
+        writer.emit(Fail(RAISED))
+    writer.emit(If(fails, tuple(block.statements)))
     for value, (place, memory) in zip(node.results, results, strict=True):
         if place is not memory:
             shared.copy(value.type, memory, place)

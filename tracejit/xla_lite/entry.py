@@ -64,6 +64,7 @@ class _Main:
         for i, (value, place) in enumerate(zip(self.graph.params, self.interface.params, strict=True)):
             self.parameter(i, value, place)
         targets = [self.output(k, v) for k, v in enumerate(self.graph.outputs)]
+        self.shared.kept = {number: targets[k] for number, k in self.interface.kept.items()}
         plan = plan_buffers(self.graph, [self.target(k) for k in range(len(targets))])
         if plan.uses_arena():
             self.writer.emit(Buffer(ARENA, U8, (maximum(size_expr(plan.total), Const(ALIGNMENT)),), "heap"))
@@ -114,7 +115,8 @@ class _Main:
         if place.kind != "write_back":
             return Target()
         contiguous = self.shared.memory[self.graph.params[place.param]].strides is None
-        return Target(contiguous, place.param, self.interface.params[place.param].donated)
+        kept = next((number for number, output in self.interface.kept.items() if output == k), -1)
+        return Target(contiguous, place.param, self.interface.params[place.param].donated, kept)
 
 
 def _prepare(interface: Interface, sizes: OutputSizes) -> tuple[Kernel | None, tuple[Binding, ...]]:

@@ -28,7 +28,12 @@ Array = NDArray[Any]
 
 def frame_values(node: Node) -> tuple[Value, ...]:
     """Whose addresses stand in the frame."""
-    return (*node.operands, *node.results)
+    return (*shown_operands(node), *node.results)
+
+
+def shown_operands(node: Node) -> tuple[Value, ...]:
+    """What Python sees: not the state that a failure leaves behind."""
+    return node.operands[:len(node.operands) - len(node.attributes.get("kept", ()))]
 
 
 def frame_sizes(node: Node) -> list[Dim]:
@@ -39,7 +44,7 @@ def frame_sizes(node: Node) -> list[Dim]:
 def site_number(node: Node) -> int:
     """The number of a node's site: equal for equal nodes."""
     attributes = [f"{k}={print_attribute(v)}" for k, v in sorted(node.attributes.items())]
-    types = [[str(v.type) for v in values] for values in (node.operands, node.results)]
+    types = [[str(v.type) for v in values] for values in (shown_operands(node), node.results)]
     text = repr((node.op.name, attributes, types))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=7).digest(), "little")
 
@@ -69,10 +74,10 @@ class HostSite:
     def __call__(self, frame: int) -> None:
         node = self.node
         arrays = list(_arrays(node, frame))
-        count = len(node.operands)
-        operands = [from_memory(a, v.type.dtype) for a, v in zip(arrays, node.operands)]
-        results = node.op.numpy(*operands, **node.attributes)
-        for target, result, value in zip(arrays[count:], results, node.results, strict=True):
+        shown = shown_operands(node)
+        operands = [from_memory(a, v.type.dtype) for a, v in zip(arrays, shown)]
+        results = node.op.numpy(*operands, **{k: v for k, v in node.attributes.items() if k != "kept"})
+        for target, result, value in zip(arrays[len(shown):], results, node.results, strict=True):
             if np.shape(result) != target.shape:
                 raise ValueError(f"{node.attributes['name']} gave an array of shape {np.shape(result)}, "
                                  f"declared was {value.type}")

@@ -60,23 +60,28 @@ class SizeGuard:
 @dataclass(frozen=True, slots=True)
 class Interface:
     """Everything the caller and the code agree on. dim_slots: word of each named size.  first_free_slot: from there
-    on words belong to the code."""
+    on words belong to the code.  kept: number of a place that failures leave changed -> the output that it goes to."""
 
     params: tuple[ParamPlace, ...]
     outputs: tuple[OutputPlace, ...]
     dim_slots: Mapping[str, int]
     first_free_slot: int
     size_guards: tuple[SizeGuard, ...]
+    kept: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorSite:
-    """What to raise for one status. payload: the dtypes of the words that are formatted into `message`."""
+    """What to raise for one status. payload: the dtypes of the words that are formatted into `message`.
+
+    kept: numbers of the places whose outputs hold what the failure leaves behind.
+    """
 
     exception: str
     message: str
     payload: tuple[DType, ...]
     span: SourceSpan | None
+    kept: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

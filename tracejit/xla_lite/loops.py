@@ -1,6 +1,6 @@
 """Control flow in `main`: native loops and branches, their state in registers and in memory.
 
-Flows in:  `while`, `for` and `case` nodes with their regions.
+Flows in:  `while`, `for`, `case` and `try` nodes with their regions.
 Flows out: statements of `main`. Entries of `HANDLERS`.
 """
 from __future__ import annotations
@@ -13,9 +13,9 @@ from tracejit.base.dtypes import BOOL, I64
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.kernels.elements import store
 from tracejit.xla_lite.kernels.expressions import Index, as_expr, minus, plus, quotient, size_expr
-from tracejit.xla_lite.kernels.kernel_ir import Apply, Const, Expr, If, Load, While
+from tracejit.xla_lite.kernels.kernel_ir import Apply, Attempt, Const, Expr, If, Load, While
 from tracejit.xla_lite.kernels.scalars import Complex, Scalar
-from tracejit.xla_lite.program import Memory, RegionLowering, handles
+from tracejit.xla_lite.program import Handler, Memory, RegionLowering, handles
 
 
 class Carries:
@@ -71,16 +71,12 @@ class Carries:
         """What a region gets: arrays where they are, scalars as they are now."""
         self.now = {slot: self.writer.let_here(Load(name, (), I64)) for slot, name in self.registers.items()}
         self.blocks = {slot: self.view(self.like(slot), where) for slot, where in self.now.items()}
-        return [self.blocks.get(k, m) if v.rank else self.read(v, m)
+        return [self.blocks.get(k, m) if v.rank else _now(self.region, v, m)
                 for k, (v, m) in enumerate(zip(self.values, self.state, strict=True))]
 
     def like(self, slot: int) -> Value:
         count = len(self.values)
         return self.values[slot if slot < count else self.slots.spares[slot - count][0]]
-
-    def read(self, value: Value, memory: Memory) -> Scalar:
-        self.shared.memory[value] = memory
-        return self.shared.read(value)
 
     def targets(self) -> list[Memory | None]:
         """Where the next state goes."""
@@ -100,7 +96,8 @@ class Carries:
             elif value.rank:
                 self.shared.memory[value] = memory
             else:
-                self.shared.scalar(value, self.read(value, memory))
+                self.shared.memory[value] = memory
+                self.shared.scalar(value, self.shared.read(value))
 
 
 @handles("while")
@@ -157,7 +154,7 @@ def lower_case(region: RegionLowering, node: Node) -> None:
     index = region.elements.at(node.operands[0], ())
     assert not isinstance(index, Complex)
     operands = [region.found(v) for v in node.operands[1:]]
-    made = [region.shared.buffer(v, "s", "local") if not v.rank else region.allocate(v) for v in node.results]
+    made = _open_results(region, node)
     blocks = []
     for k, branch in enumerate(branches):
         with region.writer.block(arm=True) as block:
@@ -172,7 +169,52 @@ def lower_case(region: RegionLowering, node: Node) -> None:
         statement = (If(test, blocks[k], statement),)
     for s in statement:
         region.writer.emit(s)
+    _close_results(region, node, made)
+
+
+@handles("try")
+def lower_try(region: RegionLowering, node: Node) -> None:
+    """The body; its failures fill what their handler is given and go on there. All write the results to one place."""
+    label, handlers = region.writer.fresh("try"), node.attributes["handlers"]
+    operands = [region.found(v) for v in node.operands]
+    made = _open_results(region, node)
+    around = region.shared.handlers
+    found = [Handler(f"{label}:{k}", _given(region, node, k, made)) for k in range(len(handlers))]
+    region.shared.handlers = around | {f"{node.attributes['label']}:{k}": h for k, h in enumerate(found)}
+    with region.writer.block() as inside:
+        region.region(node, "body", node.attributes["body"], operands, list(made))
+    region.shared.handlers = around
+    blocks = []
+    for k, (graph, handler) in enumerate(zip(handlers, found, strict=True)):
+        with region.writer.block(arm=True) as block:
+            if handler.used:
+                given = [_now(region, v, m) for v, m in zip(graph.params, handler.given, strict=False)]
+                region.region(node, f"handlers{k}", graph, [*given, *operands], list(made))
+        blocks.append(tuple(block.statements))
+    region.writer.emit(Attempt(label, tuple(inside.statements), tuple(blocks)))
+    _close_results(region, node, made)
+
+
+def _given(region: RegionLowering, node: Node, k: int, made: Sequence[Memory]) -> list[Memory]:
+    """Where a handler finds what a failure hands to it."""
+    places = region.plan.states[node, k]
+    return [made[p.target] if p.kind == "target" else region.memory_at(p, v)
+            for v, p in zip(node.attributes["handlers"][k].params, places, strict=False)]
+
+
+def _now(region: RegionLowering, value: Value, memory: Memory) -> Memory | Scalar:
+    """An array where it is, a scalar as it is now."""
+    region.shared.memory[value] = memory
+    return memory if value.rank else region.shared.read(value)
+
+
+def _open_results(region: RegionLowering, node: Node) -> list[Memory]:
+    """The places that every branch writes its results to."""
+    return [region.shared.buffer(v, "s", "local") if not v.rank else region.allocate(v) for v in node.results]
+
+
+def _close_results(region: RegionLowering, node: Node, made: Sequence[Memory]) -> None:
     for value, memory in zip(node.results, made, strict=True):
-        region.shared.memory[value] = memory
-        if not value.rank:
-            region.shared.scalar(value, region.shared.read(value))
+        found = _now(region, value, memory)
+        if not isinstance(found, Memory):
+            region.shared.scalar(value, found)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tracejit.base.dtypes import I64, DType
+from tracejit.base.dtypes import I64
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.interface import ErrorSite
@@ -36,7 +36,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 from tracejit.xla_lite.kernels.scalars import Complex, Scalar
 from tracejit.xla_lite.kernels.scatter import place_of, update_place
 from tracejit.xla_lite.kernels.writer import Writer
-from tracejit.xla_lite.passes.buffers import Place, Plan
+from tracejit.xla_lite.passes.plan import Place, Plan
 
 PAYLOAD = 8      # words of a failure's message
 ARENA = "arena"  # the buffer that temporaries are slices of
@@ -51,6 +51,15 @@ class Memory:
 
 
 @dataclass(slots=True)
+class Handler:
+    """Of an attempt. target: its name in Kernel IR.  given: where a failure puts what the handler is given."""
+
+    target: str
+    given: list[Memory]
+    used: bool = False
+
+
+@dataclass(slots=True)
 class Lowering:
     """What the regions of one program share."""
 
@@ -62,6 +71,8 @@ class Lowering:
     memory: dict[Value, Memory] = field(default_factory=dict)
     whole: dict[str, str] = field(default_factory=dict)     # view -> the buffer whose memory it is
     strided: dict[str, str] = field(default_factory=dict)   # buffer of a parameter -> the same with its strides
+    kept: dict[int, Memory] = field(default_factory=dict)   # number of a place that outlives a failure -> where it is
+    handlers: dict[str, Handler] = field(default_factory=dict)  # of the attempts around, as failures name them
     elements: Elements = field(init=False)
 
     def __post_init__(self) -> None:
@@ -227,7 +238,11 @@ class RegionLowering:
 
     def allocate(self, value: Value) -> Memory:
         """Memory for a result, where the plan says."""
-        place: Place = self.plan.places[value]
+        made = self.shared.memory[value] = self.memory_at(self.plan.places[value], value)
+        return made
+
+    def memory_at(self, place: Place, value: Value) -> Memory:
+        """Memory for `value` at a place."""
         shared = self.shared
         match place.kind:
             case "target":
@@ -245,7 +260,6 @@ class RegionLowering:
                 made = shared.buffer(value, "h", "heap")
             case _:
                 made = shared.buffer(value, "r", "local")
-        shared.memory[value] = made
         return made
 
     def reshape(self, node: Node) -> None:
@@ -302,15 +316,17 @@ class RegionLowering:
     # ---- outputs ------------------------------------------------------------------------------------
 
     def copy_outputs(self) -> None:
-        """Copies that would overwrite what another copy reads go through memory of their own."""
+        written = {self.shared.root(t.buffer) for t in self.targets if t is not None}
+        jobs = [(self.graph.outputs[k], self.targets[k]) for k in self.plan.copies]
+        self.deliver([(value, target) for value, target in jobs if target is not None], written)
+
+    def deliver(self, wanted: Sequence[tuple[Value, Memory]], written: set[str]) -> None:
+        """Values to where they belong. Copies that would overwrite what another copy reads go through memory of their
+        own. written: the roots of all memory that changes."""
         shared = self.shared
-        written = {shared.root(t.buffer) for t in self.targets if t is not None}
         jobs: list[tuple[Value, Memory | Scalar, Memory]] = []
-        for k in self.plan.copies:
-            value, target = self.graph.outputs[k], self.targets[k]
-            if target is None:
-                continue
-            source = shared.memory[value] if value.rank else self.elements.at(value, ())
+        for value, target in wanted:
+            source = self.found(value)
             if isinstance(source, Memory) and shared.share(source, target):
                 continue
             if isinstance(source, Memory) and shared.root(source.buffer) in written:
@@ -342,17 +358,34 @@ class RegionLowering:
     def found(self, value: Value) -> Memory | Scalar:
         return self.shared.memory[value] if value.rank else self.elements.at(value, ())
 
-    def fail(self, node: Node, exception: str, message: str, values: Sequence[Value]) -> Fail:
-        """The statement that leaves the program, its site noted."""
-        payload: list[Expr] = []
-        dtypes: list[DType] = []
-        for value in values[:PAYLOAD]:
-            scalar = self.elements.at(value, ())
-            real = scalar.re if isinstance(scalar, Complex) else scalar
-            payload.append(real)
-            dtypes.append(real.dtype)
-        self.shared.sites.append(ErrorSite(exception, message, tuple(dtypes), node.span))
-        return Fail(len(self.shared.sites), tuple(payload))
+    # ---- failures -----------------------------------------------------------------------------------
+
+    def fail(self, node: Node) -> None:
+        """Leaves for a handler, or the program with its site noted; what comes with the failure goes first."""
+        attributes, values = node.attributes, node.operands[1:]
+        if to := attributes.get("to"):
+            handler = self.shared.handlers[to]
+            handler.used = True
+            self.deliver(list(zip(values, handler.given, strict=True)), set())
+            self.writer.emit(Fail(0, (), handler.target))
+            return
+        kept = attributes.get("kept", ())
+        count = len(values) - len(kept)
+        payload = tuple(map(self.word, values[:min(count, PAYLOAD)]))
+        dtypes = tuple(e.dtype for e in payload)
+        self.leave_state(values[count:], kept)
+        self.shared.sites.append(ErrorSite(attributes["exception"], attributes["message"], dtypes, node.span, kept))
+        self.writer.emit(Fail(len(self.shared.sites), payload))
+
+    def word(self, value: Value) -> Expr:
+        """A scalar as the message of a failure shows it."""
+        scalar = self.elements.at(value, ())
+        return scalar.re if isinstance(scalar, Complex) else scalar
+
+    def leave_state(self, values: Sequence[Value], kept: Sequence[int]) -> None:
+        """What places outside of the program hold after a failure."""
+        targets = [self.shared.kept[number] for number in kept]
+        self.deliver(list(zip(values, targets, strict=True)), {self.shared.root(t.buffer) for t in targets})
 
 
 def _single(node: Node) -> Graph:
@@ -362,13 +395,13 @@ def _single(node: Node) -> Graph:
     return body
 
 
-Handler = Callable[[RegionLowering, Node], None]
-HANDLERS: dict[str, Handler] = {}    # ops that `main` does itself; written at import by `handles`
+Rule = Callable[[RegionLowering, Node], None]
+HANDLERS: dict[str, Rule] = {}    # ops that `main` does itself; written at import by `handles`
 
 
-def handles(op: str) -> Callable[[Handler], Handler]:
+def handles(op: str) -> Callable[[Rule], Rule]:
     """Declares how `main` does an op."""
-    def declare(function: Handler) -> Handler:
+    def declare(function: Rule) -> Rule:
         HANDLERS[op] = function
         return function
     return declare

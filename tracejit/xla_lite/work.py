@@ -19,7 +19,7 @@ def work_of(graph: Graph, dim_slots: Mapping[str, int]) -> Work:
     """Loops whose length depends on data count as long."""
     total: Size = 0
     for node in graph.nodes:
-        if node.op.name in ("while", "for", "case", *HOST_OPS) or node.op.kind == "contraction":
+        if node.op.name in ("while", "for", "case", "try", *HOST_OPS) or node.op.kind == "contraction":
             return UNKNOWN_WORK
         sizes = [v.type.size for v in (*node.operands, *node.results)]
         total = total + sum((n for n in sizes if n != 1), 0) * max(1, node.op.cost)

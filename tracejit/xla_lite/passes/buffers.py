@@ -7,90 +7,14 @@ Flows out: `Plan`: a `Place` per value, the size of the arena, the plans of regi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal
 
-from tracejit.base.dims import Size, dim_function, product
+from tracejit.base.dims import Size
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.passes.attempts import failures, leaves_state, states_in_results
 from tracejit.xla_lite.passes.in_place import CONTROL, LOOPS, makes_memory, overwrites, updated
+from tracejit.xla_lite.passes.plan import Arena, Place, Plan, Slots, Target, byte_size
 from tracejit.xla_lite.passes.single_elements import find_elements
-from tracejit.xla_lite.passes.slice_updates import Window, window_of
-
-ALIGNMENT = 64
-
-PlaceKind = Literal["param", "register", "local", "alias", "arena", "heap", "target", "takeover", "rotating"]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where an output goes. param: the array of this parameter is overwritten. direct: kernels may write there.
-    private: nobody sees the parameter's array after a failure.
-    """
-
-    direct: bool = True
-    param: int = -1
-    private: bool = False
-
-
-@dataclass(slots=True)
-class Place:
-    """kind param: a parameter.  register: a scalar computed in `main`.  local: one element on the stack.
-    alias: the memory of `of`, in another shape.  takeover: the memory of `of`, which nobody reads any more.
-    arena: from `offset` on.  heap: memory of its own.  target: the memory of output number `target`.
-    rotating: the state of a loop, in one of several blocks of the arena; the first is at `offset`.
-    """
-
-    kind: PlaceKind
-    of: Value | None = None
-    offset: Size = 0
-    target: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Slots:
-    """The blocks that a loop's state moves through: one for each carry, then spare ones.
-
-    of: per carry, the block that its next value is written to.  spares: per spare block, the carry that it is like, and
-    whether it starts as a copy of it.  following: per spare block, the block that is spare in the next iteration.
-    """
-
-    of: tuple[int, ...]
-    spares: tuple[tuple[int, bool], ...]
-    following: tuple[int, ...]
-
-    def rotates(self, carry: int) -> bool:
-        return self.of[carry] != carry
-
-
-@dataclass(slots=True)
-class Plan:
-    """places: for every value.  total: bytes of the arena.  regions: (node, attribute name) -> plan and its offset.
-
-    slots: of a loop's body, where its state goes.  spares: loop -> offsets of the blocks beside its state.
-    kept: updates whose memory already holds what they leave alone, but for these windows.
-    """
-
-    places: dict[Value, Place] = field(default_factory=dict)
-    total: Size = 0
-    regions: dict[tuple[Node, str], tuple[Plan, Size]] = field(default_factory=dict)
-    copies: list[int] = field(default_factory=list)
-    slots: Slots | None = None
-    spares: dict[Node, list[Size]] = field(default_factory=dict)
-    kept: dict[Value, tuple[Window, ...]] = field(default_factory=dict)
-
-    def uses_arena(self) -> bool:
-        """Whether anything, perhaps of no bytes, lies in the arena."""
-        return any(p.kind in ("arena", "rotating") for p in self.places.values()) or any(
-            plan.uses_arena() for plan, _ in self.regions.values())
-
-
-def byte_size(value: Value) -> Size:
-    """Bytes of a value, rounded up to the alignment."""
-    return round_up(product(value.shape) * value.dtype.bytes)
-
-
-def round_up(size: Size) -> Size:
-    return dim_function("floordiv", size + (ALIGNMENT - 1), ALIGNMENT) * ALIGNMENT
+from tracejit.xla_lite.passes.slice_updates import window_of
 
 
 def plan_buffers(graph: Graph, targets: Sequence[Target], bound: frozenset[str] = frozenset(),
@@ -100,34 +24,6 @@ def plan_buffers(graph: Graph, targets: Sequence[Target], bound: frozenset[str] 
     first: of a loop's body, the number of the first carried parameter.
     """
     return _Planner(graph, targets, bound, first).run()
-
-
-class Arena:
-    """Offsets in one block of memory. Free blocks are used again; the total only grows."""
-
-    def __init__(self) -> None:
-        self.total: Size = 0
-        self.free: list[tuple[Size, Size]] = []     # (size, offset)
-
-    def take(self, size: Size) -> Size:
-        fits = [b for b in self.free if b[0] == size or isinstance(b[0], int) and isinstance(size, int) and b[0] > size]
-        if fits:
-            block = min(fits, key=lambda b: b[0] if isinstance(b[0], int) else 0)
-            self.free.remove(block)
-            if block[0] != size:
-                self.free.append((block[0] - size, block[1] + size))
-            return block[1]
-        offset, self.total = self.total, self.total + size
-        return offset
-
-    def give(self, size: Size, offset: Size) -> None:
-        """Joins static neighbours."""
-        if isinstance(size, int) and isinstance(offset, int):
-            for block in [b for b in self.free if isinstance(b[0], int) and isinstance(b[1], int)]:
-                if block[1] == offset + size or block[1] + block[0] == offset:
-                    self.free.remove(block)
-                    size, offset = size + block[0], min(offset, block[1])  # type: ignore[type-var]
-        self.free.append((size, offset))
 
 
 class _Planner:
@@ -143,7 +39,8 @@ class _Planner:
         self.last: dict[Value, int] = {}                # base -> position of the last reader
         self.target_of: dict[Value, int] = {}
         self.rotations: list[tuple[int, list[tuple[Size, Size]]]] = []     # last reader, blocks that it frees
-        self.last_failure = max((i for n, i in self.position.items() if n.has_effect), default=-1)
+        self.failures = [(i, f) for n, i in self.position.items() for f in failures([n])]
+        self.continued: set[Value] = set()              # bases that a result of the present node has taken over
 
     def run(self) -> Plan:
         for param in self.graph.params:
@@ -232,13 +129,14 @@ class _Planner:
             and (target.param < 0 or self.may_overwrite(value, target))
 
     def may_overwrite(self, value: Value, target: Target) -> bool:
-        """Nobody reads the parameter later, nothing can fail later, and the node reads it only where it writes."""
+        """Nobody reads the parameter later, no later failure leaves it as it was, and the node reads it only where it
+        writes."""
         node = value.node
         assert node is not None
         position, param = self.position[node], self.graph.params[target.param]
         if self.last[param] > position or param in self.graph.outputs:
             return False
-        if self.last_failure >= position and not target.private:
+        if not target.private and any(i >= position and not leaves_state(f, target) for i, f in self.failures):
             return False
         aliases = [v for v in self.base if self.root(v) is param]
         if any(a in node.operands for a in aliases):
@@ -246,6 +144,7 @@ class _Planner:
         return param not in node.operands or overwrites(node, param, value)
 
     def place_results(self, node: Node, position: int) -> None:
+        self.continued = set()
         if self.is_alias(node):
             self.place(node.result, Place("alias", of=node.operands[0]))
             return
@@ -279,9 +178,10 @@ class _Planner:
         for operand in node.operands:
             base = self.root(operand)
             in_arena = self.plan.places[base].kind == "arena" and self.plan.places[operand].kind != "alias"
-            if in_arena and self.last[base] == position \
+            if in_arena and self.last[base] == position and base not in self.continued \
                     and [self.root(v) for v in node.operands].count(base) == 1 and overwrites(node, operand, value) \
                     and byte_size(operand) == byte_size(value):
+                self.continued.add(base)
                 self.base[value] = base
                 self.last[base] = max(self.last[base], self.last.get(value, -1))
                 return Place("takeover", of=operand)
@@ -289,24 +189,54 @@ class _Planner:
 
     def plan_regions(self, node: Node) -> None:
         """A region's arena is a block of this one, live while the node runs. Regions run one at a time."""
-        plans = {}
+        plans, states = {}, self.plan_states(node)
         for name, region in node.regions():
-            if node.op.name in LOOPS and name == "body":
+            if node.op.name in LOOPS and name == "body" or (node, name) in self.plan.regions:
                 plans[name] = self.plan.regions[node, name][0]
             elif node.op.name != "fusion":
-                plans[name] = plan_buffers(region, self.region_targets(node, name, region), self.bound)
+                plans[name] = plan_buffers(region, self.region_targets(node, region), self.bound)
         for name, plan in plans.items():
             offset = self.arena.take(plan.total) if plan.total != 0 else 0
             self.plan.regions[node, name] = (plan, offset)
-        for plan, offset in (self.plan.regions[node, n] for n in plans):
-            if plan.total != 0:
-                self.arena.give(plan.total, offset)
+        used = [(p.total, offset) for p, offset in (self.plan.regions[node, n] for n in plans) if p.total != 0]
+        for size, offset in [*states, *used]:
+            self.arena.give(size, offset)
 
-    def region_targets(self, node: Node, name: str, region: Graph) -> list[Target]:
-        """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
-        if node.op.name == "case":
+    def region_targets(self, node: Node, region: Graph) -> list[Target]:
+        """Branches and attempts give what may lie on what they get; the rest of a loop gives scalars."""
+        if node.op.name == "case" or node.op.name == "try":
             return [Target(bool(v.rank), self.lies_on(node, v), True) for v in node.results]
         return [Target(bool(v.rank), -1, True) for v in region.outputs]
+
+    def plan_states(self, node: Node) -> list[tuple[Size, Size]]:
+        """Of an attempt: its body and what is handed to its handlers; blocks of the arena that only this needs."""
+        if node.op.name != "try":
+            return []
+        body: Graph = node.attributes["body"]
+        plan = plan_buffers(body, self.region_targets(node, body), self.bound)
+        self.plan.regions[node, "body"] = (plan, 0)
+        lies_on = {self.lies_on(node, v): v.index for v in node.results}
+        blocks: list[tuple[Size, Size]] = []
+        for k, handler in enumerate(node.attributes["handlers"]):
+            homes = states_in_results(node, k, plan, lies_on)
+            given = handler.params[:len(homes)]
+            self.plan.states[node, k] = [self.place_state(v, r, blocks) for v, r in zip(given, homes, strict=True)]
+            targets = [Target(bool(v.rank), homes.index(v.index) if v.index in homes else -1, True)
+                       for v in node.results]
+            self.plan.regions[node, f"handlers{k}"] = (plan_buffers(handler, targets, self.bound), 0)
+        return blocks
+
+    def place_state(self, value: Value, result: int | None, blocks: list[tuple[Size, Size]]) -> Place:
+        """Where a handler finds one part of the state. result: the one in whose memory it is already."""
+        if result is not None:
+            return Place("target", target=result)
+        if not value.rank:
+            return Place("local")
+        if value.type.symbols() & self.bound:
+            return Place("heap")
+        block = byte_size(value), self.arena.take(byte_size(value))
+        blocks.append(block)
+        return Place("arena", offset=block[1])
 
     def plan_body(self, body: Graph, first: int) -> Plan:
         """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
@@ -314,9 +244,9 @@ class _Planner:
         return plan_buffers(body, targets, self.bound, first)
 
     def lies_on(self, node: Node, result: Value) -> int:
-        """The parameter of branches in whose memory a result of `case` lies, or -1."""
+        """The parameter of branches, or of an attempt's body, in whose memory a result lies, or -1."""
         place = self.plan.places[result]
-        for k, operand in enumerate(node.operands[1:]):
+        for k, operand in enumerate(node.operands[node.op.name == "case":]):
             if not operand.rank or node.operands.count(operand) != 1:
                 continue
             if place.kind == "takeover" and place.of is operand:

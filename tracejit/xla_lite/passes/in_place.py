@@ -6,9 +6,10 @@ Flows out: `overwrites`, `makes_memory`, `updated`.
 from __future__ import annotations
 
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.passes.attempts import reads_operand
 from tracejit.xla_lite.passes.slice_updates import reads_of_target
 
-CONTROL = ("while", "for", "case")
+CONTROL = ("while", "for", "case", "try")
 LOOPS = {"while": 0, "for": 1}      # loop -> number of its body's first carried parameter
 
 
@@ -37,8 +38,14 @@ def overwrites(node: Node, operand: Value, result: Value) -> bool:
 
 
 def _continues(node: Node, operand: Value, result: Value) -> bool:
-    """Whether a result of control flow is what becomes of `operand`: a loop's state, or what branches update."""
+    """Whether a result of control flow is what becomes of `operand`: a loop's state, or what branches update.
+
+    Handlers of an attempt must not want it as it was before.
+    """
     position = node.operands.index(operand)
+    if node.op.name == "try":
+        body: Graph = node.attributes["body"]
+        return not reads_operand(node, position) and _descends(body.outputs[result.index], body.params[position])
     if node.op.name != "case":
         return position == result.index + (3 if node.op.name == "for" else 0)
     branches: tuple[Graph, ...] = node.attributes["branches"]
