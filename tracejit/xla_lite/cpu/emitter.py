@@ -57,6 +57,7 @@ def emit_program(program: Program, target: Target, *, checked: bool = False) -> 
 def _kernel(f: Function) -> None:
     """An internal function: the slot array, then the kernel's parameters."""
     kernel = f.kernel
+    f.polls = kernel.polls
     texts = {p.name: f.body.fresh() for p in kernel.params}
     f.open_parameters(kernel.params, texts)
     f.block(kernel.body)

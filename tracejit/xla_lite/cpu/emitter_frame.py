@@ -25,7 +25,7 @@ class FunctionFrame(Addresses):
 
     allocas: first instructions of the function.  heaps: slots of memory to free at the end of the blocks around.
     all_heaps: every such slot, null where nothing is allocated.  releases: slots that are freed in another way, and the
-    function that gets the slot.  polls: whether long loops look at pending signals.
+    function that gets the slot.  polls: whether long loops, of kernels those of lanes, look at signals.
     fuel: the slot that counts down to the next look, empty before the first loop.
     handlers: of the attempts around: its block, and how many of `heaps` live longer than the attempt.
     """

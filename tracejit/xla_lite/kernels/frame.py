@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from tracejit.base.dims import Dim, Size
 from tracejit.base.dtypes import I64, DType
 from tracejit.ir.graph import Graph, Value
+from tracejit.xla_lite.kernels.element_loops import loops_in
 from tracejit.xla_lite.kernels.elements import At, Elements, named, store, stored
 from tracejit.xla_lite.kernels.expressions import size_expr
 from tracejit.xla_lite.kernels.kernel_ir import BufferParam, Const, Expr, Kernel, Name, Param, ScalarParam
@@ -86,7 +87,8 @@ class Frame:
                 self.store_output(i, index)
 
     def kernel(self) -> Kernel:
-        return Kernel(self.request.name, tuple(self.params), self.writer.finish(), self.request.contract)
+        return Kernel(self.request.name, tuple(self.params), self.writer.finish(), self.request.contract,
+                      loops_in(self.body))
 
 
 def scalar_params(name: str, dtype: DType) -> list[ScalarParam]:

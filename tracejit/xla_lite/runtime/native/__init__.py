@@ -4,6 +4,7 @@ Reading order:
     words.py       the vocabulary: memory, atomics, C functions, data
     operations.py  each operation as LLVM instructions
     translate.py   Python syntax trees -> LLVM text
+    signals.py     exceptions that end long loops, also in chunks
     pool.py        thread pool
     blocks.py      recycling allocator
     stacks.py      growing stacks
@@ -13,5 +14,5 @@ Reading order:
     matching.py    checks of the arguments, filling the slots
     results.py     allocation of outputs, building the result
     entry.py       the vectorcall entry and the heap type's functions
-    host.py        what compiled code calls: signals, Python callables
+    host.py        what compiled code calls: Python callables
 """

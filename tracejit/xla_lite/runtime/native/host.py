@@ -6,47 +6,15 @@ Flows out: 0, or non-zero with an exception set in this thread; compiled code th
 
 from __future__ import annotations
 
-from tracejit.xla_lite.runtime.native.layout import (
-    HOST_FUNCTION,
-    NEXT_POLL,
-    POLL_TICKS,
-)
-from tracejit.xla_lite.runtime.native.words import (
-    Int32,
-    call_int32,
-    clock,
-    export,
-    external,
-    likely,
-    put_word,
-    static,
-    word,
-)
+from tracejit.xla_lite.runtime.native.layout import HOST_FUNCTION
+from tracejit.xla_lite.runtime.native.signals import PyGILState_Ensure, PyGILState_Release, host_state
+from tracejit.xla_lite.runtime.native.words import Int32, call_int32, export, external, put_word, word
 
-host_state = static(24)
-
-PyGILState_Ensure = external("i32()")
-PyGILState_Release = external("void(i32)")
-PyErr_CheckSignals = external("i32()")
-PyErr_Occurred = external("i64()")
 PyLong_FromLongLong = external("i64(i64)")
 PyObject_CallFunctionObjArgs = external("i64(i64, ...)")
 Py_DecRef = external("void(i64)")
 PyEval_SaveThread = external("i64()")
 PyEval_RestoreThread = external("void(i64)")
-
-
-@export
-def tj_poll() -> Int32:
-    """Lets pending signals and other threads run, at most once in a few milliseconds; 1 if an exception is set."""
-    now = clock()
-    if likely(now - word(host_state, NEXT_POLL) < 0):
-        return 0
-    put_word(host_state, NEXT_POLL, now + word(host_state, POLL_TICKS))
-    lock = PyGILState_Ensure()
-    failed = PyErr_CheckSignals() != 0 or PyErr_Occurred() != 0
-    PyGILState_Release(lock)
-    return failed
 
 
 @export

@@ -18,6 +18,8 @@ STATE, GENERATION = 0, 4  # the workers' futex word is the upper half of STATE (
 DONE, WAITING = 64, 72  # finished chunks, which is the caller's futex word; whether the caller sleeps
 SLEEPERS = 128
 BUSY = 192
+SIGNALS, JOB_OWNER = 200, 208  # what is known of signals during a job; the thread state of who opened it
+LOOKED, ENDED = 1, 2  # a worker has looked for signals; the job's caller has an exception
 JOB, CONTEXT, COUNT = 256, 264, 272
 STARTED, STOP, ALIVE = 320, 324, 328  # 0 no, 1 starting, 2 yes
 ASKED = 336  # when somebody last asked whether workers are spinning
@@ -26,6 +28,7 @@ WORKERS, SPIN, PORTABLE = 0, 8, 16
 
 FUTEX_CALL = {"x86_64": 202, "aarch64": 98}.get(os.uname().machine, 0)
 FUTEX_WAIT, FUTEX_WAKE = 128, 129  # process-private
+NAP_NANOSECONDS = 20_000_000  # how long a caller sleeps at most before it looks at signals
 
 # The recycling allocator.
 MIN_SHIFT, CLASSES = 16, 4 * 26  # 64 KiB to 4 TiB

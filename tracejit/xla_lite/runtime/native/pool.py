@@ -25,6 +25,7 @@ from tracejit.xla_lite.runtime.native.layout import (
     CONTEXT,
     COUNT,
     DONE,
+    ENDED,
     FRONT,
     FRONT_MASK,
     FUTEX_CALL,
@@ -35,7 +36,9 @@ from tracejit.xla_lite.runtime.native.layout import (
     LOW,
     MOST_CHUNKS,
     MUTEX,
+    NAP_NANOSECONDS,
     PORTABLE,
+    SIGNALS,
     SLEEPERS,
     SPIN,
     STARTED,
@@ -44,6 +47,7 @@ from tracejit.xla_lite.runtime.native.layout import (
     WAITING,
     WORKERS,
 )
+from tracejit.xla_lite.runtime.native.signals import disown_job, look_for_workers, own_job, pool_page
 from tracejit.xla_lite.runtime.native.words import (
     Int32,
     atomic_add32,
@@ -65,15 +69,14 @@ from tracejit.xla_lite.runtime.native.words import (
     shift_right,
     stack,
     static,
-    symbol,
     truncate32,
     unlikely,
     word,
 )
 
-pool_page = symbol()  # one page, zero in a forked child
 pool_settings = static(4)  # wanted workers, ticks to spin, use the portable waits
 
+SECOND = 1_000_000_000
 SIG_BLOCK, SIG_SETMASK = (1, 3) if sys.platform == "darwin" else (0, 2)
 
 syscall = external("i64(i64, ...)")
@@ -82,6 +85,8 @@ pthread_cond_init = external("i32(i64, i64)")
 pthread_mutex_lock = external("i32(i64)")
 pthread_mutex_unlock = external("i32(i64)")
 pthread_cond_wait = external("i32(i64, i64)")
+pthread_cond_timedwait = external("i32(i64, i64, i64)")
+clock_gettime = external("i32(i32, i64)")
 pthread_cond_broadcast = external("i32(i64)")
 pthread_create = external("i32(i64, i64, i64, i64)")
 pthread_detach = external("i32(i64)")
@@ -98,6 +103,25 @@ def pool_wait(place: int, expected: int) -> None:
     pthread_mutex_lock(pool_page + MUTEX)
     while atomic_load32(place) == expected:
         pthread_cond_wait(pool_page + CONDITION, pool_page + MUTEX)
+    pthread_mutex_unlock(pool_page + MUTEX)
+
+
+@noinline
+def pool_nap(place: int, expected: int) -> None:
+    """Sleeps for a short while at most, and less if the 32-bit number at `place` is no longer `expected`."""
+    until = stack(2)
+    if word(pool_settings, PORTABLE) == 0:
+        put_word(until, 0, 0)
+        put_word(until, 8, NAP_NANOSECONDS)
+        syscall(FUTEX_CALL, place, FUTEX_WAIT, expected, until, 0, 0)
+        return
+    clock_gettime(0, until)
+    late = word(until, 8) + NAP_NANOSECONDS
+    put_word(until, 0, word(until, 0) + (1 if late >= SECOND else 0))
+    put_word(until, 8, late - SECOND if late >= SECOND else late)
+    pthread_mutex_lock(pool_page + MUTEX)
+    if atomic_load32(place) == expected:
+        pthread_cond_timedwait(pool_page + CONDITION, pool_page + MUTEX, until)
     pthread_mutex_unlock(pool_page + MUTEX)
 
 
@@ -129,7 +153,8 @@ def take_chunks(generation: int, step: int) -> None:
         if truncate32(shift_right(state, 32)) != generation or state & LOW == CLOSED or front + back >= count:
             break
         if compare_swap(pool_page + STATE, state, state + step):
-            call(job, context, front if step == FRONT else count - 1 - back)
+            if likely(atomic_load32(pool_page + SIGNALS) != ENDED):
+                call(job, context, front if step == FRONT else count - 1 - back)
             taken = taken + 1
     if taken == 0:
         return
@@ -189,6 +214,7 @@ def open_job(job: int, context: int, count: int) -> int:
     put_word(pool_page, CONTEXT, context)
     atomic_store(pool_page + COUNT, count)
     atomic_store32(pool_page + DONE, 0)
+    own_job()
     generation = truncate32(int32(pool_page, GENERATION) + 1)
     atomic_store(pool_page + STATE, generation << 32)
     asleep = atomic_load32(pool_page + SLEEPERS)
@@ -207,7 +233,8 @@ def await_chunks(count: int) -> None:
         atomic_store32(pool_page + WAITING, 1)  # pairs with take_chunks: add to DONE, then read WAITING
         done = atomic_load32(pool_page + DONE)
         if done != count:
-            pool_wait(pool_page + DONE, done)
+            look_for_workers()
+            pool_nap(pool_page + DONE, done)
         atomic_store32(pool_page + WAITING, 0)
 
 
@@ -222,14 +249,18 @@ def acquire_pool(count: int) -> int:
 
 @export
 def tj_parallel_for(job: int, context: int, count: int) -> Int32:
-    """Calls job(context, i) for i in range(count). 1 if workers could take part, 0 if it ran serially."""
+    """Calls job(context, i) for i in range(count). 1 if workers could take part, 0 if it ran serially.
+
+    -1 if it ended early, because there is an exception.
+    """
     if likely(acquire_pool(count)):
         generation = open_job(job, context, count)
         take_chunks(generation, FRONT)
         await_chunks(count)
+        early = disown_job()
         atomic_store(pool_page + STATE, generation << 32 | CLOSED)
         atomic_store32(pool_page + BUSY, 0)
-        return 1
+        return -1 if early else 1
     for chunk in range(count):
         call(job, context, chunk)
     return 0
