@@ -31,6 +31,7 @@ class Op:
     has_effect: keeps its place in program order, is never merged, moved or dropped.
     cost: rough work per element in units of one addition; engines inline what is cheap.
     facts: what else tests and engines may ask; `sorted_operands`: numbers of operands that must ascend.
+    gradient: its derivative, a `tracejit/ops/derivatives.py: Gradient`; None: not differentiable.
     exact: the compiled result must equal NumPy's bit for bit.  ulps: else, the tolerance.
     """
 
@@ -46,6 +47,7 @@ class Op:
     exact: bool = True
     ulps: float = 4.0
     facts: Mapping[str, Any] = field(default_factory=dict)
+    gradient: Any = None
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tracejit.base.dtypes import F32, F64, DType
 from tracejit.base.errors import DtypeError
 from tracejit.ops.declare import BITS, INTEGER, pointwise
+from tracejit.ops.derivatives import ZERO
 from tracejit.ops.scalars import absolute, like
 
 Array = NDArray[Any]
@@ -55,19 +56,29 @@ def _bitcast_result(x: DType, dtype: DType) -> DType:
     return dtype
 
 
-and_ = pointwise("and", dtypes=[BITS, BITS], numpy=np.bitwise_and, scalar=lambda b, x, y: b.and_(x, y))
-or_ = pointwise("or", dtypes=[BITS, BITS], numpy=np.bitwise_or, scalar=lambda b, x, y: b.or_(x, y))
-xor = pointwise("xor", dtypes=[BITS, BITS], numpy=np.bitwise_xor, scalar=lambda b, x, y: b.xor(x, y))
-not_ = pointwise("not", dtypes=[BITS], numpy=np.invert, scalar=lambda b, x: b.not_(x))
+and_ = pointwise("and", dtypes=[BITS, BITS], numpy=np.bitwise_and, scalar=lambda b, x, y: b.and_(x, y),
+                 gradient=ZERO)
+or_ = pointwise("or", dtypes=[BITS, BITS], numpy=np.bitwise_or, scalar=lambda b, x, y: b.or_(x, y),
+                gradient=ZERO)
+xor = pointwise("xor", dtypes=[BITS, BITS], numpy=np.bitwise_xor, scalar=lambda b, x, y: b.xor(x, y),
+                gradient=ZERO)
+not_ = pointwise("not", dtypes=[BITS], numpy=np.invert, scalar=lambda b, x: b.not_(x),
+                 gradient=ZERO)
 shift_left = pointwise("shift_left", dtypes=[INTEGER, INTEGER], numpy=np.left_shift, domain=((-60, 60), (0, 12)),
-                       scalar=lambda b, x, n: _shift(b, x, n, left=True), cost=3)
+                       scalar=lambda b, x, n: _shift(b, x, n, left=True), cost=3,
+                       gradient=ZERO)
 shift_right = pointwise("shift_right", dtypes=[INTEGER, INTEGER], numpy=np.right_shift, domain=((-60, 60), (0, 12)),
-                        scalar=lambda b, x, n: _shift(b, x, n, left=False), cost=3)
+                        scalar=lambda b, x, n: _shift(b, x, n, left=False), cost=3,
+                        gradient=ZERO)
 population_count = pointwise("population_count", dtypes=[INTEGER], numpy=_population_count,
-                             scalar=lambda b, x: b.call("popcount", x))
-gcd = pointwise("gcd", dtypes=[INTEGER, INTEGER], numpy=np.gcd, scalar=lambda b, x, y: b.call("gcd", x, y), cost=60)
-lcm = pointwise("lcm", dtypes=[INTEGER, INTEGER], numpy=np.lcm, scalar=_lcm, domain=(-9, 9), cost=80)
+                             scalar=lambda b, x: b.call("popcount", x),
+                             gradient=ZERO)
+gcd = pointwise("gcd", dtypes=[INTEGER, INTEGER], numpy=np.gcd, scalar=lambda b, x, y: b.call("gcd", x, y), cost=60,
+                gradient=ZERO)
+lcm = pointwise("lcm", dtypes=[INTEGER, INTEGER], numpy=np.lcm, scalar=_lcm, domain=(-9, 9), cost=80,
+                gradient=ZERO)
 bitcast_convert = pointwise("bitcast_convert", dtypes=[PLAIN],
                             attributes=lambda x: [{"dtype": d} for d in sorted(PLAIN, key=str) if d.bits == x.bits],
                             numpy=lambda x, dtype: np.asarray(x).view(dtype.numpy), result=_bitcast_result,
-                            scalar=lambda b, x, dtype: b.bitcast(x, dtype))
+                            scalar=lambda b, x, dtype: b.bitcast(x, dtype),
+                            gradient=ZERO)

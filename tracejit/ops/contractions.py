@@ -15,7 +15,9 @@ from tracejit.base.dtypes import F64
 from tracejit.base.errors import DtypeError, ShapeError
 from tracejit.base.types import ArrayType
 from tracejit.ir.op import Case
+from tracejit.ir.terms import Term, apply
 from tracejit.ops.declare import ANY, Index, declare, refuse
+from tracejit.ops.derivatives import multilinear
 from tracejit.ops.references import in_single
 
 Array = NDArray[Any]
@@ -91,5 +93,36 @@ def _dot_cases(full: bool = False) -> Iterator[Case]:
             yield tuple(ArrayType(dtype, s) for s in shapes), roles
 
 
+def _dot_by_lhs(ct: Term, x: Term, y: Term, lhs_batch: Axes, rhs_batch: Axes, lhs_contract: Axes, rhs_contract: Axes
+                ) -> Term:
+    """ct has batch, free axes of x, free axes of y: the last ones are summed, which leaves those of x."""
+    free_x = free_axes(x.rank, lhs_batch, lhs_contract)
+    free_y = free_axes(y.rank, rhs_batch, rhs_contract)
+    shared = len(lhs_batch)
+    product = apply("dot_general", ct, y, lhs_batch=tuple(range(shared)), rhs_batch=rhs_batch,
+                    lhs_contract=tuple(range(shared + len(free_x), ct.rank)), rhs_contract=free_y)
+    # axes of the product: batch, free axes of x, then contracted axes of y in their order in y
+    partner = dict(zip(rhs_contract, lhs_contract, strict=True))
+    names = (*lhs_batch, *free_x, *(partner[a] for a in sorted(rhs_contract)))
+    order = tuple(names.index(a) for a in range(x.rank))
+    return product if order == tuple(range(x.rank)) else apply("transpose", product, permutation=order)
+
+
+def _dot_by_rhs(ct: Term, x: Term, y: Term, lhs_batch: Axes, rhs_batch: Axes, lhs_contract: Axes, rhs_contract: Axes
+                ) -> Term:
+    """The same with the operands' parts exchanged: the free axes of x are summed."""
+    free_x = free_axes(x.rank, lhs_batch, lhs_contract)
+    free_y = free_axes(y.rank, rhs_batch, rhs_contract)
+    shared = len(lhs_batch)
+    product = apply("dot_general", x, ct, lhs_batch=lhs_batch, rhs_batch=tuple(range(shared)),
+                    lhs_contract=free_x, rhs_contract=tuple(range(shared, shared + len(free_x))))
+    # axes of the product: batch, contracted axes of x in their order in x, then free axes of y
+    partner = dict(zip(lhs_contract, rhs_contract, strict=True))
+    names = (*rhs_batch, *(partner[a] for a in sorted(lhs_contract)), *free_y)
+    order = tuple(names.index(a) for a in range(y.rank))
+    return product if order == tuple(range(y.rank)) else apply("transpose", product, permutation=order)
+
+
 dot_general = declare("contraction", "dot_general", type_rule=_dot_type, numpy=in_single(_dot), lower=_dot_index,
-                      exact=False, cases=_dot_cases)
+                      exact=False, cases=_dot_cases,
+                      gradient=multilinear(_dot_by_lhs, _dot_by_rhs))

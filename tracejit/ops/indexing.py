@@ -5,6 +5,7 @@ Flows out: ops of kind `gather` and `scatter`. Index operands are i32 or i64 arr
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ from tracejit.base.dims import Size
 from tracejit.base.dtypes import F64, I32, I64
 from tracejit.base.errors import DtypeError, ShapeError, TypeRuleError
 from tracejit.base.types import ArrayType
-from tracejit.ir.op import Case
+from tracejit.ir.op import Case, Op
+from tracejit.ir.terms import Term, apply, compare, constant, convert, iota, select, size_of, splat, spread
 from tracejit.ops.declare import (
     ANY,
     BITS,
@@ -27,11 +29,13 @@ from tracejit.ops.declare import (
     refuse,
     require_axes,
 )
+from tracejit.ops.derivatives import Attributes, Gradient, Terms, linear
 from tracejit.ops.scalars import maximum, minimum
 
 Array = NDArray[Any]
 Shape = tuple[Size, ...]
 Axes = tuple[int, ...]
+INDICES = range(1, 64)      # operands from 1 on
 
 
 def _index_shape(op: str, types: Sequence[ArrayType], indices: Sequence[ArrayType], axes: Axes) -> Shape:
@@ -90,13 +94,29 @@ def _gather_index(index: Index, read: Callable[[int, Index], Any], source: Shape
     return _scatter_index([read(k, at) for k in range(len(axes))], rest, axes)
 
 
+def in_range(indices: Sequence[Term], shape: Shape, axes: Axes) -> list[Term]:
+    """Indices as `gather` reads them: clamped."""
+    return [clamp_index(i, shape[a]) for i, a in zip(indices, axes, strict=True)]
+
+
+def clamp_index(index: Term, size: Size) -> Term:
+    last = splat(convert(size_of(index, size - 1), index.dtype), index.shape)
+    return apply("maximum", apply("minimum", index, last), index.like(0))
+
+
+def _gather_transpose(ct: Term, x: Term, *indices: Term, axes: Axes) -> list[Term | None]:
+    target = apply("scatter", x.like(0), ct, *in_range(indices, x.shape, axes), axes=axes, combine="add")
+    return [target, *[None] * len(indices)]
+
+
 gather = declare("gather", "gather", type_rule=_gather_type, numpy=_gather, cost=3, domain=(-2, 6),
                  lower=GatherRule(_gather_index, lambda source, axes: tuple(source[a] - 1 for a in axes)),
                  cases=_typed(lambda: iter([
                      ("T[4,3] i64[2]", {"axes": (0,)}), ("T[4,3] i64[2,2]", {"axes": (1,)}),
                      ("T[4,3] i64[5] i64[5]", {"axes": (0, 1)}), ("T[2,4,3] i32[2] i32[2]", {"axes": (0, 2)}),
                      ("T[4] i64[]", {"axes": (0,)}), ("T[4,3] i64[0]", {"axes": (0,)}),
-                     ("T[4,0] i64[2]", {"axes": (0,)})])))
+                     ("T[4,0] i64[2]", {"axes": (0,)})])),
+                 gradient=linear(_gather_transpose, given=INDICES))
 
 
 def _require_starts(op: str, types: Sequence[ArrayType], starts: Sequence[ArrayType]) -> None:
@@ -126,13 +146,18 @@ def _room(source: Shape, sizes: Shape) -> Shape:
     return tuple(n - size for n, size in zip(source, sizes))
 
 
+def _dynamic_slice_transpose(ct: Term, x: Term, *starts: Term, sizes: Shape) -> list[Term | None]:
+    return [apply("dynamic_update_slice", x.like(0), ct, *starts), *[None] * len(starts)]
+
+
 dynamic_slice = declare(
     "gather", "dynamic_slice", type_rule=_dynamic_slice_type, cost=1, domain=(-2, 6),
     numpy=lambda x, *starts, sizes: x[_window(x.shape, starts, sizes)],
     lower=GatherRule(lambda index, read, source, sizes: tuple(i + read(a, ()) for a, i in enumerate(index)),
                      lambda source, sizes: _room(source, sizes)),
     cases=_typed(lambda: iter([("T[4,3] i64[] i64[]", {"sizes": (2, 2)}), ("T[4] i64[]", {"sizes": (4,)}),
-                               ("T[4] i32[]", {"sizes": (0,)}), ("T[]", {"sizes": ()})])))
+                               ("T[4] i32[]", {"sizes": (0,)}), ("T[]", {"sizes": ()})])),
+                        gradient=linear(_dynamic_slice_transpose, given=INDICES))
 
 
 # ---- scatter ---------------------------------------------------------------------------------------------------
@@ -193,10 +218,94 @@ def _scatter_cases() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "T[4] T[0] i64[0]", {"axes": (0,), "combine": "add"}
 
 
+def _weights(out: Term, x: Term, updates: Term, indices: Sequence[Term], axes: Axes, combine: str
+             ) -> tuple[Term | int, Term]:
+    """wx, wu with d(out) = wx dx + scatter_add(wu du). Of equal extremes each has its share."""
+    def put(base: Term, new: Term, how: str) -> Term:
+        return apply("scatter", base, new, *indices, axes=axes, combine=how)
+
+    def at(array: Term) -> Term:
+        return apply("gather", array, *indices, axes=axes)
+
+    inside = _inside(updates, indices, x.shape, axes)
+    if combine == "add":
+        return 1, select(inside, updates.like(1), 0)
+    if combine == "set":
+        return put(x.like(1), updates.like(0), "set"), select(
+            _lasting(inside, updates, x, indices, axes), updates.like(1), 0)
+    if combine == "multiply":
+        return put(x.like(1), updates, "multiply"), select(inside, _others_product(put, at, out, x, updates), 0)
+    hit_x, hit_u = compare("EQ", x, out), apply("and", inside, compare("EQ", updates, at(out)))
+    hits = put(select(hit_x, x.like(1), 0), select(hit_u, updates.like(1), 0), "add")
+    return select(hit_x, 1 / hits, 0), select(hit_u, 1 / at(hits), 0)
+
+
+def _others_product(put: Any, at: Any, out: Term, x: Term, updates: Term) -> Term:
+    """For each update the product of everything else at its place, right for zeros too."""
+    zero = compare("EQ", updates, 0)
+    nonzero = select(zero, 1, updates)
+    zeros = put(x.like(0), select(zero, updates.like(1), 0), "add")
+    rest = select(compare("EQ", at(zeros), 1), at(put(x, nonzero, "multiply")), 0)
+    return select(zero, rest, at(out) / nonzero)
+
+
+def _inside(updates: Term, indices: Sequence[Term], shape: Shape, axes: Axes) -> Term:
+    """Which updates are not dropped."""
+    result: Term | None = None
+    for index, axis in zip(indices, axes, strict=True):
+        below = compare("LT", index, splat(convert(size_of(index, shape[axis]), index.dtype), index.shape))
+        here = apply("and", compare("GE", index, 0), below)
+        result = here if result is None else apply("and", result, here)
+    assert result is not None
+    return _over_updates(result, updates)
+
+
+def _over_updates(x: Term, updates: Term) -> Term:
+    """Something per index, for every element of the updates."""
+    return spread(x, updates.shape, range(x.rank, updates.rank))
+
+
+def _lasting(inside: Term, updates: Term, x: Term, indices: Sequence[Term], axes: Axes) -> Term:
+    """Which updates are not overwritten by later ones with the same index."""
+    index = indices[0]
+    if not index.rank:
+        return inside
+    count: Size = math.prod(index.shape)   # type: ignore[arg-type]
+    number = apply("reshape", iota(index, (count,), 0), shape=index.shape)
+    places = tuple(x.shape[a] for a in axes)
+    blank = splat(constant(index, -1, ArrayType(I64)), places)
+    winner = apply("scatter", blank, number, *indices, axes=tuple(range(len(axes))), combine="set")
+    last = compare("EQ", apply("gather", winner, *indices, axes=tuple(range(len(axes)))), number)
+    return apply("and", inside, _over_updates(last, updates))
+
+
+def _scatter_jvp(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes) -> Terms:
+    x, updates, *indices = ins
+    tx, tu = tangents[:2]
+    if tx is None and tu is None:
+        return [None]
+    wx, wu = _weights(outs[0], x, updates, indices, **attributes)
+    kept = x.like(0) if tx is None else tx if isinstance(wx, int) else tx * wx
+    if tu is None:
+        return [kept]
+    return [apply("scatter", kept, tu * wu, *indices, axes=attributes["axes"], combine="add")]
+
+
+def _scatter_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
+                 wanted: Sequence[bool]) -> Terms:
+    x, updates, *indices = ins
+    (ct,) = cotangents
+    assert ct is not None
+    wx, wu = _weights(outs[0], x, updates, indices, **attributes)
+    from_updates = apply("gather", ct, *indices, axes=attributes["axes"]) * wu if wanted[1] else None
+    return [ct if isinstance(wx, int) else ct * wx, from_updates, *[None] * len(indices)]
+
+
 scatter = declare("scatter", "scatter", type_rule=_scatter_type, numpy=_scatter, cost=6, domain=(-2, 6),
                   lower=ScatterRule(_scatter_target, lambda target, updates, axes, combine: None,
                                     lambda b, old, new, axes, combine: COMBINES[combine](b, old, new)),
-                  cases=_typed(_scatter_cases))
+                  cases=_typed(_scatter_cases),
+                  gradient=Gradient(_scatter_jvp, _scatter_vjp))
 
 
 def _dynamic_update_slice_type(x: ArrayType, update: ArrayType, *starts: ArrayType) -> list[ArrayType]:
@@ -215,10 +324,16 @@ def _dynamic_update_slice(x: Array, update: Array, *starts: Array) -> Array:
     return out
 
 
+def _update_transpose(ct: Term, x: Term, update: Term, *starts: Term) -> list[Term | None]:
+    kept = apply("dynamic_update_slice", ct, update.like(0), *starts)
+    return [kept, apply("dynamic_slice", ct, *starts, sizes=update.shape), *[None] * len(starts)]
+
+
 dynamic_update_slice = declare(
     "scatter", "dynamic_update_slice", type_rule=_dynamic_update_slice_type, numpy=_dynamic_update_slice, cost=1,
     domain=(-2, 6),
     lower=ScatterRule(lambda index, read, target, updates: tuple(i + read(a, ()) for a, i in enumerate(index)),
                       lambda target, updates: _room(target, updates), lambda b, old, new: new),
     cases=_typed(lambda: iter([("T[4,3] T[2,2] i64[] i64[]", {}), ("T[4] T[4] i64[]", {}), ("T[4] T[0] i32[]", {}),
-                               ("T[] T[]", {})])))
+                               ("T[] T[]", {})])),
+                               gradient=linear(_update_transpose, given=INDICES[1:]))

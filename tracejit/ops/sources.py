@@ -16,6 +16,7 @@ from tracejit.base.errors import DtypeError, ShapeError
 from tracejit.base.types import ArrayType
 from tracejit.ir.op import Case
 from tracejit.ops.declare import ANY, REAL, SHAPES, declare, names_of, refuse
+from tracejit.ops.derivatives import ZERO
 
 Array = NDArray[Any]
 
@@ -53,7 +54,8 @@ def _constant_cases(full: bool = False) -> Iterator[Case]:
 # A scalar value is a splat of `type`; a tuple holds the elements in row-major order: generators place it in memory,
 # `lower` is asked for splats only.
 constant = declare("source", "constant", type_rule=_constant_type, numpy=_constant, cost=0, cases=_constant_cases,
-                   lower=lambda b, index, value, type: b.constant(value, type.dtype.compute))
+                   lower=lambda b, index, value, type: b.constant(value, type.dtype.compute),
+                   gradient=ZERO)
 
 
 def _iota_type(*, dimension: int, type: ArrayType) -> list[ArrayType]:
@@ -74,10 +76,12 @@ iota = declare("source", "iota", type_rule=_iota_type, numpy=_iota, cost=0,
                lower=lambda b, index, dimension, type: b.convert(index[dimension], type.dtype.compute),
                cases=[*(("", {"dimension": 0, "type": ArrayType(d, (5,))}) for d in sorted(REAL, key=str)),
                       ("", {"dimension": 1, "type": ArrayType(I64, (2, 3))}),
-                      ("", {"dimension": 0, "type": ArrayType(I64, (0, 2))})])
+                      ("", {"dimension": 0, "type": ArrayType(I64, (0, 2))})],
+               gradient=ZERO)
 
 
 # The run-time value of a size, a polynomial of symbols.
 dimension = declare("source", "dimension", type_rule=lambda *, size: [ArrayType(I64)], cost=0,
                     numpy=lambda size: np.int64(size), lower=lambda b, index, size: b.dimension(size),
-                    cases=[("", {"size": 7})])
+                    cases=[("", {"size": 7})],
+                    gradient=ZERO)

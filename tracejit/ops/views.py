@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from tracejit.base.dims import Size
 from tracejit.base.errors import DtypeError, ShapeError, TypeRuleError
 from tracejit.base.types import ArrayType
+from tracejit.ir.terms import Term, apply, constant, total
 from tracejit.ops.declare import (
     Condition,
     Index,
@@ -25,6 +26,7 @@ from tracejit.ops.declare import (
     require_axis,
     view,
 )
+from tracejit.ops.derivatives import linear
 
 Array = NDArray[Any]
 Shape = tuple[Size, ...]
@@ -60,10 +62,18 @@ def _broadcast_index(index: Index, source: Shape, target: Shape, *, shape: Shape
     return tuple(0 if n == 1 else index[d] for n, d in zip(source, dims))
 
 
+def _broadcast_transpose(ct: Term, x: Term, shape: Shape, dims: tuple[int, ...]) -> Term:
+    """Sums over new axes and over those that grew from size 1."""
+    grown = [d for n, d in zip(x.shape, dims) if n == 1 and shape[d] != 1]
+    summed = total(ct, sorted({*range(len(shape))} - {*dims} | {*grown}))
+    return apply("reshape", summed, shape=x.shape) if grown else summed
+
+
 broadcast_in_dim = view("broadcast_in_dim", type_rule=_broadcast_type, numpy=_broadcast, index=_broadcast_index, cases=[
     (((3,),), {"shape": (2, 3), "dims": (1,)}), (((2,),), {"shape": (2, 3), "dims": (0,)}),
     (((),), {"shape": (2, 3), "dims": ()}), (((2, 1),), {"shape": (2, 4), "dims": (0, 1)}),
-    (((1, 3),), {"shape": (2, 5, 3), "dims": (0, 2)}), (((1,),), {"shape": (0, 2), "dims": (0,)})])
+    (((1, 3),), {"shape": (2, 5, 3), "dims": (0, 2)}), (((1,),), {"shape": (0, 2), "dims": (0,)})],
+                        gradient=linear(_broadcast_transpose))
 
 
 # ---- reshape ---------------------------------------------------------------------------------------------------
@@ -120,7 +130,8 @@ def _reshape_index(index: Index, source: Shape, target: Shape, *, shape: Shape) 
 reshape = view("reshape", type_rule=_reshape_type, numpy=lambda x, shape: np.reshape(x, shape), index=_reshape_index,
                cases=[(((2, 6),), {"shape": (3, 4)}), (((2, 3),), {"shape": (6,)}), (((),), {"shape": (1, 1)}),
                       (((6, 5, 1),), {"shape": (2, 3, 5)}), (((2, 3, 4),), {"shape": (4, 1, 6)}),
-                      (((0, 3),), {"shape": (3, 0, 2)}), (((1,),), {"shape": ()})])
+                      (((0, 3),), {"shape": (3, 0, 2)}), (((1,),), {"shape": ()})],
+               gradient=linear(lambda ct, x, shape: apply("reshape", ct, shape=x.shape)))
 
 
 # ---- transpose, slice, reverse ---------------------------------------------------------------------------------
@@ -144,7 +155,8 @@ def inverse(permutation: Sequence[int]) -> tuple[int, ...]:
 transpose = view("transpose", type_rule=_transpose_type, numpy=lambda x, permutation: np.transpose(x, permutation),
                  index=lambda index, source, target, permutation: tuple(index[i] for i in inverse(permutation)),
                  cases=[(((2, 3, 4),), {"permutation": (2, 0, 1)}), (((2, 3),), {"permutation": (1, 0)}),
-                        (((),), {"permutation": ()}), (((0, 1, 3),), {"permutation": (2, 1, 0)})])
+                        (((),), {"permutation": ()}), (((0, 1, 3),), {"permutation": (2, 1, 0)})],
+                 gradient=linear(lambda ct, x, permutation: apply("transpose", ct, permutation=inverse(permutation))))
 
 
 def _slice_type(x: ArrayType, *, start: Shape, limit: Shape, stride: tuple[int, ...]) -> list[ArrayType]:
@@ -167,12 +179,21 @@ def _slice_index(index: Index, source: Shape, target: Shape, *, start: Shape, li
     return tuple(i if isinstance(s, int) and s == 0 else i + s for i, s in zip(scaled, start))
 
 
+def _slice_transpose(ct: Term, x: Term, start: Shape, limit: Shape, stride: tuple[int, ...]) -> Term:
+    """Zeros around and between; what a stride left over at the end as well."""
+    zero = constant(ct, 0, ArrayType(ct.dtype))
+    spans = [(m - 1) * s + 1 if s > 1 and m != 0 else m for m, s in zip(ct.shape, stride)]
+    high = tuple(n - a - span for n, a, span in zip(x.shape, start, spans))
+    return apply("pad", ct, zero, low=start, high=high, interior=tuple(s - 1 for s in stride))
+
+
 slice_ = view("slice", type_rule=_slice_type, index=_slice_index,
               numpy=lambda x, start, limit, stride: np.asarray(x)[tuple(map(slice, start, limit, stride))],
               cases=[(((4, 5),), {"start": (1, 0), "limit": (3, 5), "stride": (1, 2)}),
                      (((7,),), {"start": (1,), "limit": (7,), "stride": (3,)}),
                      (((3, 2),), {"start": (2, 0), "limit": (2, 2), "stride": (1, 1)}),
-                     (((),), {"start": (), "limit": (), "stride": ()})])
+                     (((),), {"start": (), "limit": (), "stride": ()})],
+              gradient=linear(_slice_transpose))
 
 
 def _axes_type(x: ArrayType, *, axes: tuple[int, ...]) -> list[ArrayType]:
@@ -184,7 +205,8 @@ reverse = view("reverse", type_rule=_axes_type, numpy=lambda x, axes: np.flip(x,
                index=lambda index, source, target, axes: tuple(
                    target[a] - 1 - i if a in axes else i for a, i in enumerate(index)),
                cases=[(((2, 3),), {"axes": (1,)}), (((2, 3),), {"axes": (0, 1)}), (((4,),), {"axes": ()}),
-                      (((0, 3),), {"axes": (0,)})])
+                      (((0, 3),), {"axes": (0,)})],
+               gradient=linear(lambda ct, x, axes: apply("reverse", ct, axes=axes)))
 
 
 # ---- pad, concatenate ------------------------------------------------------------------------------------------
@@ -234,11 +256,19 @@ def _is_zero(size: Size) -> bool:
     return isinstance(size, int) and size == 0
 
 
+def _pad_transpose(ct: Term, x: Term, value: Term, low: Shape, high: Shape, interior: tuple[int, ...]
+                   ) -> tuple[Term, Term]:
+    limit = tuple(a + n + between * _gaps(n) for n, a, between in zip(x.shape, low, interior))
+    inner = apply("slice", ct, start=low, limit=limit, stride=tuple(b + 1 for b in interior))
+    return inner, total(ct, range(ct.rank)) - total(inner, range(ct.rank))
+
+
 pad = view("pad", type_rule=_pad_type, numpy=_pad, index=Piecewise(_pad_pieces), cases=[
     (((2, 3), ()), {"low": (1, 0), "high": (0, 2), "interior": (0, 1)}),
     (((3,), ()), {"low": (2,), "high": (1,), "interior": (0,)}),
     (((3,), ()), {"low": (0,), "high": (0,), "interior": (0,)}), (((), ()), {"low": (), "high": (), "interior": ()}),
-    (((0, 2), ()), {"low": (1, 1), "high": (1, 0), "interior": (2, 0)})])
+    (((0, 2), ()), {"low": (1, 1), "high": (1, 0), "interior": (2, 0)})],
+           gradient=linear(_pad_transpose))
 
 
 def _concatenate_type(*xs: ArrayType, axis: int) -> list[ArrayType]:
@@ -269,7 +299,18 @@ def _concatenate_pieces(index: Index, sources: Sequence[Shape], target: Shape, *
     return tuple(pieces)
 
 
+def _concatenate_transpose(ct: Term, *xs: Term, axis: int) -> list[Term]:
+    found, low = [], 0
+    for x in xs:
+        start = tuple(low if a == axis else 0 for a in range(x.rank))
+        limit = tuple(low + n if a == axis else n for a, n in enumerate(x.shape))
+        found.append(apply("slice", ct, start=start, limit=limit, stride=(1,) * x.rank))
+        low = low + x.shape[axis]     # type: ignore[assignment]
+    return found
+
+
 concatenate = view("concatenate", type_rule=_concatenate_type, numpy=lambda *xs, axis: np.concatenate(xs, axis),
                    index=Piecewise(_concatenate_pieces),
                    cases=[(((2, 3), (1, 3)), {"axis": 0}), (((2, 3), (2, 2), (2, 1)), {"axis": 1}),
-                          (((4,),), {"axis": 0}), (((0, 2), (2, 2)), {"axis": 0})])
+                          (((4,),), {"axis": 0}), (((0, 2), (2, 2)), {"axis": 0})],
+                   gradient=linear(_concatenate_transpose))

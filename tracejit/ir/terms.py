@@ -1,0 +1,165 @@
+"""Values with the graph that they are in: rules of ops are written as arithmetic on them.
+
+Flows in:  graphs under construction and their values.
+Flows out: `Term`, `apply`; what derivative and batching rules take and give.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from tracejit.base.dims import Size
+from tracejit.base.dtypes import BOOL, I64, DType
+from tracejit.base.spans import SourceSpan
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph, Value
+
+Number = bool | int | float | complex
+
+
+class Term:
+    """A value of a graph under construction. Operators apply ops; numbers take the term's type."""
+
+    __slots__ = ("graph", "span", "value")
+
+    def __init__(self, graph: Graph, value: Value, span: SourceSpan | None = None):
+        self.graph, self.value, self.span = graph, value, span
+
+    @property
+    def type(self) -> ArrayType:
+        return self.value.type
+
+    @property
+    def shape(self) -> tuple[Size, ...]:
+        return self.value.type.shape
+
+    @property
+    def dtype(self) -> DType:
+        return self.value.type.dtype
+
+    @property
+    def rank(self) -> int:
+        return len(self.value.type.shape)
+
+    def like(self, number: Number) -> Term:
+        """A constant of this term's type."""
+        return constant(self, number, self.type)
+
+    def __add__(self, other: Term | Number) -> Term:
+        return apply("add", self, _term(self, other))
+
+    def __radd__(self, other: Number) -> Term:
+        return apply("add", _term(self, other), self)
+
+    def __sub__(self, other: Term | Number) -> Term:
+        return apply("subtract", self, _term(self, other))
+
+    def __rsub__(self, other: Number) -> Term:
+        return apply("subtract", _term(self, other), self)
+
+    def __mul__(self, other: Term | Number) -> Term:
+        return apply("multiply", self, _term(self, other))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Term | Number) -> Term:
+        return apply("divide", self, _term(self, other))
+
+    def __rtruediv__(self, other: Number) -> Term:
+        return apply("divide", _term(self, other), self)
+
+    def __neg__(self) -> Term:
+        return apply("negate", self)
+
+    def __repr__(self) -> str:
+        return f"<term {self.value!r}>"
+
+
+def _term(near: Term, other: Term | Number) -> Term:
+    return other if isinstance(other, Term) else near.like(other)
+
+
+def constant(near: Term, number: Any, type: ArrayType) -> Term:
+    """A constant in the graph of `near`."""
+    (value,) = near.graph.emit("constant", (), {"value": number, "type": type}, near.span)
+    return Term(near.graph, value, near.span)
+
+
+def apply(op: Any, *terms: Term, **attributes: Any) -> Term:
+    """One op with one result, in the graph of its operands."""
+    (result,) = apply_all(op, terms, attributes)
+    return result
+
+
+def apply_all(op: Any, terms: Sequence[Term], attributes: dict[str, Any]) -> list[Term]:
+    """One op on terms of one graph, of which there is at least one; all its results."""
+    near = terms[0]
+    return [Term(near.graph, v, near.span)
+            for v in near.graph.emit(op, [t.value for t in terms], attributes, near.span)]
+
+
+def compare(direction: str, x: Term, y: Term | Number) -> Term:
+    return apply("compare", x, _term(x, y), direction=direction)
+
+
+def select(predicate: Term, x: Term | Number, y: Term | Number) -> Term:
+    """x where the predicate holds, else y; one of them is a term."""
+    near = x if isinstance(x, Term) else y
+    assert isinstance(near, Term)
+    return apply("select", predicate, _term(near, x), _term(near, y))
+
+
+def convert(x: Term, dtype: DType) -> Term:
+    return x if x.dtype is dtype else apply("convert", x, dtype=dtype)
+
+
+def spread(x: Term, shape: tuple[Size, ...], axes: Iterable[int]) -> Term:
+    """Repeats `x` along `axes` of `shape`, which it does not have: the way back of a sum over them."""
+    lost = set(axes)
+    return apply("broadcast_in_dim", x, shape=shape, dims=tuple(i for i in range(len(shape)) if i not in lost))
+
+
+def splat(x: Term, shape: tuple[Size, ...]) -> Term:
+    """A scalar in every element."""
+    return x if x.shape == shape else spread(x, shape, range(len(shape)))
+
+
+def total(x: Term, axes: Sequence[int]) -> Term:
+    """The sum over `axes`."""
+    return apply("reduce_sum", x, axes=tuple(axes)) if axes else x
+
+
+def iota(near: Term, shape: tuple[Size, ...], axis: int, dtype: DType = I64) -> Term:
+    """The position along `axis` of each element."""
+    attributes = {"dimension": axis, "type": ArrayType(dtype, shape)}
+    return Term(near.graph, near.graph.emit("iota", (), attributes, near.span)[0], near.span)
+
+
+def size_of(near: Term, size: Size) -> Term:
+    """A size as an i64[]."""
+    if isinstance(size, int):
+        return constant(near, size, ArrayType(I64))
+    return Term(near.graph, near.graph.emit("dimension", (), {"size": size}, near.span)[0], near.span)
+
+
+def is_zero(x: Term) -> bool:
+    """Whether a term is known to be zero everywhere."""
+    node = x.value.node
+    while node is not None and node.op.name in ("broadcast_in_dim", "reshape"):
+        node = node.operands[0].node
+    if node is None or node.op.name != "constant":
+        return False
+    value = node.attributes["value"]
+    return not isinstance(value, tuple) and value == 0
+
+
+def build(types: Iterable[ArrayType], function: Callable[..., Iterable[Term]]) -> Graph:
+    """The graph that `function` makes of its parameters."""
+    graph = Graph(types)
+    outputs = function(*[Term(graph, p) for p in graph.params])
+    graph.outputs = tuple(t.value for t in outputs)
+    return graph
+
+
+def truth(number: bool, near: Term) -> Term:
+    return constant(near, number, ArrayType(BOOL))

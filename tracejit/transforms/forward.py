@@ -1,0 +1,75 @@
+"""Forward mode: tangents next to values.
+
+Flows in:  a `Graph`, which parameters have tangents.
+Flows out: a graph of (parameters, tangents) that gives (outputs, tangents of outputs).
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracejit.base.errors import UnsupportedError
+from tracejit.ir.graph import Graph, Node, Value
+from tracejit.ir.terms import Term
+
+
+class Forward:
+    """What rules of ops with regions ask for."""
+
+    def __call__(self, graph: Graph, active: Sequence[bool]) -> tuple[Graph, list[bool]]:
+        """`jvp` of a region: its graph, and which outputs have tangents."""
+        return jvp(graph, active)
+
+
+def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: bool = False) -> tuple[Graph, list[bool]]:
+    """The graph (params, tangents of active params) -> (outputs, tangents of outputs that may be other than zero).
+
+    active: which parameters have tangents; by default those of inexact dtype.  dense: all outputs of inexact dtype get
+    a tangent.  Returns the graph, and which outputs have tangents.
+    """
+    active = [p.dtype.is_inexact for p in graph.params] if active is None else active
+    wanted = [p for p, a in zip(graph.params, active, strict=True) if a]
+    made = Graph([*(p.type for p in graph.params), *(p.type for p in wanted)])
+    primals = dict(zip(graph.params, made.params))
+    tangents = {p: Term(made, t) for p, t in zip(wanted, made.params[len(graph.params):], strict=True)}
+    for node in graph.nodes:
+        push(made, node, primals, tangents)
+    found = [dense_tangent(made, primals[v], tangents.get(v), dense) for v in graph.outputs]
+    made.outputs = (*(primals[v] for v in graph.outputs), *(t.value for t in found if t is not None))
+    return made, [t is not None for t in found]
+
+
+def dense_tangent(made: Graph, primal: Value, tangent: Term | None, dense: bool) -> Term | None:
+    if tangent is None and dense and primal.dtype.is_inexact:
+        return Term(made, primal).like(0)
+    return tangent
+
+
+def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Value, Term]) -> None:
+    """One node: its results, and their tangents where operands have some."""
+    operands = [primals[v] for v in node.operands]
+    moving = [tangents.get(v) for v in node.operands]
+    if all(t is None for t in moving):
+        primals.update(zip(node.results, made.keep(node, operands), strict=True))
+        return
+    rule = rule_of(node)
+    ins = [Term(made, v, node.span) for v in operands]
+    if node.op.kind == "control":
+        outs, found = rule.jvp(node.op, ins, moving, node.attributes, Forward())
+    else:
+        outs = [Term(made, v, node.span) for v in made.keep(node, operands)]
+        found = rule.jvp(node.op, ins, outs, moving, node.attributes)
+    primals.update((v, t.value) for v, t in zip(node.results, outs, strict=True))
+    tangents.update((v, t) for v, t in zip(node.results, found, strict=True) if t is not None)
+
+
+def rule_of(node: Node) -> Any:
+    """The derivative that the op declares. Raises UnsupportedError at the user's line if there is none."""
+    if node.op.gradient is None:
+        raise UnsupportedError(f"`{node.op.name}` can't be differentiated", span=node.span,
+                               why="it is an effect, or runs code that tracejit does not see",
+                               fix="keep it out of what is differentiated, by stop_gradient or custom_gradient")
+    return node.op.gradient
+
+
+__all__ = ["Forward", "jvp", "push", "rule_of"]

@@ -1,0 +1,213 @@
+"""Reverse mode: cotangents from outputs to parameters.
+
+Flows in:  a `Graph`, which parameters are differentiated, which outputs have cotangents.
+Flows out: one graph of values and cotangents (`joint`), or that cut in two (`split`): forward with what is kept, and
+           backward.
+"""
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph, Node, Value
+from tracejit.ir.terms import Term, apply, is_zero
+from tracejit.transforms.forward import rule_of
+from tracejit.transforms.saving import kept_values
+
+
+@dataclass(slots=True)
+class Applied:
+    """A node of the original as it is in the new graph. saved: what the rule of an op with regions keeps."""
+
+    node: Node
+    ins: list[Term]
+    outs: list[Term]
+    wanted: list[bool]
+    saved: Any = None
+
+
+@dataclass(slots=True)
+class Pullback:
+    """Forward sweep of a graph, in a new one; `pull` goes back."""
+
+    made: Graph
+    primals: dict[Value, Value]
+    varied: set[Value]
+    applied: list[Applied] = field(default_factory=list)
+
+    def push(self, node: Node) -> None:
+        """One node forward; noted if a derivative flows through it."""
+        operands = [self.primals[v] for v in node.operands]
+        wanted = [v in self.varied for v in node.operands]
+        if not any(wanted) or not any(v.dtype.is_inexact for v in node.results):
+            self.primals.update(zip(node.results, self.made.keep(node, operands), strict=True))
+            return
+        rule = rule_of(node)
+        ins, saved = [Term(self.made, v, node.span) for v in operands], None
+        if node.op.kind == "control":
+            outs, varied, saved = rule.forward(node.op, ins, wanted, node.attributes, Reverse())
+            self.varied.update(v for v, a in zip(node.results, varied, strict=True) if a)
+        else:
+            outs = [Term(self.made, v, node.span) for v in self.made.keep(node, operands)]
+            self.varied.update(v for v in node.results if v.dtype.is_inexact)
+        self.primals.update((v, t.value) for v, t in zip(node.results, outs, strict=True))
+        self.applied.append(Applied(node, ins, outs, wanted, saved))
+
+    def pull(self, cotangents: dict[Value, Term]) -> dict[Value, Term]:
+        """The cotangents of all varied values of the original graph, from those of its outputs."""
+        found = dict(cotangents)
+        for one in reversed(self.applied):
+            cts = [found.pop(v, None) for v in one.node.results]
+            if all(ct is None for ct in cts):
+                continue
+            rule = rule_of(one.node)
+            if one.node.op.kind == "control":
+                given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted, one.saved,
+                                 Reverse())
+            else:
+                given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted)
+            for value, ct in zip(one.node.operands, given, strict=True):
+                if ct is not None and value in self.varied:
+                    accumulate(found, value, ct)
+        return found
+
+
+def accumulate(found: dict[Value, Term], value: Value, ct: Term) -> None:
+    """Adds to the cotangent of `value`; what is zero but for some elements is added in place."""
+    if is_zero(ct):
+        found.setdefault(value, ct)
+        return
+    before = found.get(value)
+    found[value] = ct if before is None or is_zero(before) else sum_in_place(before, ct)
+
+
+def sum_in_place(x: Term, y: Term) -> Term:
+    """x + y, where a scatter into zeros goes into the other one instead."""
+    for base, sparse in ((x, y), (y, x)):
+        node = sparse.value.node
+        if node is None or node.op.name not in ("scatter", "dynamic_update_slice"):
+            continue
+        target, update, *indices = [Term(sparse.graph, v, sparse.span) for v in node.operands]
+        if not is_zero(target):
+            continue
+        if node.op.name == "scatter" and node.attributes["combine"] == "add":
+            return apply("scatter", base, update, *indices, **node.attributes)
+        if node.op.name == "dynamic_update_slice":
+            there = apply("dynamic_slice", base, *indices, sizes=update.shape) if indices else base
+            return apply("dynamic_update_slice", base, there + update, *indices)
+    return x + y
+
+
+def sweep(graph: Graph, made: Graph, params: Iterable[Value], wanted: Sequence[bool]) -> Pullback:
+    """All nodes of `graph` in `made`, with `params` for its parameters."""
+    varied = {p for p, want in zip(graph.params, wanted, strict=True) if want and p.dtype.is_inexact}
+    pullback = Pullback(made, dict(zip(graph.params, params, strict=True)), varied)
+    for node in graph.nodes:
+        pullback.push(node)
+    return pullback
+
+
+def varied_outputs(graph: Graph, wanted: Sequence[bool]) -> list[bool]:
+    """Which outputs depend on wanted parameters in a way that has a derivative."""
+    pullback = sweep(graph, made := Graph([p.type for p in graph.params]), made.params, wanted)
+    return [v in pullback.varied for v in graph.outputs]
+
+
+@dataclass(frozen=True, slots=True)
+class Joint:
+    """graph: (params, a cotangent per active output) -> (outputs, a cotangent per wanted parameter that has one).
+
+    given: which parameters have one; all others have zero.
+    """
+
+    graph: Graph
+    given: list[bool]
+
+
+def joint(graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> Joint:
+    """Forward and backward in one graph."""
+    cts = [v.type for v, a in zip(graph.outputs, active, strict=True) if a]
+    made = Graph([*(p.type for p in graph.params), *cts], graph.names)
+    pullback = sweep(graph, made, made.params[:len(graph.params)], wanted)
+    seeds: dict[Value, Term] = {}
+    for value, ct in zip([v for v, a in zip(graph.outputs, active, strict=True) if a],
+                         made.params[len(graph.params):], strict=True):
+        if value in pullback.varied:
+            term = Term(made, ct)
+            seeds[value] = seeds[value] + term if value in seeds else term
+    found = pullback.pull(seeds)
+    given = [found.get(p) if want else None for p, want in zip(graph.params, wanted, strict=True)]
+    made.outputs = (*(pullback.primals[v] for v in graph.outputs), *(g.value for g in given if g is not None))
+    return Joint(made, [g is not None for g in given])
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """forward: params -> (outputs, kept values).  backward: (kept, free parameters, cotangents of active outputs)
+    -> cotangents of the parameters that `given` names.
+    """
+
+    forward: Graph
+    backward: Graph
+    kept: list[ArrayType]
+    given: list[bool]
+
+
+class Reverse:
+    """What rules of ops with regions ask for."""
+
+    def varied(self, graph: Graph, wanted: Sequence[bool]) -> list[bool]:
+        return varied_outputs(graph, wanted)
+
+    def split(self, graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Sequence[bool]) -> Split:
+        return split(graph, wanted, active, free)
+
+
+def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Sequence[bool]) -> Split:
+    """Cuts the joint graph where the least is to be kept. free: parameters that the backward part gets anyway."""
+    both = joint(graph, wanted, active)
+    count, outputs = len(graph.params), len(graph.outputs)
+    params, cts = both.graph.params[:count], both.graph.params[count:]
+    backward = dependent(both.graph, cts)
+    cotangents = both.graph.outputs[outputs:]
+    at_hand = {p for p, f in zip(params, free, strict=True) if f}
+    kept = kept_values(both.graph, backward, cotangents, at_hand)
+    forward = extract(both.graph, params, (*both.graph.outputs[:outputs], *kept), effects=True, without=backward)
+    back = extract(both.graph, (*kept, *(p for p in params if p in at_hand), *cts), cotangents, effects=False)
+    return Split(forward, back, [v.type for v in kept], both.given)
+
+
+def dependent(graph: Graph, roots: Sequence[Value]) -> set[Node]:
+    """The nodes that depend on `roots`."""
+    reached, nodes = set(roots), set()
+    for node in graph.nodes:
+        if any(v in reached for v in node.operands):
+            nodes.add(node)
+            reached.update(node.results)
+    return nodes
+
+
+def extract(graph: Graph, params: Sequence[Value], outputs: Sequence[Value], effects: bool,
+            without: set[Node] | None = None) -> Graph:
+    """What computes `outputs` from `params`, as a graph of its own. effects: nodes with effects come along."""
+    made = Graph([p.type for p in params])
+    env = dict(zip(params, made.params, strict=True))
+    needed = {v for v in outputs if v not in env}
+    live: set[Node] = set()
+    for node in reversed(graph.nodes):
+        wanted = any(v in needed for v in node.results) or (effects and node.has_effect and node not in (without or ()))
+        if wanted and not all(v in env for v in node.results):
+            live.add(node)
+            needed.update(v for v in node.operands if v not in env)
+        elif wanted and node.has_effect and effects:
+            live.add(node)
+            needed.update(v for v in node.operands if v not in env)
+    for node in graph.nodes:
+        if node in live:
+            results = made.keep(node, [env[v] for v in node.operands])
+            for value, result in zip(node.results, results, strict=True):
+                env.setdefault(value, result)
+    made.outputs = tuple(env[v] for v in outputs)
+    return made
