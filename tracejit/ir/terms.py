@@ -153,6 +153,31 @@ def is_zero(x: Term) -> bool:
     return not isinstance(value, tuple) and value == 0
 
 
+def inlined(graph: Graph, terms: Sequence[Term], near: Term) -> list[Term]:
+    """The nodes of `graph` in the graph of `near`, with `terms` for its parameters; its outputs."""
+    values = near.graph.inline(graph, [t.value for t in terms])
+    return [Term(near.graph, v, near.span) for v in values]
+
+
+def sum_in_place(x: Term, y: Term) -> Term:
+    """x + y, where a scatter into zeros goes into the other one instead."""
+    if is_zero(x) or is_zero(y):
+        return y if is_zero(x) else x
+    for base, sparse in ((x, y), (y, x)):
+        node = sparse.value.node
+        if node is None or node.op.name not in ("scatter", "dynamic_update_slice"):
+            continue
+        target, update, *indices = [Term(sparse.graph, v, sparse.span) for v in node.operands]
+        if not is_zero(target):
+            continue
+        if node.op.name == "dynamic_update_slice" and indices:
+            there = apply("dynamic_slice", base, *indices, sizes=update.shape)
+            return apply("dynamic_update_slice", base, there + update, *indices)
+        if node.op.name == "scatter" and node.attributes["combine"] == "add":
+            return apply("scatter", base, update, *indices, **node.attributes)
+    return x + y
+
+
 def build(types: Iterable[ArrayType], function: Callable[..., Iterable[Term]]) -> Graph:
     """The graph that `function` makes of its parameters."""
     graph = Graph(types)

@@ -119,6 +119,27 @@ def _abs_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Term
     return [apply("complex", ct, ct.like(0)) * apply("conjugate", apply("sign", z))]
 
 
+def _across(z: Term, t: Term) -> Term:
+    """The change of z / |z| for a change t of z: the part of t at right angles to z, over |z|."""
+    direction = apply("sign", z)
+    along = apply("real", apply("conjugate", direction) * t)
+    return (t - direction * apply("complex", along, along.like(0))) / convert_(apply("abs", z), z.dtype)
+
+
+def _sign_jvp(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes) -> Terms:
+    (z,), (t,) = ins, tangents
+    return [_across(z, t) if t is not None and z.dtype.is_complex else None]
+
+
+def _sign_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
+              wanted: Sequence[bool]) -> Terms:
+    """A projection is its own transpose, up to the conjugation that cotangents carry."""
+    (z,), (ct,) = ins, cotangents
+    if ct is None or not z.dtype.is_complex:
+        return [None]
+    return [apply("conjugate", _across(z, apply("conjugate", ct)))]
+
+
 def _power_by_base(out: Term, x: Term, y: Term) -> Term:
     """y x^(y-1); 0 for y = 0, also at x = 0."""
     if not y.dtype.is_inexact:
@@ -153,7 +174,7 @@ abs_ = pointwise("abs", dtypes=[NUMBER], numpy=np.abs, result=lambda x: x.real,
                  scalar=lambda b, x: modulus(b, x) if x.dtype.is_complex else absolute(b, x),
                  gradient=Gradient(_abs_jvp, _abs_vjp))
 sign = pointwise("sign", dtypes=[NUMBER], numpy=np.sign, scalar=_sign, cost=2,
-                 gradient=ZERO)
+                 gradient=Gradient(_sign_jvp, _sign_vjp))
 floor = pointwise("floor", dtypes=[FLOAT], numpy=np.floor, scalar=lambda b, x: b.call("floor", x),
                   gradient=ZERO)
 ceil = pointwise("ceil", dtypes=[FLOAT], numpy=np.ceil, scalar=lambda b, x: b.call("ceil", x),
@@ -198,7 +219,7 @@ copysign = pointwise("copysign", dtypes=[FLOAT, FLOAT], numpy=np.copysign,
                      gradient=partials(lambda out, x, y: same_sign(out, x), None))
 next_after = pointwise("next_after", dtypes=[SINGLE_OR_DOUBLE, SINGLE_OR_DOUBLE], numpy=np.nextafter,
                        scalar=lambda b, x, y: b.call("nextafter", x, y), cost=6,
-                       gradient=ZERO)
+                       gradient=partials(lambda out, x, y: 1, None))
 ldexp = pointwise("ldexp", dtypes=[FLOAT, frozenset({I32})], numpy=np.ldexp, result=lambda x, n: x,
                   scalar=lambda b, x, n: b.call("ldexp", x, n), cost=4,
                   gradient=partials(lambda out, x, n: apply("ldexp", x.like(1), n), None))

@@ -270,7 +270,7 @@ def _lasting(inside: Term, updates: Term, x: Term, indices: Sequence[Term], axes
     index = indices[0]
     if not index.rank:
         return inside
-    count: Size = math.prod(index.shape)   # type: ignore[arg-type]
+    count: Size = math.prod(index.shape)
     number = apply("reshape", iota(index, (count,), 0), shape=index.shape)
     places = tuple(x.shape[a] for a in axes)
     blank = splat(constant(index, -1, ArrayType(I64)), places)

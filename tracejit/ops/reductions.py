@@ -101,7 +101,7 @@ def others_product(out: Term, x: Term, axes: tuple[int, ...]) -> Term:
     """The product of all other elements along the axes: exclusive products from both ends, so zeros are right."""
     kept = tuple(a for a in range(x.rank) if a not in axes)
     lengths = [x.shape[a] for a in axes]
-    length: Size = math.prod(lengths)      # type: ignore[arg-type]
+    length: Size = math.prod(lengths)
     order = (*kept, *axes)
     front = tuple(x.shape[a] for a in kept)
     flat = apply("reshape", apply("transpose", x, permutation=order), shape=(*front, length))

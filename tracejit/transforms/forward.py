@@ -16,16 +16,16 @@ from tracejit.ir.terms import Term
 class Forward:
     """What rules of ops with regions ask for."""
 
-    def __call__(self, graph: Graph, active: Sequence[bool]) -> tuple[Graph, list[bool]]:
+    def __call__(self, graph: Graph, active: Sequence[bool], dense: Sequence[bool] = ()) -> tuple[Graph, list[bool]]:
         """`jvp` of a region: its graph, and which outputs have tangents."""
-        return jvp(graph, active)
+        return jvp(graph, active, dense)
 
 
-def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: bool = False) -> tuple[Graph, list[bool]]:
+def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: Sequence[bool] = ()) -> tuple[Graph, list[bool]]:
     """The graph (params, tangents of active params) -> (outputs, tangents of outputs that may be other than zero).
 
-    active: which parameters have tangents; by default those of inexact dtype.  dense: all outputs of inexact dtype get
-    a tangent.  Returns the graph, and which outputs have tangents.
+    active: which parameters have tangents; by default those of inexact dtype.  dense: outputs that get
+    one even if it is zero.  Returns the graph, and which outputs have tangents.
     """
     active = [p.dtype.is_inexact for p in graph.params] if active is None else active
     wanted = [p for p, a in zip(graph.params, active, strict=True) if a]
@@ -34,15 +34,12 @@ def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: bool = False)
     tangents = {p: Term(made, t) for p, t in zip(wanted, made.params[len(graph.params):], strict=True)}
     for node in graph.nodes:
         push(made, node, primals, tangents)
-    found = [dense_tangent(made, primals[v], tangents.get(v), dense) for v in graph.outputs]
+    found = [tangents.get(v) for v in graph.outputs]
+    for k, wanted_one in enumerate(dense):
+        if wanted_one and found[k] is None:
+            found[k] = Term(made, primals[graph.outputs[k]]).like(0)
     made.outputs = (*(primals[v] for v in graph.outputs), *(t.value for t in found if t is not None))
     return made, [t is not None for t in found]
-
-
-def dense_tangent(made: Graph, primal: Value, tangent: Term | None, dense: bool) -> Term | None:
-    if tangent is None and dense and primal.dtype.is_inexact:
-        return Term(made, primal).like(0)
-    return tangent
 
 
 def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Value, Term]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
-from tracejit.ir.terms import Term, apply, is_zero
+from tracejit.ir.terms import Term, sum_in_place
 from tracejit.transforms.forward import rule_of
 from tracejit.transforms.saving import kept_values
 
@@ -76,28 +76,8 @@ class Pullback:
 
 def accumulate(found: dict[Value, Term], value: Value, ct: Term) -> None:
     """Adds to the cotangent of `value`; what is zero but for some elements is added in place."""
-    if is_zero(ct):
-        found.setdefault(value, ct)
-        return
     before = found.get(value)
-    found[value] = ct if before is None or is_zero(before) else sum_in_place(before, ct)
-
-
-def sum_in_place(x: Term, y: Term) -> Term:
-    """x + y, where a scatter into zeros goes into the other one instead."""
-    for base, sparse in ((x, y), (y, x)):
-        node = sparse.value.node
-        if node is None or node.op.name not in ("scatter", "dynamic_update_slice"):
-            continue
-        target, update, *indices = [Term(sparse.graph, v, sparse.span) for v in node.operands]
-        if not is_zero(target):
-            continue
-        if node.op.name == "scatter" and node.attributes["combine"] == "add":
-            return apply("scatter", base, update, *indices, **node.attributes)
-        if node.op.name == "dynamic_update_slice":
-            there = apply("dynamic_slice", base, *indices, sizes=update.shape) if indices else base
-            return apply("dynamic_update_slice", base, there + update, *indices)
-    return x + y
+    found[value] = ct if before is None else sum_in_place(before, ct)
 
 
 def sweep(graph: Graph, made: Graph, params: Iterable[Value], wanted: Sequence[bool]) -> Pullback:
@@ -173,7 +153,7 @@ def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Se
     backward = dependent(both.graph, cts)
     cotangents = both.graph.outputs[outputs:]
     at_hand = {p for p, f in zip(params, free, strict=True) if f}
-    kept = kept_values(both.graph, backward, cotangents, at_hand)
+    kept = kept_values(both.graph, params, backward, cotangents, at_hand)
     forward = extract(both.graph, params, (*both.graph.outputs[:outputs], *kept), effects=True, without=backward)
     back = extract(both.graph, (*kept, *(p for p in params if p in at_hand), *cts), cotangents, effects=False)
     return Split(forward, back, [v.type for v in kept], both.given)
@@ -197,11 +177,7 @@ def extract(graph: Graph, params: Sequence[Value], outputs: Sequence[Value], eff
     needed = {v for v in outputs if v not in env}
     live: set[Node] = set()
     for node in reversed(graph.nodes):
-        wanted = any(v in needed for v in node.results) or (effects and node.has_effect and node not in (without or ()))
-        if wanted and not all(v in env for v in node.results):
-            live.add(node)
-            needed.update(v for v in node.operands if v not in env)
-        elif wanted and node.has_effect and effects:
+        if any(v in needed for v in node.results) or effects and node.has_effect and node not in (without or ()):
             live.add(node)
             needed.update(v for v in node.operands if v not in env)
     for node in graph.nodes:

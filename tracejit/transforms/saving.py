@@ -9,7 +9,7 @@ maximum flow by E. Dinitz (1970).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 
 from tracejit.base.dims import Dim
 from tracejit.ir.graph import Graph, Node, Value
@@ -24,7 +24,7 @@ def bytes_of(value: Value) -> int:
     total = max(1, value.dtype.bits // 8)
     for n in value.shape:
         total *= UNKNOWN_SIZE if isinstance(n, Dim) else int(n)
-    return max(total, 1)
+    return int(max(total, 1))
 
 
 def can_repeat(node: Node) -> bool:
@@ -32,14 +32,15 @@ def can_repeat(node: Node) -> bool:
     return node.op.kind in _AGAIN and not node.has_effect and node.op.cost < COSTLY
 
 
-def kept_values(graph: Graph, backward: set[Node], outputs: Sequence[Value], free: set[Value]) -> list[Value]:
-    """The values that the forward part hands over, in program order."""
-    wanted = _read_by(graph, backward, outputs, free)
-    network = Network()
-    order = [*graph.params, *(v for n in graph.nodes if n not in backward for v in n.results)]
+def kept_values(graph: Graph, params: Sequence[Value], backward: set[Node], outputs: Sequence[Value],
+                free: set[Value]) -> list[Value]:
+    """The values that the forward part hands over, in program order. params: without the cotangents."""
+    order = [*params, *(v for n in graph.nodes if n not in backward for v in n.results)]
     number = {v: k for k, v in enumerate(order)}
+    wanted = _read_by(graph, backward, outputs)
+    network = Network()
     for value in order:
-        if value in free or (value.node is not None and not value.node.operands and can_repeat(value.node)):
+        if value in free:
             continue
         inner, outer = 2 + 2 * number[value], 3 + 2 * number[value]
         network.edge(inner, outer, bytes_of(value))
@@ -47,7 +48,7 @@ def kept_values(graph: Graph, backward: set[Node], outputs: Sequence[Value], fre
             network.edge(SOURCE, inner, INFINITE)
         else:
             for operand in value.node.operands:
-                if operand in number:
+                if operand not in free:
                     network.edge(3 + 2 * number[operand], inner, INFINITE)
         if value in wanted:
             network.edge(outer, SINK, INFINITE)
@@ -55,15 +56,13 @@ def kept_values(graph: Graph, backward: set[Node], outputs: Sequence[Value], fre
     return [v for v in order if 2 + 2 * number[v] in reached and 3 + 2 * number[v] not in reached]
 
 
-def _read_by(graph: Graph, backward: set[Node], outputs: Sequence[Value], free: set[Value]) -> set[Value]:
-    """Forward values that backward nodes read, or that are cotangents themselves."""
-    made = {v for n in backward for v in n.results}
+def _read_by(graph: Graph, backward: set[Node], outputs: Sequence[Value]) -> set[Value]:
+    """Values that live backward nodes read, or that are cotangents themselves."""
     live = set(outputs)
     for node in reversed(graph.nodes):
         if node in backward and any(v in live for v in node.results):
             live.update(node.operands)
-    cotangents = {p for p in graph.params if any(p in n.operands for n in backward)}
-    return {v for v in live if v not in made and v not in free and (v.node is not None or v in cotangents)}
+    return live
 
 
 SOURCE, SINK = 0, 1
@@ -101,7 +100,7 @@ class Network:
                     queue.append(self.ends[e])
         return levels
 
-    def _push(self, levels: dict[int, int], following: dict[int, Iterable[int]]) -> int:
+    def _push(self, levels: dict[int, int], following: dict[int, Iterator[int]]) -> int:
         """One path to the sink; its flow, 0 if there is none left in this level graph."""
         path: list[int] = []
         node = SOURCE
