@@ -15,7 +15,7 @@ from tracejit.autograph.rewriting import assign, load, locate, locate_start, ope
 
 
 class TryRewriter(LiftingRewriter):
-    """Contract: afterwards `try`, `with` and `raise` are the namespace's, except where frames matter; `except*` stays."""
+    """Contract: afterwards `try`, `with`, `raise` are the namespace's, except where frames matter; `except*` stays."""
 
     def visit_Try(self, node: ast.Try) -> Any:
         variables = self.context.variables

@@ -18,7 +18,7 @@ from tracejit.tracing.control.branches import branch, choice, known_truth
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.control.streams import Sink, Stream
-from tracejit.tracing.control.trying import try_statement
+from tracejit.tracing.control.trying import try_statement, with_statement
 from tracejit.tracing.control.world import CellFunction, cells_of
 from tracejit.tracing.host import assert_at_run_time, made_error, raise_at_run_time
 from tracejit.tracing.inputs import Reader
@@ -85,6 +85,9 @@ class ControlFlow(PlainNamespace):
     def try_(self, body: Thunk, handlers: tuple[Handler, ...], orelse: Thunk | None, final: Thunk | None,
              names: tuple[str, ...], /) -> None:
         try_statement(self, body, handlers, orelse, final, names)
+
+    def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
+        with_statement(self, unwrapped(manager), body, names)
 
     def raise_(self, make_error: Thunk | None, make_cause: Thunk | None = None, /) -> None:
         """Where a `try` of the same region catches it, as Python does."""

@@ -1,4 +1,4 @@
-"""`try` while tracing: what tracing raises is caught as Python does, what only the run raises by an op with handlers.
+"""`try` and `with` while tracing: Python catches what tracing raises, handlers in an op what only the run raises.
 
 Flows in:  functions that hold the parts of the statement.
 Flows out: the parts' own effect; or a `try` op, whose regions give the new content of every place that the body or a
@@ -11,11 +11,14 @@ reaches it. Places and their forms are found by tracing the body until they hold
 """
 from __future__ import annotations
 
+import contextlib
+import dis
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import CellType
+from types import CellType, CodeType
 from typing import Any
 
+from tracejit.autograph import policy
 from tracejit.autograph.namespace import Handler
 from tracejit.autograph.plain import evaluate
 from tracejit.base.dtypes import BOOL, I64
@@ -28,11 +31,11 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant
 from tracejit.tracing.context import Restart, Scope, TraceContext
 from tracejit.tracing.control.branches import join_regions
+from tracejit.tracing.control.identity import chosen, has_memory
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import NOT_PYTHONS, Region, Unreachable, run_region, share_operands
 from tracejit.tracing.control.schema import (
     JoinError,
-    Leaf,
     Perhaps,
     Schema,
     Static,
@@ -97,6 +100,68 @@ def try_statement(namespace: Any, body: Thunk, handlers: Sequence[Handler], orel
     evaluate(final)
 
 
+def with_statement(namespace: Any, manager: Any, body: Callable[[Any], None], names: Sequence[str]) -> None:
+    """`with manager as value: body(value)`. Managers of libraries do not see what only the run raises."""
+    cls, span = type(manager), current_span(3)
+    cells = {**cells_of(body), "manager!": CellType(manager)}
+    if cls is contextlib.suppress:
+        caught = manager._exceptions
+        run(namespace, Parts(span, lambda: evaluate(body, None), [(lambda: caught, _ignore)], None, cells, names))
+        return
+    if not policy.is_user_function(getattr(cls, "__exit__", None), namespace.packages):
+        with manager as value, namespace.context.watching(Generator(manager, span, namespace.context.scope)):
+            evaluate(body, value)
+        return
+
+    def leave(error: BaseException | None) -> Any:
+        return namespace.call(cls.__exit__, manager, None if error is None else type(error), error, None)
+
+    def failed(error: BaseException) -> None:
+        def raise_again() -> None:
+            raise error
+
+        namespace.if_(namespace.not_(leave(error)), raise_again, None, ())
+
+    value = namespace.call(cls.__enter__, manager)
+    run(namespace, Parts(span, lambda: evaluate(body, value), [(None, failed)], lambda: leave(None), cells, names))
+
+
+def _ignore(error: BaseException) -> None:
+    """What `contextlib.suppress` does with an error."""
+
+
+class Generator:
+    """A manager that a generator of the user's makes, which catches errors but runs while tracing only."""
+
+    captured = True
+
+    def __init__(self, manager: Any, span: SourceSpan | None, scope: Scope):
+        code = getattr(getattr(manager, "gen", None), "gi_code", None)
+        self.sees_errors = code is not None and policy.is_user_file(code.co_filename) and _catches_at_yield(code)
+        self.span, self.scope = span, scope
+
+    def catches(self, exception: type[BaseException]) -> bool:
+        return self.sees_errors
+
+    def catch(self, holds: Any, error: BaseException, span: SourceSpan | None) -> None:
+        raise UnsupportedError(
+            f"{type(error).__name__} is raised by the run here, and the manager of a `with` around would see it",
+            span=span, why="its generator has a `try` around `yield`, and generators run while tracing only",
+            fix="write the manager as a class with __enter__ and __exit__, or use try in place of with")
+
+
+def _catches_at_yield(code: CodeType) -> bool:
+    """Whether errors thrown into a generator where it yields meet a handler of its own."""
+    names = {i.offset: i.opname for i in dis.get_instructions(code)}
+    yields = [offset for offset, name in names.items() if name == "YIELD_VALUE"]
+    entries = getattr(dis.Bytecode(code), "exception_entries")    # noqa: B009
+    return any(e.start <= at < e.end and names[e.target] not in _IMPLICIT for at in yields for e in entries)
+
+
+# What CPython adds to every generator: StopIteration becomes RuntimeError, the end of `yield from`.
+_IMPLICIT = ("CALL_INTRINSIC_1", "CLEANUP_THROW")
+
+
 def run(namespace: Any, parts: Parts) -> None:
     """In place, or captured if something in it was found to fail at run time."""
     if parts.span not in namespace.context.decisions.attempted or not Attempt(namespace, parts).capture():
@@ -138,16 +203,18 @@ def run_in_place(context: TraceContext, parts: Parts) -> None:
 class Failure:
     """Errors of one class and text, which one handler region takes.
 
-    template: the error with holes; parts: the forms of what is in the holes.  forms: of the state, by place.  spans:
-    the lines that raise it.  used: whether the last trace of the body did.
+    template: the error with holes; parts: the forms of what is in the holes.  forms: of the state, by place.
+    spans: the lines that raise it.  shared: places whose array may be memory from before the statement.
+    used: whether the last trace of the body raised it.
     """
 
     key: Any
     error: type[BaseException]
     template: Deferred
-    parts: list[Leaf]
+    parts: list[Schema]
     forms: dict[Place, Schema]
     spans: list[SourceSpan | None] = field(default_factory=list)
+    shared: set[Place] = field(default_factory=set)
     used: bool = True
 
     def joined(self, state: dict[Place, Schema]) -> dict[Place, Schema] | None:
@@ -172,7 +239,7 @@ class Failure:
     def types(self) -> list[ArrayType]:
         """What the handler gets: the number of the line, what the error holds, the state."""
         state = [leaf.type for form in self.forms.values() for leaf in leaves(form)]
-        return [ArrayType(I64), *[leaf.type for leaf in self.parts], *state]
+        return [ArrayType(I64), *[leaf.type for part in self.parts for leaf in leaves(part)], *state]
 
 
 class Attempt:
@@ -248,6 +315,7 @@ class Attempt:
         template = Template()
         made = template.exception(error)
         failure = self.failure(type(error), made, template.arrays, {p: self.form(v) for p, v in state.items()})
+        failure.shared |= {p for p, v in state.items() if p.kind != "memory" and self.world.is_older(v)}
         test = constant(False, BOOL) if holds is None else holds
         left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)]
         arrays = [test, constant(failure.site(span), I64), *template.arrays, *left]
@@ -272,7 +340,7 @@ class Attempt:
 
     def form(self, value: Any) -> Schema:
         """Of a value in a place: what there was before the statement is the same object in the handler."""
-        if id(value) in self.world.arrays or id(value) in self.world.containers:
+        if id(value) in self.world.seen:
             return Static(value)
         node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
         if node is None:
@@ -302,8 +370,11 @@ class Attempt:
         site, *rest = params
         arrays = iter(rest)
         held = [build(leaf, arrays) for leaf in failure.parts]
-        for place, form in failure.forms.items():
-            self.world.put(place, build(form, arrays))
+        left = {place: build(form, arrays) for place, form in failure.forms.items()}
+        for place in sorted(left, key=lambda p: p.kind != "content"):
+            if place in failure.shared and has_memory(left[place]):
+                chosen(left[place], None, (), place.name)
+            self.world.put(place, left[place])
         error: BaseException = traced_again(failure.template, held)
         self.context.origins[id(error)] = error, site, failure.spans
         return error
