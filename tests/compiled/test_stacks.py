@@ -94,6 +94,25 @@ graph(%0: f64[5,2], %1: i64[]) {
     check(parse_graph(text), np.arange(10.0).reshape(5, 2), np.int64(5))
 
 
+@pytest.mark.parametrize("index", [0, 3, 5])
+def test_entries_are_inserted_and_removed_anywhere(index: int) -> None:
+    text = """
+graph(%0: f64[6,2], %1: f64[6], %2: i64[], %3: i64[]) {
+  %4: i64[] = constant(type=i64[], value=0)
+  %5: i64[] = stack_new(types=(f64[2], f64[]))
+  stack_extend(%5, %2, %0, %1)
+  %6: f64[2], %7: f64[] = stack_remove(%5, %3, types=(f64[2], f64[]))
+  %8: f64[5] = stack_array(%5, %4, field=1, type=f64[5], types=(f64[2], f64[]))
+  %9: f64[2] = negate(%6)
+  stack_insert(%5, %3, %9, %7)
+  stack_insert(%5, %4, %9, %7)
+  %10: f64[7,2] = stack_array(%5, %4, field=0, type=f64[7,2], types=(f64[2], f64[]))
+  return %6, %7, %8, %10
+}
+"""
+    check(parse_graph(text), np.arange(12.0).reshape(6, 2), np.arange(6.0) * 7, np.int64(6), np.int64(index))
+
+
 LEAVING = """
 graph(%0: i64[]) {
   %1: i64[] = constant(type=i64[], value=0)

@@ -4,7 +4,7 @@ Flows in:  the body of a function as the user wrote it.
 Flows out: the same body as Python of the same meaning, in which blocks are left at their end only. What may not run
            after a jump becomes the other branch of the `if` that jumps, or stands under `if not flag`. Loops ask their
            flags in the test (`while`) or in a last statement `if flag: break` (`for`); `else` of loops is gone.
-           `return` stays only where no block of another statement than `with` is around it.
+           `return` stays only where no block of another statement than `match` is around it.
 """
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class _Jumps:
             return self.returned(node, needed)
         if isinstance(node, ast.While | ast.For):
             return self.loop(node, needed)
-        self.depth += isinstance(node, ast.If | ast.Try)
+        self.depth += isinstance(node, ast.If | ast.Try | ast.With)
         if isinstance(node, ast.Try | ast.TryStar):
             self.inside_try(node, needed)
         elif isinstance(node, ast.If | ast.With):
@@ -166,7 +166,7 @@ class _Jumps:
         elif isinstance(node, ast.Match):
             for case in node.cases:
                 case.body = self.block(case.body, needed)
-        self.depth -= isinstance(node, ast.If | ast.Try)
+        self.depth -= isinstance(node, ast.If | ast.Try | ast.With)
         return [node]
 
     def raised(self, name: str, at: ast.stmt) -> ast.stmt:

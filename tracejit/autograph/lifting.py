@@ -21,7 +21,7 @@ from tracejit.autograph.rewriting import Variables, constant, lambda_thunk, load
 from tracejit.autograph.scopes import SEES_VARIABLES, Place, argument_names
 from tracejit.autograph.statements import inner_statements
 
-_LIFTED = (ast.If, ast.While, ast.For, ast.Try)
+_LIFTED = (ast.If, ast.While, ast.For, ast.Try, ast.With)
 
 
 class LiftingRewriter(AssignmentRewriter):
@@ -146,7 +146,7 @@ def _bound_outside_blocks(body: Iterable[ast.stmt], variables: Variables) -> Ite
         return
     while pending:
         node = pending.pop()
-        if isinstance(node, ast.With | ast.Match | ast.TryStar):
+        if isinstance(node, ast.Match | ast.TryStar):
             pending += inner_statements(node)
         elif not isinstance(node, _LIFTED):
             yield from variables.facts[node].writes

@@ -131,6 +131,9 @@ class Namespace(Protocol):
              final: Callable[[], None] | None, names: tuple[str, ...], /) -> None:
         """`try: body`, `except types: handler(error)` for each, `else: orelse`, `finally: final`."""
 
+    def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
+        """`with manager as value: body(value)`."""
+
     def raise_(self, make_error: Callable[[], Any] | None, make_cause: Callable[[], Any] | None, /) -> None:
         """`raise make_error() from make_cause()`; without an error the one that is being handled is raised again."""
 

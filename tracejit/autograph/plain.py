@@ -205,6 +205,10 @@ class PlainNamespace:
             if final is not None:
                 evaluate(final)
 
+    def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
+        with manager as value:
+            evaluate(body, value)
+
     def raise_(self, make_error: Callable[[], Any] | None, make_cause: Callable[[], Any] | None, /) -> None:
         if make_error is None:
             raise    # noqa: PLE0704

@@ -1,12 +1,13 @@
-"""`try` and `raise`.
+"""`try`, `with` and `raise`.
 
-Flows in:  `try` statements without jumps, and `raise`.
-Flows out: `ag.try_(body, handlers, orelse, final, names)` whose parts are functions, and
-           `ag.raise_(make_error, make_cause)`.
+Flows in:  `try` and `with` statements without jumps, and `raise`.
+Flows out: `ag.try_(body, handlers, orelse, final, names)` and `ag.with_(manager, body, names)`, whose parts are
+           functions, and `ag.raise_(make_error, make_cause)`.
 """
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from typing import Any
 
 from tracejit.autograph.lifting import LiftingRewriter
@@ -14,7 +15,7 @@ from tracejit.autograph.rewriting import assign, load, locate, locate_start, ope
 
 
 class TryRewriter(LiftingRewriter):
-    """Contract: afterwards `try` and `raise` are the namespace's, except where frames matter; `except*` stays."""
+    """Contract: afterwards `try`, `with`, `raise` are the namespace's, except where frames matter; `except*` stays."""
 
     def visit_Try(self, node: ast.Try) -> Any:
         variables = self.context.variables
@@ -60,6 +61,24 @@ class TryRewriter(LiftingRewriter):
         made.append(definition)
         pair: ast.expr = locate(ast.Tuple([types, name], ast.Load()), node)
         return pair
+
+    def visit_With(self, node: ast.With) -> Any:
+        if self.context.variables is None or self.context.in_class:
+            return super().visit_With(node)
+        return self.managed(node, node.items)
+
+    def managed(self, node: ast.With, items: Sequence[ast.withitem]) -> list[ast.stmt]:
+        """`with` of the first item around that of the others."""
+        (item, *rest), variables = items, self.context.variables
+        assert variables is not None
+        facts = variables.facts[node]
+        at, target, entered = item.context_expr, item.optional_vars, self.context.fresh("entered")
+        manager = self.visit(item.context_expr)
+        first = [] if target is None else self.bind(target, load(entered, target), target)
+        body = self.managed(node, rest) if rest else self.statements(node.body)
+        definition, name = self.define("body", [*first, *body], facts.writes, node, [entered])
+        call = operator("with_", at, manager, name, self.names(facts.results, node))
+        return [definition, statement(call, at)]
 
     def visit_Raise(self, node: ast.Raise) -> Any:
         parts = [part for part in (node.exc, node.cause) if part is not None]

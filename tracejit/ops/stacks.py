@@ -25,8 +25,8 @@ Array = NDArray[Any]
 Types = tuple[ArrayType, ...]
 
 WORD = ArrayType(I64)
-GROWING = ("stack_push", "stack_extend")
-CHANGING = (*GROWING, "stack_pop", "stack_truncate")    # ops that change how long a stack is
+GROWING = ("stack_push", "stack_extend", "stack_insert")
+CHANGING = (*GROWING, "stack_pop", "stack_remove", "stack_truncate")    # ops that change how long a stack is
 
 _numbers = itertools.count(1)
 _STACKS: dict[int, list[tuple[Array, ...]]] = {}    # of the evaluator; written by stack_new
@@ -95,6 +95,11 @@ def _set(handle: Array, index: Array, *values: Array) -> tuple[()]:
     return ()
 
 
+def _insert(handle: Array, index: Array, *values: Array) -> tuple[()]:
+    _STACKS[int(handle)].insert(int(index), tuple(np.array(v) for v in values))
+    return ()
+
+
 def _truncate(handle: Array, length: Array) -> tuple[()]:
     del _STACKS[int(handle)][int(length):]
     return ()
@@ -121,6 +126,12 @@ stack_get = declare("effect", "stack_get", type_rule=_entries("stack_get", 2), h
                     numpy=lambda handle, index, types: _STACKS[int(handle)][int(index)])
 # (handle, index, *entry) -> ()
 stack_set = declare("effect", "stack_set", type_rule=_store_type("stack_set", 2), numpy=_set, has_effect=True)
+# (handle, index) -> the entry, which goes; those behind it move up.
+stack_remove = declare("effect", "stack_remove", type_rule=_entries("stack_remove", 2), has_effect=True,
+                       numpy=lambda handle, index, types: _STACKS[int(handle)].pop(int(index)))
+# (handle, index, *entry) -> (): before the entry at `index`.
+stack_insert = declare("effect", "stack_insert", type_rule=_store_type("stack_insert", 2), numpy=_insert,
+                       has_effect=True)
 # (handle) -> i64[]
 stack_length = declare("effect", "stack_length", type_rule=_words("stack_length", 1, 1), has_effect=True,
                        numpy=lambda handle: np.int64(len(_STACKS[int(handle)])))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Callable, Sequence
+from string import Formatter
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from tracejit.tracing.arrays import ARRAY_LIKE, Array, View, static_value
 from tracejit.tracing.context import current
 from tracejit.tracing.sizes import Size, same_size, size_of
 from tracejit.tracing.spans import current_span
+from tracejit.tracing.text import text
 
 __all__ = ["Array", "assert_", "broadcast", "broadcast_shapes", "broadcast_to", "constant", "convert", "dim_of", "emit",
            "is_input_scalar", "is_static", "lift", "promote", "result_dtype", "shape_of", "static_int", "static_value",
@@ -338,9 +340,21 @@ def assert_(predicate: Any, exception: str, message: str, *values: Any) -> None:
     array = lift(predicate)
     if array.value.node is not None and array.value.node.op.name == "constant" and array.value.node.attributes["value"]:
         return
-    if current().catching:
-        current().refuse_caught(getattr(builtins, exception, Exception), current_span(2))
-    emit("assert", array, *[lift(v) for v in values], exception=exception, message=message)
+    arrays = [lift(v) for v in values]
+    cls = getattr(builtins, exception, Exception)
+    if (target := current().target(cls)) is not None:
+        target.catch(array, cls(*formatted(message, arrays)), current_span(2))
+    else:
+        emit("assert", array, *arrays, exception=exception, message=message)
+
+
+def formatted(message: str, values: Sequence[Array]) -> tuple[Any, ...]:
+    """The arguments of an exception with this message, values in place of {0}, {1}."""
+    parts: list[Any] = []
+    for literal, field, spec, _ in Formatter().parse(message):
+        parts += [literal] if literal else []
+        parts += [(values[int(field)], "", spec or "")] if field is not None else []
+    return (text(*parts),) if parts else ()
 
 
 def view(x: Array, get: Callable[[Array], Array], put: Callable[[Array, Array], Array]) -> Array:
@@ -353,7 +367,7 @@ def view(x: Array, get: Callable[[Array], Array], put: Callable[[Array, Array], 
     if x.kind != "numpy" or x.is_scalar:
         return made
     result = Array(made.value, made.scope, "numpy", None, True)
-    result.view_of = View(x, get, put, x.owner.version)
+    result.view_of = View(x, get, put, x.owner.state)
     result.writeable = x.writeable
     return result
 

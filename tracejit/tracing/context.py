@@ -9,11 +9,11 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from tracejit import ops
 from tracejit.base.dims import Dim, Size
-from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError, UnsupportedError
+from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
@@ -35,7 +35,7 @@ class Decisions:
 
     sizes: symbols that are replaced by an int or by another size.  static: paths of scalars whose value Python needs.
     unrolled: loops that Python runs while tracing, with the reason.  rebound: loop and variable which rounds bind to
-    another array, in place of writing to the one it has.
+    another array, in place of writing to the one it has.  attempted: `try` statements that catch what the run raises.
     spans: where each of these decisions was made, for explain().
     """
 
@@ -43,6 +43,7 @@ class Decisions:
     static: set[str] = field(default_factory=set)
     unrolled: dict[SourceSpan | None, str] = field(default_factory=dict)
     rebound: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
+    attempted: set[SourceSpan | None] = field(default_factory=set)
     spans: dict[str, SourceSpan | None] = field(default_factory=dict)
 
     def unroll(self, loop: SourceSpan | None, reason: str) -> None:
@@ -124,6 +125,21 @@ class SizeGuard:
     span: SourceSpan | None = field(default=None, compare=False)
 
 
+class Catching(Protocol):
+    """A `try` statement whose body is traced. scope: that of its body.  captured: its failures go to handlers of an op.
+    """
+
+    span: SourceSpan | None
+    scope: Scope
+    captured: bool
+
+    def catches(self, exception: type[BaseException]) -> bool:
+        """Whether it has a handler, or `finally`, for exceptions of this class."""
+
+    def catch(self, holds: Any, error: BaseException, span: SourceSpan | None) -> None:
+        """`error` goes to its handler at run time unless `holds` (bool[]; None: in any case)."""
+
+
 class TraceContext:
     """One attempt at one trace. `lift_size` makes the traced int scalar of a dimension."""
 
@@ -140,7 +156,9 @@ class TraceContext:
         self.depth: dict[Any, int] = {}
         self.counted: set[str] = set()      # run-time sizes that may be replaced by what they have to be equal to
         self.loop_values: dict[Value, Any] = {}     # parameters that rounds of a loop change, with the loop
-        self.catching: list[tuple[type[BaseException], ...]] = []   # what the `try` statements around catch
+        self.catching: list[Catching] = []      # the `try` statements around
+        self.origins: dict[int, tuple[BaseException, Any, list[SourceSpan | None]]] = {}    # of errors in handlers
+        self.labels = 0     # of `try` ops
         self.tests: list[Any] = []      # traced tests of the branches around
         self._facts: dict[Value, bool] = {}
         self._fresh = 0
@@ -171,14 +189,27 @@ class TraceContext:
         except TypeRuleError as error:
             raise error.at(span) from None
 
-    def refuse_caught(self, exception: type[BaseException], span: SourceSpan | None) -> None:
-        """An exception that only the run raises, where a `try` around would have to catch it."""
-        for kinds in self.catching:
-            if issubclass(exception, kinds):
-                raise UnsupportedError(
-                    f"{exception.__name__} is raised by the run here, and a `try` around this line must see it",
-                    span=span, why="handlers and `finally` run while tracing only",
-                    fix="test the condition before, with if, or catch the exception around the compiled function")
+    @contextmanager
+    def watching(self, statement: Catching) -> Iterator[None]:
+        """For the block, `statement` may catch what is raised."""
+        depth = len(self.catching)
+        self.catching.append(statement)
+        try:
+            yield
+        finally:
+            del self.catching[depth:]
+
+    def catcher(self, exception: type[BaseException]) -> Catching | None:
+        """The innermost `try` around that catches an exception which is raised here; None: it leaves the function."""
+        return next((c for c in reversed(self.catching) if c.catches(exception)), None)
+
+    def target(self, exception: type[BaseException]) -> Catching | None:
+        """Where an exception goes that only the run raises: from the next attempt on that `try` is captured."""
+        found = self.catcher(exception)
+        if found is not None and not found.captured:
+            self.decisions.attempted.add(found.span)
+            raise Restart
+        return found
 
     def input(self, type: ArrayType, path: str, scalar: bool) -> Value:
         """One more parameter of the whole trace."""

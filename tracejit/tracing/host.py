@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 
 from tracejit.autograph.frames import span_of_code, user_frame
-from tracejit.base.dtypes import BOOL
+from tracejit.base.dtypes import BOOL, I64
 from tracejit.base.spans import SourceSpan
 from tracejit.base.tracebacks import traceback_at
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.ops.effects import host_function
 from tracejit.tracing.arrays import KINDS, Array
-from tracejit.tracing.building import assert_, lift
+from tracejit.tracing.building import assert_, constant, emit, lift
 from tracejit.tracing.context import Scope, TraceContext, active, current, inside
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
@@ -98,6 +98,22 @@ def _exception(cls: type[BaseException], args: tuple[Any, ...], attributes: dict
 _BUILTIN_INITS = {c.__init__ for c in vars(builtins).values() if isinstance(c, type) and issubclass(c, BaseException)}
 
 
+def traced_again(value: Any, arrays: Sequence[Any]) -> Any:
+    """The object of a template while tracing, with other tracers in its holes: the inverse of `Template.cut`."""
+    if type(value) is Hole:
+        return arrays[value.index]
+    if type(value) is Deferred:
+        args, kwargs = (traced_again(v, arrays) for v in (value.args, dict(value.kwargs)))
+        if value.function is _exception:
+            return _exception(*args)
+        return TracedText(*args) if value.function is _joined else Deferred(value.function, args, kwargs)
+    if type(value) is dict:
+        return {traced_again(k, arrays): traced_again(v, arrays) for k, v in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return _rebuilt(value, [traced_again(v, arrays) for v in value])
+    return value
+
+
 def fill(value: Any, values: Sequence[Any]) -> Any:
     """The object of a template, with values of the run in its holes."""
     kind = type(value)
@@ -129,7 +145,7 @@ class Filled:
     __slots__ = ("function", "key", "parts")
 
     def __init__(self, function: Callable[..., Any], *parts: Any):
-        self.function, self.parts, self.key = function, parts, (function, _identity(parts))
+        self.function, self.parts, self.key = function, parts, (function, identity(parts))
 
     def __call__(self, *values: Any) -> Any:
         return self.function(*fill(self.parts, values))
@@ -141,17 +157,17 @@ class Filled:
         return hash(self.key)
 
 
-def _identity(value: Any) -> Any:
+def identity(value: Any) -> Any:
     """Equal for what is the same in every respect: 1 and True differ. Objects are known by their ids."""
     kind = type(value)
     if kind in (str, bytes, int, float, complex, bool, type(None), SourceSpan, Hole):
         return kind, repr(value)
     if kind is Deferred:
-        return kind, id(value.function), _identity(value.args), _identity(dict(value.kwargs))
+        return kind, id(value.function), identity(value.args), identity(dict(value.kwargs))
     if kind is dict:
-        return kind, tuple([(_identity(k), _identity(v)) for k, v in value.items()])
+        return kind, tuple([(identity(k), identity(v)) for k, v in value.items()])
     if isinstance(value, (list, tuple)):
-        return kind, tuple(map(_identity, value))
+        return kind, tuple(map(identity, value))
     return kind, id(value)
 
 
@@ -216,18 +232,48 @@ def _called(function: Callable[..., Any], args: Sequence[Any]) -> Any:
 
 def raise_at_run_time(context: TraceContext, error: BaseException) -> None:
     """Raises `error`, or one like it with today's values, when the running scope runs; its line is the user's."""
-    span = raised_at(error) or current_span(1)
-    context.refuse_caught(type(error), span)
+    for holds, span in origins(context, error):
+        if (target := context.target(type(error))) is not None:
+            target.catch(holds, error, span)
+        else:
+            leave(context, holds, error, span)
+
+
+def origins(context: TraceContext, error: BaseException) -> list[tuple[Array | None, SourceSpan | None]]:
+    """The lines that raise `error`, each with what holds if it is not this one; of the last, None."""
+    _, site, spans = context.origins.get(id(error), (None, None, ()))
+    if site is None or not context.scope.sees(site.scope):
+        return [(None, raised_at(error) or current_span(2))]
+    tests = [emit("compare", site, constant(k, I64), direction="NE") for k in range(len(spans) - 1)]
+    return list(zip([*tests, None], spans, strict=True))
+
+
+def leave(context: TraceContext, holds: Array | None, error: BaseException, span: SourceSpan | None) -> None:
+    """`error` leaves the function unless `holds`."""
     scope = context.scope
     if (simple := message_of(error)) is not None:
         message, arrays = simple
-        no = scope.graph.emit("constant", [], {"value": False, "type": ArrayType(BOOL)}, span)
-        values = [scope.bring(a.value, a.scope) for a in arrays]
-        scope.graph.emit("assert", [*no, *values], {"exception": type(error).__name__, "message": message}, span)
-        return
-    template = Template()
-    made = Filled(_placed, template.exception(error), span)
-    emit_host("raise", f"{type(error).__qualname__} at {span}", made, template.arrays, span)
+        attributes = {"exception": type(error).__name__, "message": message}
+        test = constant(False, BOOL) if holds is None else holds
+        values = [scope.bring(a.value, a.scope) for a in (test, *arrays)]
+        scope.graph.emit("assert", values, attributes, span)
+    elif holds is not None:
+        inner = Scope(Graph([]), scope)
+        with inside(inner):
+            leave(context, None, error, span)
+        only_if_not(context, holds, inner)
+    else:
+        template = Template()
+        made = Filled(_placed, template.exception(error), span)
+        emit_host("raise", f"{type(error).__qualname__} at {span}", made, template.arrays, span)
+
+
+def only_if_not(context: TraceContext, holds: Array, failing: Scope) -> None:
+    """A region without results that runs where `holds` does not."""
+    operands = [context.scope.bring(value, home) for value, home in failing.operands]
+    index = context.scope.bring(holds.value, holds.scope)
+    context.emit("case", [index, *operands],
+                 {"branches": (failing.graph, Graph([p.type for p in failing.graph.params]))})
 
 
 def _placed(error: BaseException, span: SourceSpan | None) -> BaseException:
@@ -295,9 +341,7 @@ def assert_at_run_time(context: TraceContext, test: Array, message: Callable[[],
         return
     with inside(scope):
         raise_at_run_time(context, error)
-    operands = [context.scope.bring(value, home) for value, home in scope.operands]
-    context.emit("case", [holds.value, *operands],
-                 {"branches": (scope.graph, Graph([p.type for p in scope.graph.params]))})
+    only_if_not(context, holds, scope)
 
 
 def made_error(make: Callable[[], Any], make_cause: Callable[[], Any] | None = None) -> BaseException:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tracejit.base.dims import product
-from tracejit.base.dtypes import BOOL, I32, I64
+from tracejit.base.dtypes import BOOL, I32, I64, U8
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Node, Value
 from tracejit.xla_lite.kernels.elements import store
-from tracejit.xla_lite.kernels.expressions import plus, size_expr, times
+from tracejit.xla_lite.kernels.expressions import minus, plus, size_expr, times
 from tracejit.xla_lite.kernels.frame import storage, storage_shape
 from tracejit.xla_lite.kernels.kernel_ir import (
     NO_MEMORY,
@@ -86,6 +86,14 @@ class Stack:
         """The memory of one array."""
         address = plus(self.word(data_word(field)), times(index, row_bytes(value.type)))
         return Memory(self.memory(storage(value.dtype), storage_shape(value), self.writer.let_here(address)))
+
+    def move(self, field: int, like: Value, target: Expr, source: Expr, count: Expr) -> None:
+        """Entries of a field from one place to another."""
+        data, row = self.word(data_word(field)), row_bytes(like.type)
+        places = [self.writer.let_here(plus(data, times(i, row))) for i in (target, source)]
+        block = Buffer(self.writer.fresh("stack"), U8, (times(count, row),), "at", None, None, places[0])
+        self.writer.emit(block)
+        self.writer.emit(Call("memmove", (BufferRef(block.name), places[1], times(count, row))))
 
     def write(self, field: int, value: Value, index: Expr) -> None:
         if value.rank:
@@ -189,6 +197,32 @@ def lower_set(region: RegionLowering, node: Node) -> None:
     stack = Stack(region, node.operands[0], len(values))
     for k, value in enumerate(values):
         stack.write(k, value, index)
+
+
+@handles("stack_remove")
+def lower_remove(region: RegionLowering, node: Node) -> None:
+    index = scalar(region, node.operands[1])
+    stack = Stack(region, node.operands[0], len(node.results))
+    last = region.writer.let_here(plus(stack.word(LENGTH), Const(-1)))
+    _read_all(stack, node.results, index)
+    count = region.writer.let_here(minus(last, index))
+    for k, result in enumerate(node.results):
+        stack.move(k, result, index, plus(index, ONE), count)
+    region.writer.store(stack.header, (LENGTH,), last)
+
+
+@handles("stack_insert")
+def lower_insert(region: RegionLowering, node: Node) -> None:
+    values, index = node.operands[2:], scalar(region, node.operands[1])
+    stack = Stack(region, node.operands[0], len(values))
+    length = stack.word(LENGTH)
+    following = region.writer.let_here(plus(length, ONE))
+    stack.reserve(following)
+    count = region.writer.let_here(minus(length, index))
+    for k, value in enumerate(values):
+        stack.move(k, value, plus(index, ONE), index, count)
+        stack.write(k, value, index)
+    region.writer.store(stack.header, (LENGTH,), following)
 
 
 @handles("stack_length")

@@ -7,5 +7,6 @@ Reading order:
     regions    one region: run, changes collected, the world put back
     branches   if, ternary, and, or
     iteration  what `for` runs over
+    streams    generators, and who takes their elements
     loops      for and while: captured first, unrolled where the rules say so
 """

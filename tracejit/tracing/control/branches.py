@@ -55,13 +55,20 @@ def run_branches(context: TraceContext, world: World, flag: Array, body: Thunk, 
 
 def merge(context: TraceContext, world: World, flag: Array, regions: Sequence[Region]) -> Any:
     """Joins what the branches left, emits the op, and makes the world what it is afterwards; gives `RESULT`."""
+    def emitted() -> list[Array]:
+        return (select if all(map(is_cheap, regions)) else emit_case)(context, flag, regions)
+
+    return join_regions(world, regions, emitted)
+
+
+def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], list[Array]]) -> Any:
+    """Gives regions of which one will run the same outputs; what `emitted` makes of them is what places hold then."""
     places = list(dict.fromkeys(p for r in regions for p in r.changes))
     forms = [_form(place, regions, world) for place in places]
     for region in regions:
         with inside(region.scope):
             finish(region, _outputs(region, places, forms, world))
-    emitted = (select if all(map(is_cheap, regions)) else emit_case)(context, flag, regions)
-    results, value = iter(emitted), None
+    results, value = iter(emitted()), None
     for place, form in zip(places, forms, strict=True):
         made = build(form, results)
         if type(made) is Array and type(form) is Leaf:

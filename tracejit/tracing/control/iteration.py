@@ -9,13 +9,37 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from tracejit.base.dtypes import I64
+from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, emit, lift
+from tracejit.tracing.context import current
 from tracejit.tracing.implements import NUMPY, READ
 from tracejit.tracing.scalars import weak
 from tracejit.tracing.sizes import Size
+from tracejit.tracing.spans import current_span
 
 _LONG = 4       # items: lists of more numbers are looped over, not unrolled
+
+
+class Once:
+    """Something that Python iterates once: used up by the first who asks for its elements."""
+
+    __slots__ = ("_made_in", "_spent")
+
+    def __init__(self) -> None:
+        self._made_in, self._spent = current().scope, False
+
+    def use_up(self) -> bool:
+        """Whether there are elements still. A loop or branch can't use up what was made outside of it."""
+        if self._spent:
+            return False
+        if current().scope is not self._made_in:
+            raise UnsupportedError(
+                "an iterator that was made before this loop or branch is used up in it", span=current_span(2),
+                why="how much of it is left afterwards would depend on the run",
+                fix="make the generator, map, zip or filter where its elements are used")
+        self._spent = True
+        return True
 
 
 class Iteration:

@@ -26,7 +26,8 @@ from tracejit.tracing.control.iteration import Iteration, iteration_of
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
 from tracejit.tracing.control.schema import JoinError, Leaf, Schema, build, describe, flatten, join, leaves
-from tracejit.tracing.control.world import Place, World, cells_of, content
+from tracejit.tracing.control.streams import Sink, Stream
+from tracejit.tracing.control.world import CellFunction, Place, World, cells_of, content
 from tracejit.tracing.scalars import weak
 from tracejit.tracing.sizes import declare_range
 from tracejit.tracing.spans import current_span
@@ -60,6 +61,9 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
              names: Sequence[str]) -> None:
     """`for item in iterable: body(item)`, left when go_on() is false after a round."""
     span = current_span(3)
+    if type(iterable) is Stream:
+        iterable.run(Sink(body, cells_of(body, go_on), go_on, names))
+        return
     source = iteration_of(iterable)
     if source is None:
         unroll(namespace, list(iterable) if not isinstance(iterable, Iterator) else iterable, body, go_on, names)
@@ -85,8 +89,7 @@ def unroll(namespace: Any, items: Any, body: Callable[[Any], Any], go_on: Thunk 
             continue
         more = go_on()
         if (known := known_truth(more)) is None:
-            if following := list(rest):
-                branch(namespace, more, _Rest(namespace, following, body, go_on, names), None, names)
+            branch(namespace, more, _rest(namespace, rest, body, go_on, names), None, names)
             return
         if not known:
             return
@@ -102,15 +105,9 @@ def _same(now: Any, before: Any) -> bool:
     return now is before
 
 
-class _Rest:
-    """The rounds that remain of an unrolled loop, called like a body: it changes the variables of one."""
-
-    def __init__(self, namespace: Any, items: Any, body: Callable[[Any], Any], go_on: Thunk, names: Sequence[str]):
-        self.arguments = namespace, items, body, go_on, names
-        self.__code__, self.__closure__ = body.__code__, body.__closure__
-
-    def __call__(self) -> None:
-        unroll(*self.arguments)
+def _rest(namespace: Any, items: Any, body: Callable[[Any], Any], go_on: Thunk, names: Sequence[str]) -> CellFunction:
+    """The rounds that remain of an unrolled loop: they change the variables of one."""
+    return CellFunction(lambda: unroll(namespace, items, body, go_on, names), cells_of(body, go_on))
 
 
 # while

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tracejit.autograph.namespace import Handler
-from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate, handler_of
-from tracejit.base.errors import ConcretizationError, InternalError, MutationError, UnsupportedError
+from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import emit
-from tracejit.tracing.context import Restart, TraceContext
+from tracejit.tracing.context import TraceContext
 from tracejit.tracing.control import loops
 from tracejit.tracing.control.branches import branch, choice, known_truth
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.regions import Unreachable
+from tracejit.tracing.control.streams import Sink, Stream
+from tracejit.tracing.control.trying import try_statement, with_statement
+from tracejit.tracing.control.world import CellFunction, cells_of
 from tracejit.tracing.host import assert_at_run_time, made_error, raise_at_run_time
 from tracejit.tracing.inputs import Reader
 from tracejit.tracing.scalars import weak
@@ -25,8 +27,6 @@ from tracejit.tracing.text import text as traced_text
 from tracejit.tracing.truth import negation
 
 Thunk = Callable[[], Any]
-# Errors that say what tracing can't do, where plain Python would have gone on.
-NOT_PYTHONS = (ConcretizationError, InternalError, MutationError, UnsupportedError)
 
 
 class ControlFlow(PlainNamespace):
@@ -62,35 +62,43 @@ class ControlFlow(PlainNamespace):
     def for_(self, iterable: Any, body: Callable[[Any], None], go_on: Thunk | None, names: Sequence[str], /) -> None:
         loops.for_loop(self, unwrapped(iterable), body, go_on, names)
 
+    def comprehension(self, kind: str, iterable: Any, body: Any, one_by_one: Any = None, /) -> Any:
+        if kind == "generator":
+            return Stream(self, unwrapped(iterable), body, one_by_one)
+        return super().comprehension(kind, unwrapped(iterable), body, one_by_one)
+
+    def each(self, iterable: Any, body: Callable[[Any, Any], None], emit: Any, /) -> None:
+        if not isinstance(emit, Sink):
+            super().each(iterable, body, emit)
+            return
+        shared = getattr(body, "cells", {})
+        round_ = CellFunction(lambda item: body(item, emit), {**cells_of(body), **emit.cells})
+        loops.for_loop(self, unwrapped(iterable), round_, emit.go_on, (*shared, *emit.names))
+
+    def when(self, test: Any, body: Thunk, emit: Any, /) -> None:
+        test = _plain_test(test)
+        if type(test) is Array and isinstance(emit, Sink):
+            branch(self, test, CellFunction(body, {**cells_of(body), **emit.cells}), None, emit.names)
+        elif self.condition(test):
+            evaluate(body)
+
     def try_(self, body: Thunk, handlers: tuple[Handler, ...], orelse: Thunk | None, final: Thunk | None,
              names: tuple[str, ...], /) -> None:
-        """Exceptions of the trace are caught as Python does; one that only the run raises is refused inside."""
-        kinds: list[Any] = [evaluate(kind) if kind is not None else Exception for kind, _ in handlers]
-        caught: tuple[Any, ...] = tuple([c for k in kinds for c in (k if isinstance(k, tuple) else (k,))])
-        self.context.catching.append((Exception,) if final is not None else caught)
-        try:
-            evaluate(body)
-        except (Restart, Unreachable, *NOT_PYTHONS):
-            raise
-        except BaseException as error:
-            handler = handler_of(error, handlers)
-            self.context.catching.pop()
-            if handler is None:
-                if final is not None:
-                    evaluate(final)
-                raise
-            evaluate(handler, error)
-        else:
-            self.context.catching.pop()
-            if orelse is not None:
-                evaluate(orelse)
-        if final is not None:
-            evaluate(final)
+        try_statement(self, body, handlers, orelse, final, names)
+
+    def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
+        with_statement(self, unwrapped(manager), body, names)
 
     def raise_(self, make_error: Thunk | None, make_cause: Thunk | None = None, /) -> None:
-        if self.context.scope is self.context.root or make_error is None:
+        """Where a `try` of the same region catches it, as Python does."""
+        context = self.context
+        if make_error is None:
             super().raise_(make_error, make_cause)
-        raise_at_run_time(self.context, made_error(make_error, make_cause))    # type: ignore[arg-type]
+        error = made_error(make_error, make_cause)    # type: ignore[arg-type]
+        catcher = context.catcher(type(error))
+        if context.scope is context.root or catcher is not None and catcher.scope is context.scope:
+            raise error
+        raise_at_run_time(context, error)
         raise Unreachable
 
     def defined(self, value: Any, name: str, /) -> Any:

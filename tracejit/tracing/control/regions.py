@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracejit.base.errors import TracejitError
+from tracejit.base.errors import ConcretizationError, InternalError, MutationError, TracejitError, UnsupportedError
 from tracejit.ir.graph import Graph, Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope, TraceContext, inside
 from tracejit.tracing.control.world import Place, World
 from tracejit.tracing.host import raise_at_run_time
+
+# Errors that say what tracing can't do, where plain Python would have gone on.
+NOT_PYTHONS = (ConcretizationError, InternalError, MutationError, UnsupportedError)
 
 
 class Unreachable(BaseException):
@@ -40,9 +43,9 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
                 region.result = function()
             except Unreachable:
                 region.reached = False
-            except TracejitError:
-                raise
             except Exception as error:    # Python would raise it only if the region ran
+                if isinstance(error, TracejitError) and not is_pythons(context, error):
+                    raise
                 raise_at_run_time(context, error)
                 region.reached = False
         region.changes = world.changes() if region.reached else {}
@@ -51,19 +54,24 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
     return region
 
 
+def is_pythons(context: TraceContext, error: TracejitError) -> bool:
+    """Whether an error of tracing is one that plain Python would raise too, where the user's code catches it."""
+    return not isinstance(error, NOT_PYTHONS) and context.catcher(type(error)) is not None
+
+
 def finish(region: Region, outputs: Sequence[Array]) -> None:
     """Sets the outputs of a region, arrays of its own scope or of one around it."""
     scope = region.scope
     scope.graph.outputs = tuple([a.value if a.scope is scope else scope.bring(a.value, a.scope) for a in outputs])
 
 
-def share_operands(scopes: Sequence[Scope], first: int = 0) -> list[tuple[Value, Scope]]:
-    """Gives regions the same imported values, in one order, after their own first parameters."""
+def share_operands(scopes: Sequence[Scope], first: int = 0, firsts: Sequence[int] = ()) -> list[tuple[Value, Scope]]:
+    """Gives regions the same imported values, in one order, after their own first parameters (firsts: of each)."""
     wanted: dict[Value, Scope] = {}
     for scope in scopes:
         wanted.update(dict(scope.operands))
-    for scope in scopes:
-        own = scope.graph.params[:first]
+    for scope, count in zip(scopes, firsts or [first] * len(scopes), strict=True):
+        own = scope.graph.params[:count]
         imported = []
         for value, home in wanted.items():
             imported.append(scope.imported.get(value) or scope.bring(value, home))

@@ -37,11 +37,25 @@ class Place:
         return hash((self.kind, self.key))
 
 
+class CellFunction:
+    """A function with variables that regions see, as they see those of converted code. cells: by name."""
+
+    __slots__ = ("cells", "function")
+
+    def __init__(self, function: Callable[..., Any], cells: dict[str, CellType]):
+        self.function, self.cells = function, cells
+
+    def __call__(self, *args: Any) -> Any:
+        return self.function(*args)
+
+
 def cells_of(*functions: Callable[..., Any] | None) -> dict[str, CellType]:
     """The variables that functions of converted code share, by name."""
     found: dict[str, CellType] = {}
     for function in functions:
-        if function is not None and getattr(function, "__closure__", None):
+        if isinstance(function, CellFunction):
+            found.update(function.cells)
+        elif function is not None and getattr(function, "__closure__", None):
             found.update(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
     return {name: cell for name, cell in found.items() if name not in _OURS}
 
@@ -94,17 +108,17 @@ class World:
                 pending += one.values() if isinstance(one, dict) else one
             elif isinstance(one, tuple):
                 pending += one
-            elif isinstance(one, FunctionType):
+            elif isinstance(one, (FunctionType, CellFunction)):
                 pending += self._captured(one)
             elif hasattr(one, "__dict__") and id(one) not in self.namespace.reader.objects and self._is_made_here(one):
                 self.containers[id(one)] = one.__dict__, dict(one.__dict__)
                 pending += one.__dict__.values()
 
-    def _captured(self, function: FunctionType) -> list[Any]:
+    def _captured(self, function: FunctionType | CellFunction) -> list[Any]:
         """Variables that a function inside the user's function shares with others."""
         found = []
         own = set(map(id, self.cells.values()))
-        if "ag!" in function.__code__.co_freevars:
+        if isinstance(function, CellFunction) or "ag!" in function.__code__.co_freevars:
             for cell in cells_of(function).values():
                 if id(cell) not in own:
                     self.others[id(cell)] = cell

@@ -39,6 +39,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 _SUMS = frozenset({"add", "subtract", "multiply", "negate"})
 _CALL_COST = FUEL >> 6    # of a round that calls kernels: of 64 such rounds one looks at pending signals
 _SHORT = 64               # rounds of a loop that never looks
+_MOST_TERMS = 6           # of a sum that is kept as one: taken apart everywhere, long sums of sums would grow and grow
 
 
 class Control(FunctionFrame):
@@ -87,11 +88,11 @@ class Control(FunctionFrame):
         return 1
 
     def let(self, s: Let) -> None:
-        """Sums of indices are kept as sums: addresses take them apart."""
+        """Sums of indices are kept as sums: addresses take them apart. Long ones are numbers of the user's."""
         e = s.value
         if e.dtype is I64 and type(e) is Apply and e.fn in _SUMS and not any(type(x) is Load for x in walk(e)):
             form = self.form(e)
-            if id(e) not in form.terms:
+            if id(e) not in form.terms and len(form.terms) <= _MOST_TERMS:
                 self.bind_form(s.name, form)
                 return
         self.bind(s.name, self.value(e))

@@ -1,0 +1,130 @@
+"""Random attempts: native code and the interpreter of Kernel IR against the evaluator, whatever fails where."""
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.compiled.random_attempts import PLACES, random_arguments, random_attempts
+from tracejit.base.options import options
+from tracejit.ir.evaluator import evaluate
+from tracejit.ir.graph import Graph
+from tracejit.ir.parser import parse_graph
+from tracejit.ir.verifier import verify
+from tracejit.xla_lite.compile import Executable, compile_graph
+from tracejit.xla_lite.interface import OutputPlace, ParamPlace
+from tracejit.xla_lite.kernels.interpreter import run_program
+from tracejit.xla_lite.kernels.verify import verify_program
+from tracejit.xla_lite.replay import compile_for_arrays, run
+from tracejit.xla_lite.runtime.signature import ERROR_WORDS
+
+INPUTS = 4
+A, B = 3, 4      # parameters
+
+
+def expected(seed: int, arguments: list[NDArray[Any]]) -> tuple[NDArray[Any], ...]:
+    return evaluate(random_attempts(seed, True), arguments)
+
+
+def compiled(graph: Graph) -> Executable:
+    """The arrays are written back to the arguments, the number is an output that failures fill."""
+    params = [ParamPlace("array", ERROR_WORDS + k, written=k >= A) for k in range(len(graph.params))]
+    outputs = [OutputPlace("write_back", param=A), OutputPlace("write_back", param=B),
+               *(OutputPlace("new", k) for k in range(len(graph.outputs) - 2))]
+    return compile_graph(graph, params, outputs, dim_slots={}, first_free_slot=ERROR_WORDS + len(params),
+                         kept={k: k for k in range(len(PLACES))})
+
+
+def call(executable: Executable, arguments: list[NDArray[Any]]) -> tuple[int, list[NDArray[Any]]]:
+    """The status, and a, b, i, x, j as they are afterwards."""
+    arrays = [np.array(x) for x in arguments]
+    slots = (ctypes.c_int64 * executable.num_slots)()
+    for k, array in enumerate(arrays):
+        slots[ERROR_WORDS + k] = array.ctypes.data
+    outs = [np.full(v.shape, 77, v.dtype.numpy) for v in executable.graph.outputs[2:]]
+    pointers = (ctypes.c_void_p * len(outs))(*(o.ctypes.data for o in outs))
+    main = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(executable.main_address)
+    return main(slots, pointers), [arrays[A], arrays[B], *outs]
+
+
+def check_function(seed: int) -> int:
+    """A failure leaves what the attempt around the whole function says; what it does not name is as before."""
+    executable, failed = compiled(random_attempts(seed, False)), 0
+    for n in range(INPUTS):
+        arguments = random_arguments(seed + 1000 * n)
+        *wanted, fails = expected(seed, arguments)
+        status, found = call(executable, arguments)
+        assert (status > 0) == bool(fails) and status >= 0, (seed, n)
+        if status:
+            failed += 1
+            if 2 not in executable.error_sites[status - 1].kept:
+                found[2] = wanted[2]
+            found, wanted = found[:len(PLACES)], wanted[:len(PLACES)]
+        for k, (x, y) in enumerate(zip(found, wanted, strict=True)):
+            np.testing.assert_allclose(x, y, rtol=1e-12, err_msg=f"seed {seed}, input {n}, output {k}")
+    return failed
+
+
+def check_attempt(seed: int) -> None:
+    graph = random_attempts(seed, True)
+    executable = compile_for_arrays(graph)
+    for n in range(INPUTS):
+        arguments = random_arguments(seed + 1000 * n)
+        for x, y in zip(run(executable, arguments), expected(seed, arguments), strict=True):
+            np.testing.assert_allclose(x, y, rtol=1e-12, err_msg=f"seed {seed}, input {n}")
+
+
+def test_random_attempts_are_graphs() -> None:
+    for seed in range(20):
+        for whole in (False, True):
+            graph = random_attempts(seed, whole)
+            verify(graph)
+            assert parse_graph(str(graph)) == graph
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_random_attempts_equal_the_evaluator(block: int) -> None:
+    for seed in range(10 * block, 10 * block + 4):
+        with options(check=seed % 5 == 0):
+            check_attempt(seed)
+
+
+@pytest.mark.parametrize("block", range(6))
+def test_failures_leave_the_state_of_their_moment(block: int) -> None:
+    for seed in range(100 + 10 * block, 100 + 10 * block + 4):
+        with options(check=seed % 5 == 0):
+            check_function(seed)
+
+
+@pytest.mark.fuzz
+@pytest.mark.parametrize("block", range(20))
+def test_many_random_attempts(block: int) -> None:
+    for seed in range(10_000 + 100 * block, 10_100 + 100 * block):
+        check_attempt(seed)
+        check_function(seed)
+
+
+class Words(np.ndarray[Any, Any]):
+    """Slots as an array, and the arrays that they point to."""
+
+    arrays: dict[int, NDArray[Any]]
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.arrays[index] if isinstance(index, int) else super().__getitem__(index)
+
+
+@pytest.mark.parametrize("seed", range(200, 206))
+def test_the_interpreter_of_kernel_ir_agrees(seed: int) -> None:
+    executable = compile_for_arrays(random_attempts(seed, True))
+    program = executable.stages.program
+    verify_program(program)
+    arguments = random_arguments(seed)
+    slots = np.zeros(executable.num_slots, np.int64).view(Words)
+    slots.arrays = {ERROR_WORDS + k: x.copy() for k, x in enumerate(arguments)}
+    outs = [np.zeros(v.shape, v.dtype.numpy) for v in executable.graph.outputs]
+    assert run_program(program, slots, outs).status == 0
+    for x, y in zip(outs, expected(seed, arguments), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-12)

@@ -1,0 +1,387 @@
+"""`try` and `with` while tracing: Python catches what tracing raises, handlers in an op what only the run raises.
+
+Flows in:  functions that hold the parts of the statement.
+Flows out: the parts' own effect; or a `try` op, whose regions give the new content of every place that the body or a
+           handler changes.
+
+A statement runs in place at first. Where something in it can fail at run time, the trace starts again and the
+statement is captured: its body becomes a region in which each `assert` names its handler and hands over the state:
+what the places hold that the body has changed so far. A handler is traced for each class and text of error that
+reaches it. Places and their forms are found by tracing the body until they hold.
+"""
+from __future__ import annotations
+
+import contextlib
+import dis
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import CellType, CodeType
+from typing import Any
+
+from tracejit.autograph import policy
+from tracejit.autograph.namespace import Handler
+from tracejit.autograph.plain import evaluate
+from tracejit.base.dtypes import BOOL, I64
+from tracejit.base.errors import InternalError, UnsupportedError
+from tracejit.base.spans import SourceSpan
+from tracejit.base.trees import node_type
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import constant
+from tracejit.tracing.context import Restart, Scope, TraceContext
+from tracejit.tracing.control.branches import join_regions
+from tracejit.tracing.control.identity import chosen, has_memory
+from tracejit.tracing.control.optional import UNDEFINED
+from tracejit.tracing.control.regions import NOT_PYTHONS, Region, Unreachable, run_region, share_operands
+from tracejit.tracing.control.schema import (
+    JoinError,
+    Perhaps,
+    Schema,
+    Static,
+    Tree,
+    build,
+    describe,
+    flatten,
+    join,
+    leaves,
+)
+from tracejit.tracing.control.world import Place, World, cells_of
+from tracejit.tracing.host import Template, identity, origins, traced_again
+from tracejit.tracing.spans import current_span
+from tracejit.tracing.text import Deferred
+
+Thunk = Callable[[], Any]
+_TRIES = 20     # rounds of looking for places and forms that hold
+_NO_VALUE = Perhaps(UNDEFINED, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """A `try` without `finally`. cells: the variables that its functions share, by name; names: those that matter."""
+
+    span: SourceSpan | None
+    body: Thunk
+    handlers: Sequence[Handler]
+    orelse: Thunk | None
+    cells: dict[str, CellType]
+    names: Sequence[str]
+
+    def handler_for(self, exception: type[BaseException]) -> Callable[[BaseException], None] | None:
+        """The first handler for errors of this class."""
+        for types, handler in self.handlers:
+            if types is None or is_caught(exception, evaluate(types)):
+                return handler
+        return None
+
+
+def is_caught(exception: type[BaseException], types: Any) -> bool:
+    """Whether `except types` catches errors of this class: by its real bases, whatever classes claim."""
+    every = types if isinstance(types, tuple) else (types,)
+    if not all(isinstance(cls, type) and issubclass(cls, BaseException) for cls in every):
+        raise TypeError("catching classes that do not inherit from BaseException is not allowed")
+    return any(cls in exception.__mro__ for cls in every)
+
+
+def try_statement(namespace: Any, body: Thunk, handlers: Sequence[Handler], orelse: Thunk | None, final: Thunk | None,
+                  names: Sequence[str]) -> None:
+    """`try: body`, `except`, `else: orelse`, `finally: final`."""
+    span, cells = current_span(3), cells_of(body, *[handler for _, handler in handlers], orelse, final)
+    inner = Parts(span, body, handlers, orelse, cells, names)
+    if final is None:
+        run(namespace, inner)
+        return
+
+    def clean_up(error: BaseException) -> None:
+        evaluate(final)
+        raise error
+
+    run(namespace, Parts(span, lambda: run(namespace, inner), [(None, clean_up)], None, cells, names))
+    evaluate(final)
+
+
+def with_statement(namespace: Any, manager: Any, body: Callable[[Any], None], names: Sequence[str]) -> None:
+    """`with manager as value: body(value)`. Managers of libraries do not see what only the run raises."""
+    cls, span = type(manager), current_span(3)
+    cells = {**cells_of(body), "manager!": CellType(manager)}
+    if cls is contextlib.suppress:
+        caught = manager._exceptions
+        run(namespace, Parts(span, lambda: evaluate(body, None), [(lambda: caught, _ignore)], None, cells, names))
+        return
+    if not policy.is_user_function(getattr(cls, "__exit__", None), namespace.packages):
+        with manager as value, namespace.context.watching(Generator(manager, span, namespace.context.scope)):
+            evaluate(body, value)
+        return
+
+    def leave(error: BaseException | None) -> Any:
+        return namespace.call(cls.__exit__, manager, None if error is None else type(error), error, None)
+
+    def failed(error: BaseException) -> None:
+        def raise_again() -> None:
+            raise error
+
+        namespace.if_(namespace.not_(leave(error)), raise_again, None, ())
+
+    value = namespace.call(cls.__enter__, manager)
+    run(namespace, Parts(span, lambda: evaluate(body, value), [(None, failed)], lambda: leave(None), cells, names))
+
+
+def _ignore(error: BaseException) -> None:
+    """What `contextlib.suppress` does with an error."""
+
+
+class Generator:
+    """A manager that a generator of the user's makes, which catches errors but runs while tracing only."""
+
+    captured = True
+
+    def __init__(self, manager: Any, span: SourceSpan | None, scope: Scope):
+        code = getattr(getattr(manager, "gen", None), "gi_code", None)
+        self.sees_errors = code is not None and policy.is_user_file(code.co_filename) and _catches_at_yield(code)
+        self.span, self.scope = span, scope
+
+    def catches(self, exception: type[BaseException]) -> bool:
+        return self.sees_errors
+
+    def catch(self, holds: Any, error: BaseException, span: SourceSpan | None) -> None:
+        raise UnsupportedError(
+            f"{type(error).__name__} is raised by the run here, and the manager of a `with` around would see it",
+            span=span, why="its generator has a `try` around `yield`, and generators run while tracing only",
+            fix="write the manager as a class with __enter__ and __exit__, or use try in place of with")
+
+
+def _catches_at_yield(code: CodeType) -> bool:
+    """Whether errors thrown into a generator where it yields meet a handler of its own."""
+    names = {i.offset: i.opname for i in dis.get_instructions(code)}
+    yields = [offset for offset, name in names.items() if name == "YIELD_VALUE"]
+    entries = getattr(dis.Bytecode(code), "exception_entries")    # noqa: B009
+    return any(e.start <= at < e.end and names[e.target] not in _IMPLICIT for at in yields for e in entries)
+
+
+# What CPython adds to every generator: StopIteration becomes RuntimeError, the end of `yield from`.
+_IMPLICIT = ("CALL_INTRINSIC_1", "CLEANUP_THROW")
+
+
+def run(namespace: Any, parts: Parts) -> None:
+    """In place, or captured if something in it was found to fail at run time."""
+    if parts.span not in namespace.context.decisions.attempted or not Attempt(namespace, parts).capture():
+        run_in_place(namespace.context, parts)
+
+
+class InPlace:
+    """A statement whose body is traced into the running scope."""
+
+    captured = False
+
+    def __init__(self, parts: Parts, scope: Scope):
+        self.parts, self.scope, self.span = parts, scope, parts.span
+
+    def catches(self, exception: type[BaseException]) -> bool:
+        return self.parts.handler_for(exception) is not None
+
+    def catch(self, holds: Any, error: BaseException, span: SourceSpan | None) -> None:
+        raise InternalError("a statement that is not captured has no handlers at run time")
+
+
+def run_in_place(context: TraceContext, parts: Parts) -> None:
+    """As Python does."""
+    try:
+        with context.watching(InPlace(parts, context.scope)):
+            evaluate(parts.body)
+    except (Restart, Unreachable, *NOT_PYTHONS):
+        raise
+    except BaseException as error:
+        if (handler := parts.handler_for(type(error))) is None:
+            raise
+        evaluate(handler, error)
+    else:
+        if parts.orelse is not None:
+            evaluate(parts.orelse)
+
+
+@dataclass(slots=True, eq=False)
+class Failure:
+    """Errors of one class and text, which one handler region takes.
+
+    template: the error with holes; parts: the forms of what is in the holes.  forms: of the state, by place.
+    spans: the lines that raise it.  shared: places whose array may be memory from before the statement.
+    used: whether the last trace of the body raised it.
+    """
+
+    key: Any
+    error: type[BaseException]
+    template: Deferred
+    parts: list[Schema]
+    forms: dict[Place, Schema]
+    spans: list[SourceSpan | None] = field(default_factory=list)
+    shared: set[Place] = field(default_factory=set)
+    used: bool = True
+
+    def joined(self, state: dict[Place, Schema]) -> dict[Place, Schema] | None:
+        """The forms that hold another state too; None if there are none."""
+        try:
+            return {place: self.joined_one(place, form) for place, form in state.items()}
+        except JoinError:
+            return None
+
+    def joined_one(self, place: Place, form: Schema) -> Schema:
+        known = self.forms.get(place)
+        if known is None or "!" in place.name and known == _NO_VALUE:
+            return form
+        return known if "!" in place.name and form == _NO_VALUE else join(known, form)
+
+    def site(self, span: SourceSpan | None) -> int:
+        """The number of a line that raises it."""
+        if span not in self.spans:
+            self.spans.append(span)
+        return self.spans.index(span)
+
+    def types(self) -> list[ArrayType]:
+        """What the handler gets: the number of the line, what the error holds, the state."""
+        state = [leaf.type for form in self.forms.values() for leaf in leaves(form)]
+        return [ArrayType(I64), *[leaf.type for part in self.parts for leaf in leaves(part)], *state]
+
+
+class Attempt:
+    """A statement whose body is captured."""
+
+    captured = True
+
+    def __init__(self, namespace: Any, parts: Parts):
+        self.namespace, self.parts, self.span = namespace, parts, parts.span
+        self.context: TraceContext = namespace.context
+        self.scope = self.context.scope
+        self.world = World(parts.cells, parts.names, namespace)
+        self.places: list[Place] = []
+        self.failures: list[Failure] = []
+        self.grown = self.fails_at_run_time = False
+        self.context.labels += 1
+        self.label = f"t{self.context.labels}"
+
+    def capture(self) -> bool:
+        """Emits the op and makes the world what it is afterwards; False if nothing can fail at run time."""
+        body = self.settle()
+        if not self.fails_at_run_time:
+            return False
+        regions = [body, *map(self.handle, self.failures)]
+        join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]))
+        return True
+
+    def settle(self) -> Region:
+        """Traces the body until its failures hold."""
+        for _ in range(_TRIES):
+            self.grown = self.fails_at_run_time = False
+            for failure in self.failures:
+                failure.used = False
+            region = run_region(self.context, self.world, self.body)
+            used = [f for f in self.failures if f.used]
+            if used == self.failures and not self.grown:
+                return region
+            self.failures = used
+        raise UnsupportedError("the types of the variables in this `try` don't settle", span=self.span,
+                               why="every time that its body is traced changes them again",
+                               fix="give the variables their final types before")
+
+    def body(self) -> None:
+        """The body and `else`, whose failures are no longer caught."""
+        self.scope = self.context.scope
+        try:
+            with self.context.watching(self):
+                evaluate(self.parts.body)
+        except (Restart, Unreachable, *NOT_PYTHONS):
+            raise
+        except BaseException as error:
+            if not self.catches(type(error)):
+                raise
+            before = self.fails_at_run_time
+            for holds, span in origins(self.context, error):
+                self.catch(holds, error, span)
+            self.fails_at_run_time = before
+            raise Unreachable from None
+        if self.parts.orelse is not None:
+            evaluate(self.parts.orelse)
+
+    # Failures
+
+    def catches(self, exception: type[BaseException]) -> bool:
+        return self.parts.handler_for(exception) is not None
+
+    def catch(self, holds: Array | None, error: BaseException, span: SourceSpan | None) -> None:
+        """An `assert` that hands the error and the state to the handler."""
+        self.fails_at_run_time = True
+        changes = self.world.changes()
+        self.places += [place for place in changes if place not in self.places]
+        state = {place: changes[place] if place in changes else self.world.value_before(place) for place in self.places}
+        template = Template()
+        made = template.exception(error)
+        failure = self.failure(type(error), made, template.arrays, {p: self.form(v) for p, v in state.items()})
+        failure.shared |= {p for p, v in state.items() if p.kind != "memory" and self.world.is_older(v)}
+        test = constant(False, BOOL) if holds is None else holds
+        left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)]
+        arrays = [test, constant(failure.site(span), I64), *template.arrays, *left]
+        scope = self.context.scope
+        to = f"{self.label}:{self.failures.index(failure)}"
+        attributes = {"exception": type(error).__name__, "message": "", "to": to, "kept": tuple(range(len(left)))}
+        scope.graph.emit("assert", [scope.bring(a.value, a.scope) for a in arrays], attributes, span)
+
+    def failure(self, error: type[BaseException], template: Deferred, arrays: Sequence[Array],
+                state: dict[Place, Schema]) -> Failure:
+        """The one that this error is of, with forms that hold this state."""
+        parts = [describe(a) for a in arrays]
+        key = error, identity(template), tuple(parts)
+        for found in self.failures:
+            if found.key == key and (forms := found.joined(state)) is not None:
+                self.grown = self.grown or list(forms.items()) != list(found.forms.items())
+                found.forms, found.used = forms, True
+                return found
+        self.grown = True
+        self.failures.append(Failure(key, error, template, parts, state))
+        return self.failures[-1]
+
+    def form(self, value: Any) -> Schema:
+        """Of a value in a place: what there was before the statement is the same object in the handler."""
+        if id(value) in self.world.seen:
+            return Static(value)
+        node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
+        if node is None:
+            return describe(value)
+        children, meta = node.flatten(value)
+        return Tree(type(value), meta, tuple(map(self.form, children)), node.unflatten)
+
+    # Handlers
+
+    def handle(self, failure: Failure) -> Region:
+        """The handler of a failure, which begins with the state that the failure left."""
+        scope = Scope(Graph([]), self.context.scope)
+        params = [Array(scope.graph.add_param(t), scope) for t in failure.types()]
+
+        def run_handler() -> None:
+            handler, error = self.parts.handler_for(failure.error), self.caught(failure, params)
+            assert handler is not None
+            try:
+                raise error
+            except BaseException:    # as Python has it while a handler runs
+                evaluate(handler, error)
+
+        return run_region(self.context, self.world, run_handler, scope)
+
+    def caught(self, failure: Failure, params: Sequence[Array]) -> BaseException:
+        """Makes the world what the failure left; the error."""
+        site, *rest = params
+        arrays = iter(rest)
+        held = [build(leaf, arrays) for leaf in failure.parts]
+        left = {place: build(form, arrays) for place, form in failure.forms.items()}
+        for place in sorted(left, key=lambda p: p.kind != "content"):
+            if place in failure.shared and has_memory(left[place]):
+                chosen(left[place], None, (), place.name)
+            self.world.put(place, left[place])
+        error: BaseException = traced_again(failure.template, held)
+        self.context.origins[id(error)] = error, site, failure.spans
+        return error
+
+    def emit(self, scopes: Sequence[Scope]) -> list[Array]:
+        operands = share_operands(scopes, firsts=[0, *[len(f.types()) for f in self.failures]])
+        scope, (body, *handlers) = self.context.scope, [s.graph for s in scopes]
+        attributes = {"label": self.label, "body": body, "handlers": tuple(handlers)}
+        values = [scope.bring(value, home) for value, home in operands]
+        return [Array(v, scope) for v in self.context.emit("try", values, attributes)]
