@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tracejit import numpy as numpy
     from tracejit import tree as tree
     from tracejit.api.function import function
+    from tracejit.api.gradients import grad, jvp, value_and_grad, vjp
     from tracejit.api.tensor import Tensor, constant
     from tracejit.base import errors
     from tracejit.base.options import config, options
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from tracejit.tracing.host import print_values as print
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "errors", "function", "host_call", "numpy",
-           "options", "print", "tree"]
+__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "errors", "function", "grad", "host_call", "jvp",
+           "numpy", "options", "print", "tree", "value_and_grad", "vjp"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {
@@ -30,7 +31,8 @@ _PLACES = {
     "constant": ("tracejit.api.tensor", "constant"), "errors": ("tracejit.base.errors", ""),
     "function": ("tracejit.api.function", "function"), "host_call": ("tracejit.tracing.host", "host_call"),
     "numpy": ("tracejit.numpy", ""), "options": ("tracejit.base.options", "options"),
-    "print": ("tracejit.tracing.host", "print_values"), "tree": ("tracejit.tree", "")}
+    "print": ("tracejit.tracing.host", "print_values"), "tree": ("tracejit.tree", ""),
+    **{name: ("tracejit.api.gradients", name) for name in ("grad", "jvp", "value_and_grad", "vjp")}}
 
 
 def __getattr__(name: str) -> Any:

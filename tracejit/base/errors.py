@@ -77,6 +77,10 @@ class SignatureError(TracejitError, TypeError):
     """A call does not fit a declared `signature=` or `static=` names something that is no parameter."""
 
 
+class GradientError(TracejitError, TypeError):
+    """A derivative was asked of something that has none."""
+
+
 class RecursionLimitError(TracejitError, RecursionError):
     """A function calls itself without end while it is traced."""
 

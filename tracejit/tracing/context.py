@@ -151,6 +151,7 @@ class TraceContext:
         self.objects: dict[int, tuple[Any, Any]] = {}      # by id: an object that is known here, and its tracer
         self.capture: Callable[[Any], Any] | None = None   # makes an implicit argument of an array met by value
         self.call: Callable[..., Any] | None = None        # calls a function as converted code would
+        self.namespace: Any = None      # what converted code of this trace calls
         self.notes: list[str] = []
         self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
         self.depth: dict[Any, int] = {}

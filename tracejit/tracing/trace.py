@@ -94,7 +94,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     reader = Reader(context, shape_for, call.aliases)
     namespace = TracingNamespace(context, reader)
     context.capture = lambda value: namespace.root_of(value, _array_name(value))[1]
-    context.call = namespace.call
+    context.call, context.namespace = namespace.call, namespace
     roots, values = _read_arguments(call, reader)
     reader.in_arguments = False
     args, kwargs = values[:len(call.args)], dict(zip(call.kwargs, values[len(call.args):], strict=True))

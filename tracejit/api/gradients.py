@@ -1,0 +1,335 @@
+"""`tj.grad` and its family: functions that give derivatives, inside compiled functions and outside.
+
+Flows in:  a function of arrays and pytrees of arrays.
+Flows out: functions. Inside a trace the function is recorded as a graph, transformed, and its nodes become part of the
+           trace; outside, the whole is compiled as by `tj.function`.
+"""
+from __future__ import annotations
+
+import functools
+import weakref
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from tracejit.api.function import function as compiled
+from tracejit.base.errors import GradientError
+from tracejit.base.trees import TreeDef, flatten, flatten_with_paths, unflatten
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import constant, convert, lift
+from tracejit.tracing.context import active
+from tracejit.tracing.control.schema import build, describe
+from tracejit.tracing.control.subgraph import Recorded, put_back, record
+from tracejit.tracing.spans import current_span
+from tracejit.transforms.forward import jvp as jvp_graph
+from tracejit.transforms.reverse import joint, split
+
+Argnums = int | Sequence[int]
+Function = Callable[..., Any]
+
+
+# ---- what users call -------------------------------------------------------------------------------------------
+
+
+def grad(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """The gradient of `fn`, which gives a real scalar, with respect to the arguments at `argnums`.
+
+    The gradient has the structure, shapes and dtypes of the argument; a tuple of them for several argnums. has_aux: fn
+    returns (value, aux), the gradient function (gradient, aux). Complex arguments: dL/d(re) - i dL/d(im).
+    Raises GradientError for results that are no real scalar and for arguments that are no floats.
+    """
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        value, found = _value_and_grad(fn, argnums, has_aux, args, kwargs)
+        return (found, value[1]) if has_aux else found
+
+    return _derived("grad", fn, gradient, argnums, has_aux)
+
+
+def value_and_grad(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """As `grad`, but gives (value, gradient); with `has_aux`, ((value, aux), gradient)."""
+    def both(*args: Any, **kwargs: Any) -> Any:
+        return _value_and_grad(fn, argnums, has_aux, args, kwargs)
+
+    return _derived("value_and_grad", fn, both, argnums, has_aux)
+
+
+def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    """fn(*primals), and its derivative in the direction of `tangents`, which have the structure of the primals."""
+    def pushed(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
+        return _jvp(fn, tuple(primals), tangents)
+
+    return _derived("jvp", fn, pushed)(tuple(primals), tuple(tangents))     # type: ignore[no-any-return]
+
+
+def vjp(fn: Function, *primals: Any, has_aux: bool = False) -> Any:
+    """fn(*primals), and the function of a cotangent of the result that gives a tuple of cotangents of the primals.
+
+    The cotangent has the structure of the result. has_aux: fn returns (result, aux); gives (result, function, aux).
+    """
+    def forward(*primals: Any) -> Any:
+        return _vjp_forward(fn, primals, has_aux)
+
+    value, kept, part = _derived("vjp", fn, forward, has_aux)(*primals)
+
+    def pullback(cotangent: Any) -> Any:
+        return _pull(part, kept, cotangent)
+
+    return (value[0], pullback, value[1]) if has_aux else (value, pullback)
+
+
+# ---- inside a trace --------------------------------------------------------------------------------------------
+
+
+class _Call:
+    """A call whose arguments at `argnums` are differentiated. leaves: those, as traced arrays."""
+
+    def __init__(self, fn: Function, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: Argnums):
+        self.fn, self.args, self.kwargs = fn, args, kwargs
+        self.is_one = isinstance(argnums, int)
+        chosen = (argnums,) if isinstance(argnums, int) else tuple(argnums)
+        self.numbers = tuple([_argument(n, len(args), fn) for n in chosen])
+        self.leaves: list[Array] = []
+        self.structures: list[TreeDef] = []
+        for n in self.numbers:
+            found, structure = flatten_with_paths(args[n], _name_of(fn, n))
+            self.structures.append(structure)
+            self.leaves += [_differentiable(path, leaf) for path, leaf in found]
+
+    def run(self, *leaves: Array) -> Any:
+        """The call with other leaves."""
+        context = active()
+        assert context is not None
+        rest, args = iter(leaves), list(self.args)
+        for n, structure in zip(self.numbers, self.structures, strict=True):
+            args[n] = unflatten(structure, [next(rest) for _ in range(structure.num_leaves)])
+        if not isinstance(self.fn, FunctionType):
+            context.namespace.root_of(self.fn, getattr(self.fn, "__name__", type(self.fn).__name__))
+        return context.namespace.call(self.fn, *args, **self.kwargs)
+
+    def trees(self, leaves: Sequence[Any]) -> tuple[Any, ...]:
+        """Leaves in the structures of the arguments."""
+        rest = iter(leaves)
+        return tuple([unflatten(s, [next(rest) for _ in range(s.num_leaves)]) for s in self.structures])
+
+    def gradients(self, made: Sequence[Array], given: Sequence[bool]) -> Any:
+        """Cotangents of the leaves as the user gets them: like the arguments, zero where nothing depends on them."""
+        rest = iter(made)
+        found = [next(rest) if has else _zero(leaf.type) for leaf, has in zip(self.leaves, given, strict=False)]
+        trees = self.trees([build(describe(leaf), iter([x])) for leaf, x in zip(self.leaves, found, strict=True)])
+        return trees[0] if self.is_one else trees
+
+
+def _value_and_grad(fn: Function, argnums: Argnums, has_aux: bool, args: tuple[Any, ...], kwargs: dict[str, Any]
+                    ) -> tuple[Any, Any]:
+    context = active()
+    assert context is not None
+    call = _Call(fn, args, kwargs, argnums)
+    recorded = record(context.namespace, call.run, call.leaves)
+    _require_loss(recorded, fn, has_aux)
+    count = len(recorded.graph.outputs)
+    both = joint(recorded.graph, _wanted(call, recorded), [k == 0 for k in range(count)])
+    seed = constant(1, recorded.graph.outputs[0].dtype)
+    made = put_back(context, both.graph, call.leaves, recorded.operands, [seed])
+    return recorded.restored(made[:count]), call.gradients(made[count:], both.given)
+
+
+def _wanted(call: _Call, recorded: Recorded) -> list[bool]:
+    return [True] * len(call.leaves) + [False] * len(recorded.operands)
+
+
+def _jvp(fn: Function, primals: tuple[Any, ...], tangents: Sequence[Any]) -> tuple[Any, Any]:
+    context = active()
+    assert context is not None
+    call = _Call(fn, primals, {}, tuple(range(len(primals))))
+    moves = _fitting(tuple(tangents), primals, [leaf.type for leaf in call.leaves], "tangents")
+    recorded = record(context.namespace, call.run, call.leaves)
+    count, results = len(recorded.graph.outputs), recorded.count
+    dense = [k < results and v.dtype.is_inexact for k, v in enumerate(recorded.graph.outputs)]
+    graph, given = jvp_graph(recorded.graph, _wanted(call, recorded), dense)
+    made = put_back(context, graph, call.leaves, recorded.operands, moves)
+    rest = iter(made[count:])
+    found = [next(rest) if g else _zero(v.type) for g, v in zip(given, recorded.graph.outputs, strict=True)]
+    return recorded.restored(made[:count]), build(recorded.result, iter(found[:results]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Backward:
+    """The second half of a `vjp`: a graph of (kept values, cotangents). types: of the cotangents. It is the same object
+    for every call of one trace.
+    """
+
+    graph: Graph
+    given: tuple[bool, ...]
+    types: tuple[ArrayType, ...]
+    result: TreeDef
+    call: Any
+
+
+def _vjp_forward(fn: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple[Any, tuple[Any, ...], Backward]:
+    context = active()
+    assert context is not None
+    call = _Call(fn, primals, {}, tuple(range(len(primals))))
+    recorded = record(context.namespace, call.run, call.leaves)
+    count = len(recorded.graph.outputs)
+    value_count = _leading(recorded, has_aux)
+    flags = [k < value_count and v.dtype.is_inexact for k, v in enumerate(recorded.graph.outputs)]
+    halves = split(recorded.graph, _wanted(call, recorded), flags, [False] * len(recorded.graph.params))
+    made = put_back(context, halves.forward, call.leaves, recorded.operands)
+    value = recorded.restored(made[:count])
+    types = tuple([v.type for v, f in zip(recorded.graph.outputs, flags, strict=True) if f])
+    structure = flatten(value[0] if has_aux else value)[1]
+    forms = _Shapes(tuple(call.structures), tuple([describe(leaf) for leaf in call.leaves]))
+    part = Backward(halves.backward, tuple(halves.given), types, structure, forms)
+    return value, tuple(made[count:]), part
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shapes:
+    """The structures of the primals and the forms of their leaves."""
+
+    structures: tuple[TreeDef, ...]
+    forms: tuple[Any, ...]
+
+
+def _pull(part: Backward, kept: tuple[Any, ...], cotangent: Any) -> Any:
+    def pull(kept: tuple[Any, ...], cotangent: Any) -> Any:
+        context = active()
+        assert context is not None
+        cts = _fitting_structure(cotangent, part)
+        made = iter(put_back(context, part.graph, [lift(k) for k in kept], (), cts))
+        leaves = [build(form, iter([next(made) if has else _zero(form.type)]))
+                  for form, has in zip(part.call.forms, part.given, strict=False)]
+        rest = iter(leaves)
+        return tuple([unflatten(s, [next(rest) for _ in range(s.num_leaves)]) for s in part.call.structures])
+
+    return _derived("pullback", part, pull)(kept, cotangent)
+
+
+# ---- checks ----------------------------------------------------------------------------------------------------
+
+
+def _argument(number: int, count: int, fn: Function) -> int:
+    if not -count <= number < count:
+        raise GradientError(f"argnums={number}, but {_title(fn)} was called with {count} positional arguments",
+                            span=current_span(2), fix="pass the argument by position, or name another one")
+    return number % count
+
+
+def _title(fn: Any) -> str:
+    return str(getattr(fn, "__qualname__", type(fn).__name__))
+
+
+def _name_of(fn: Any, number: int) -> str:
+    """What the user calls an argument."""
+    code = getattr(fn, "__code__", None)
+    names = code.co_varnames[:code.co_argcount] if code is not None else ()
+    return names[number] if number < len(names) else f"args[{number}]"
+
+
+def _differentiable(path: str, leaf: Any) -> Array:
+    """A leaf as a traced array of floats or complex numbers."""
+    array = lift(leaf) if isinstance(leaf, (Array, float, complex)) or hasattr(leaf, "dtype") else None
+    if array is None or not array.type.dtype.is_inexact:
+        what = f"{array.type}" if array is not None else f"a {type(leaf).__name__}"
+        raise GradientError(f"{path} is {what}: there is no derivative by it", span=current_span(2),
+                            why="derivatives are defined for floats and complex numbers",
+                            fix="convert it, x.astype(float), or leave it out of argnums")
+    return array
+
+
+def _require_loss(recorded: Recorded, fn: Function, has_aux: bool) -> None:
+    """The first output is the value: a real scalar."""
+    count = _leading(recorded, has_aux)
+    output = recorded.graph.outputs[0] if recorded.graph.outputs else None
+    if count != 1 or output is None or output.shape != () or not output.dtype.is_float:
+        what = str(output.type) if count == 1 and output is not None else f"a structure of {count} arrays"
+        raise GradientError(
+            f"{_title(fn)} gives {what}; a gradient needs a real scalar", span=current_span(2),
+            why="the gradient is the derivative of one number",
+            fix="sum or average the result; return further results with has_aux=True; see also tj.vjp and tj.jacobian")
+
+
+def _leading(recorded: Recorded, has_aux: bool) -> int:
+    """The number of outputs that the value is made of, without the auxiliary results."""
+    if not has_aux:
+        return recorded.count
+    children = getattr(recorded.result, "children", ())
+    if getattr(recorded.result, "cls", None) is not tuple or len(children) != 2:
+        raise GradientError(f"has_aux=True, but the function gives {recorded.result}", span=current_span(2),
+                            fix="return a pair (value, aux)")
+    from tracejit.tracing.control.schema import leaves
+    return len(list(leaves(children[0])))
+
+
+def _fitting(given: Any, like: Any, types: Sequence[ArrayType], what: str) -> list[Array]:
+    """Leaves of a structure that must be that of another one, in the types of its leaves."""
+    found, structure = flatten(given)
+    expected = flatten(like)[1]
+    if structure != expected:
+        raise GradientError(f"{what} have the structure {structure}, expected {expected}", span=current_span(2),
+                            fix="give one for each leaf, in the same containers")
+    return [_of_type(x, t, what) for x, t in zip(found, types, strict=True)]
+
+
+def _of_type(x: Any, type: ArrayType, what: str) -> Array:
+    array = lift(x)
+    if array.type.shape != type.shape:
+        raise GradientError(f"one of the {what} is {array.type}, expected {type}", span=current_span(2),
+                            fix="give it the shape of what it belongs to")
+    return convert(array, type.dtype)
+
+
+def _fitting_structure(cotangent: Any, part: Backward) -> list[Array]:
+    found, structure = flatten(cotangent)
+    if structure != part.result:
+        raise GradientError(f"the cotangent has the structure {structure}, expected {part.result}",
+                            span=current_span(2), fix="give one for each leaf of the result, in the same containers")
+    floats = [x for x in found if lift(x).type.dtype.is_inexact or len(found) == len(part.types)]
+    return [_of_type(x, t, "cotangents") for x, t in zip(floats, part.types, strict=True)]
+
+
+def _zero(type: ArrayType) -> Array:
+    return constant(0, type.dtype, type.shape)
+
+
+# ---- outside a trace -------------------------------------------------------------------------------------------
+
+
+class Derived:
+    """A derivative as a function: inside a trace it is traced, outside it compiles itself at its first call."""
+
+    def __init__(self, python: Function, name: str, fn: Any):
+        functools.update_wrapper(self, fn if callable(fn) else python, updated=())
+        self.__name__ = name
+        self._python, self._compiled = python, None
+
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
+        if active() is not None:
+            return self._python(*args, **kwargs)
+        return self.compiled(*args, **kwargs)
+
+    @property
+    def compiled(self) -> Any:
+        """The compiled function, with `explain()` and `stages()`."""
+        if self._compiled is None:
+            self._compiled = compiled(self._python, name=self.__name__)
+        return self._compiled
+
+
+_known: weakref.WeakKeyDictionary[Any, dict[Any, Derived]] = weakref.WeakKeyDictionary()    # by function
+
+
+def _derived(kind: str, fn: Any, python: Function, *options: Any) -> Derived:
+    """The derivative of a function is one object, so that its traces are found again."""
+    name = f"{kind}({_title(fn)})"
+    key = kind, *(tuple(o) if isinstance(o, list) else o for o in options)
+    try:
+        known = _known.setdefault(fn, {})
+    except TypeError:
+        return Derived(python, name, fn)
+    if key not in known:
+        known[key] = Derived(python, name, fn)
+    return known[key]
