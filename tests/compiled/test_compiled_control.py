@@ -109,3 +109,66 @@ graph(%0: f64[9]) {
     for count in (0, 4, 9):
         x = np.where(np.arange(9) < count, 1.0, -1.0) * np.linspace(1, 2, 9)
         check(parse_graph(text), x.astype(F64.numpy))
+
+
+def test_try_gives_what_its_body_or_the_handler_gives() -> None:
+    text = examples.RETRY.replace(", kept=(0,), message='bad {0}'", ", message='bad {0}'")
+    text = text.replace("assert(%7, %0, %2,", "assert(%7, %0,")
+    for way in ("LT", "GT"):
+        graph = parse_graph(text.replace("LT')\n          assert", f"{way}')\n          assert"))
+        for n in (0, 1, 2, 5):
+            check(graph, np.int64(n), np.array([1.0, 2.0]))
+
+
+IN_PLACE = """
+graph(%0: i64[], %1: f64[1000]) {
+  %2: i64[] = constant(type=i64[], value=0)
+  %3: i64[] = constant(type=i64[], value=1)
+  %4: f64[1000] = for(%2, %0, %3, %1, carries=1)
+    body = graph(%0: i64[], %1: f64[1000]) {
+      %2: f64[1000] = try(%0, %1, label='t')
+        body = graph(%0: i64[], %1: f64[1000]) {
+          %2: f64[1] = dynamic_slice(%1, %0, sizes=(1,))
+          %3: f64[1] = add(%2, %2)
+          %4: f64[1000] = dynamic_update_slice(%1, %3, %0)
+          %5: i64[] = constant(type=i64[], value=7)
+          %6: bool[] = compare(%0, %5, direction='NE')
+          assert(%6, %4, exception='ValueError', kept=(0,), message='', to='t:0')
+          %7: f64[1] = add(%3, %3)
+          %8: f64[1000] = dynamic_update_slice(%4, %7, %0)
+          return %8
+        }
+        handlers0 = graph(%0: f64[1000], %1: i64[], %2: f64[1000]) {
+          %3: f64[1] = constant(type=f64[1], value=-1.0)
+          %4: f64[1000] = dynamic_update_slice(%0, %3, %2)
+          return %4
+        }
+      return %2
+    }
+  return %4
+}
+"""
+
+
+def test_an_array_that_attempts_change_stays_where_it_is() -> None:
+    text = IN_PLACE.replace("dynamic_update_slice(%0, %3, %2)", "dynamic_update_slice(%0, %3, %1)")
+    graph = parse_graph(text)
+    for n in (0, 5, 20):
+        check(graph, np.int64(n), np.linspace(1, 2, 1000))
+    main = compile_for_arrays(graph).kernels_text.partition("kernel main")[2]
+    before, _, loop = main.partition("loop n")
+    assert before.count("call") == 1 and "call" not in loop
+
+
+def test_a_handler_may_want_an_array_as_it_was() -> None:
+    text = IN_PLACE.replace("dynamic_update_slice(%0, %3, %2)", "dynamic_update_slice(%2, %3, %1)")
+    for n in (0, 5, 20):
+        check(parse_graph(text), np.int64(n), np.linspace(1, 2, 1000))
+
+
+def test_an_attempt_that_can_not_fail_is_its_body() -> None:
+    text = IN_PLACE.replace("%5: i64[] = constant(type=i64[], value=7)", "%5: i64[] = add(%0, %0)")
+    known = text.replace("compare(%0, %5, direction='NE')", "constant(type=bool[], value=True)")
+    known = known.replace("dynamic_update_slice(%0, %3, %2)", "dynamic_update_slice(%0, %3, %1)")
+    executable = compile_for_arrays(parse_graph(known))
+    assert "try" not in str(executable.fused) and "attempt" not in executable.kernels_text

@@ -69,6 +69,18 @@ graph(%0: f32[2]) {
     }
   return %1
 }""",
+    "fold_try": """
+graph(%0: f32[2]) {
+  %1: f32[2] = try(%0, label='t')
+    body = graph(%0: f32[2]) {
+      %1: f32[2] = sine(%0)
+      return %1
+    }
+    handlers0 = graph(%0: f32[2]) {
+      return %0
+    }
+  return %1
+}""",
     "fold_for": """
 graph(%0: f32[2]) {
   %1: i64[] = constant(value=3, type=i64[])

@@ -141,11 +141,16 @@ def _remainder_64(b: Integers, x: str, y: str) -> str:
 
 def _scalar_parts(b: Integers, x: str, y: str) -> tuple[str, str, str, str]:
     """Of one signed division that can't trap: quotient and rest toward zero (x and 0 where y is 0 or -1), a mask of
-    rests on the other side of y, and the mask of other y. Those are said to be likely: the test becomes a branch."""
-    plain = b.binary("icmp ugt", b.binary("add", y, b.const(1)), b.const(1))
-    divisor = b.body.emit(f"select i1 {plain}, {b.kind} {y}, {b.kind} 1{LIKELY}")
+    rests on the other side of y, and the mask of other y: "true" where y is a number. They are said to be likely: the
+    test becomes a branch."""
+    plain, divisor = "true", y
+    if _number(y) in (None, 0, -1):
+        plain = b.binary("icmp ugt", b.binary("add", y, b.const(1)), b.const(1))
+        divisor = b.body.emit(f"select i1 {plain}, {b.kind} {y}, {b.kind} 1{LIKELY}")
     quotient = b.binary("sdiv", x, divisor)
     rest = b.binary("sub", x, b.binary("mul", quotient, divisor))
+    if (_number(y) or 0) > 0:
+        return quotient, rest, b.is_negative(rest), plain
     other_side = b.masks("and", b.is_negative(b.binary("xor", rest, y)), b.binary("icmp ne", rest, b.const(0)))
     return quotient, rest, other_side, plain
 
@@ -156,6 +161,8 @@ def _floor_divide_scalar(b: Integers, x: str, y: str) -> str:
         return b.binary("ashr", x, b.const(shift))
     quotient, _, other_side, plain = _scalar_parts(b, x, y)
     floor = b.binary("sub", quotient, b.body.emit(f"zext {b.mask} {other_side} to {b.kind}"))
+    if plain == "true":
+        return floor
     return b.select(plain, floor, b.select(b.is_zero(y), b.const(0), b.negate(x)))
 
 
@@ -166,9 +173,14 @@ def _remainder_scalar(b: Integers, x: str, y: str) -> str:
     return b.select(other_side, b.binary("add", rest, y), rest)
 
 
+def _number(text: str) -> int | None:
+    """The operand, if it is a number."""
+    return int(text) if text.removeprefix("-").isdecimal() else None
+
+
 def _power_of_two(text: str) -> int | None:
     """The exponent, if the operand is a number that is a power of two."""
-    number = int(text) if text.isdecimal() else 0
+    number = _number(text) or 0
     return number.bit_length() - 1 if number > 0 and not number & (number - 1) else None
 
 

@@ -1,41 +1,17 @@
-"""Failures: which may leave a node, and where the state lies that they hand to the handlers of an attempt.
+"""Attempts in a plan: what their results may overwrite, and where the state lies that handlers are given.
 
-Flows in:  nodes of a graph; the plan of an attempt's body.
-Flows out: `failures`, `is_handled`, `leaves_state`, `reads_operand`, `states_in_results`.
+Flows in:  `try` nodes; the plan of an attempt's body.
+Flows out: `reads_operand`, `states_in_results`.
 """
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tracejit.ir.graph import Graph, Node, Value
-from tracejit.xla_lite.passes.plan import Plan, Target
+from tracejit.xla_lite.passes.plan import Plan
 
 Homes = Mapping[Value, int]     # value -> the result of the attempt in whose memory it lies
-
-
-def is_handled(failure: Node, attempt: Node) -> bool:
-    """Whether a failure in the body of an attempt goes on in one of its handlers."""
-    to: str = failure.attributes.get("to", "")
-    return attempt.op.name == "try" and to.rpartition(":")[0] == attempt.attributes["label"]
-
-
-def failures(nodes: Iterable[Node]) -> Iterator[Node]:
-    """What may leave the nodes before their end: at any depth, but for what an attempt in them handles."""
-    for node in nodes:
-        if not node.has_effect or node.op.name == "bind_dim":
-            continue
-        if node.op.kind != "control":
-            yield node
-        for name, region in node.regions():
-            for failure in failures(region.nodes):
-                if not (name == "body" and is_handled(failure, node)):
-                    yield failure
-
-
-def leaves_state(failure: Node, target: Target) -> bool:
-    """Whether a failure of the whole function says what it leaves in the target's array."""
-    return target.kept in failure.attributes.get("kept", ())
 
 
 def reads_operand(attempt: Node, position: int) -> bool:

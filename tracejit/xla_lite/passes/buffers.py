@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 from tracejit.base.dims import Size
 from tracejit.ir.graph import Graph, Node, Value
-from tracejit.xla_lite.passes.attempts import failures, leaves_state, states_in_results
+from tracejit.xla_lite.passes.attempts import states_in_results
+from tracejit.xla_lite.passes.failures import failures, leaves_state
 from tracejit.xla_lite.passes.in_place import CONTROL, LOOPS, makes_memory, overwrites, updated
 from tracejit.xla_lite.passes.plan import Arena, Place, Plan, Slots, Target, byte_size
 from tracejit.xla_lite.passes.single_elements import find_elements

@@ -16,6 +16,7 @@ from tracejit.ir.attributes import attribute_key
 from tracejit.ir.evaluator import round_to_bf16
 from tracejit.ir.graph import Value
 from tracejit.ir.op import OPS, Op
+from tracejit.xla_lite.passes.failures import failures, handler_label
 from tracejit.xla_lite.passes.rewriting import Bindings, Results, Rewriter, Rule, rewrite_each, splat
 
 DENSE_LIMIT = 64
@@ -149,4 +150,14 @@ def fold_for(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Binding
     return tuple(operands[3:3 + attributes["carries"]])
 
 
-RULES: tuple[Rule, ...] = (fold_pointwise, fold_view, fold_reduction, fold_dimension, fold_case, fold_while, fold_for)
+@rewrite_each("try")
+def fold_try(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
+    """An attempt whose handlers no failure names is its body."""
+    body = attributes["body"]
+    if any(handler_label(f) == attributes["label"] for f in failures(body.nodes)):
+        return None
+    return g.graph.inline(body, operands)
+
+
+RULES: tuple[Rule, ...] = (fold_pointwise, fold_view, fold_reduction, fold_dimension, fold_case, fold_while, fold_for,
+                           fold_try)

@@ -136,9 +136,12 @@ def update_with_itself(g: Rewriter, op: Op, operands: Sequence[Value], attribute
 
 @rewrite_each("dynamic_update_slice")
 def update_over_update(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
-    """What a later update covers need not be written before."""
+    """What a later update covers need not be written before, unless somebody reads it between."""
     before = update_below(operands[0])
     if before is None:
+        return None
+    if g.uses(operands[0]) > 1:
+        g.declined = True
         return None
     target, new, starts = before.operands[0], operands[1], operands[2:]
     if before.operands[2:] == tuple(starts) and before.operands[1].shape == new.shape:
