@@ -159,12 +159,6 @@ def check_returnable(value: Any) -> None:
             fix=f"make {name} a dataclass, or call tj.tree.register_node({name}, ...)")
 
 
-def write_backs(reader: Reader) -> list[ArrayInput]:
-    """The inputs whose memory was changed."""
-    params = reader.context.root.graph.params
-    return [a for a in reader.arrays if a.same_as is None and a.tracer.value is not params[a.param]]
-
-
 def container_stores(reader: Reader, writer: Writer) -> list[StoreOut]:
     """Lists and dicts whose traced copy differs from what was read."""
     found = []
