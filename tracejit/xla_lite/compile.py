@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tracejit.base.deep import with_deep_stack
 from tracejit.base.dtypes import DType
 from tracejit.base.errors import TracejitError
 from tracejit.base.options import config
@@ -98,7 +99,7 @@ def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[
     interface = Interface(tuple(params), tuple(outputs), dict(dim_slots), first_free_slot, tuple(size_guards),
                           dict(kept or {}))
     try:
-        return _compile(graph, interface, precision)
+        return with_deep_stack(lambda: _compile(graph, interface, precision), name)
     except (TracejitError, KeyboardInterrupt, MemoryError):
         raise
     except Exception as e:
