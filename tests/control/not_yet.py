@@ -4,14 +4,14 @@ Flows in: nothing.  Flows out: names of programs, of those whose trace does not 
 """
 
 NOT_YET = set("""
-    any_and_all append_arrays_and_stack append_in_while append_some append_traced_count builtins_on_numbers
-    
+    append_arrays_and_stack append_in_while append_some append_traced_count
+
     changes_before_an_error comprehension_with_traced_count decorated_lambda
     double_buffered filter_range finally_writes
     handler_reads_the_error histogram_by_hand list_as_a_stack loop_over_a_tail
-    match_mapping match_sequence max_of_generator nearest_below object_changed_before_an_error
+    match_mapping match_sequence nearest_below object_changed_before_an_error
     slices_with_traced_bounds smallest
-    sort_three sorted_array sum_with_condition
+    sort_three sorted_array
     write_to_one_of_two_arrays
 """.split())
 UNENDING: set[str] = set()

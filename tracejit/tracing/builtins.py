@@ -6,7 +6,6 @@ Flows out: traced results; NotImplemented means: nothing is traced here, call th
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -19,7 +18,7 @@ from tracejit.tracing.building import assert_, convert, emit, lift
 from tracejit.tracing.control import iteration
 from tracejit.tracing.host import print_at_run_time
 from tracejit.tracing.implements import NUMPY
-from tracejit.tracing.scalars import common, convert_to, weak
+from tracejit.tracing.scalars import convert_to, weak
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.text import TracedText, call_text
 
@@ -133,76 +132,6 @@ def map_of(namespace: Any, function: Any, *values: Any) -> Any:
     if any(s is None for s in sources) or all(type(v) in (list, tuple, range) for v in values):
         return NotImplemented
     return iteration.mapped(namespace.call, function, [s for s in sources if s is not None])
-
-
-@builtin(sum)
-def total(namespace: Any, values: Any, /, start: Any = 0) -> Any:
-    if type(values) is not Array or values.ndim == 0:
-        return NotImplemented
-    made = NUMPY[np.sum](values, axis=0)
-    return made if type(start) is int and start == 0 else made + start
-
-
-@builtin(any)
-def any_of(_: Any, values: Any) -> Any:
-    return _truth_of_all(values, np.any, "or")
-
-
-@builtin(all)
-def all_of(_: Any, values: Any) -> Any:
-    return _truth_of_all(values, np.all, "and")
-
-
-def _truth_of_all(values: Any, function: Any, op: str) -> Any:
-    if type(values) is Array and values.ndim == 1:
-        return weak(NUMPY[function](values), "b")
-    if not isinstance(values, (list, tuple)) or not any(type(v) is Array and v.is_scalar for v in values):
-        return NotImplemented
-    flags = [convert(v if type(v) is Array else bool(v), "bool") for v in values]
-    result = flags[0]
-    for flag in flags[1:]:
-        result = emit(op, result, flag)
-    return weak(result, "b")
-
-
-@builtin(min)
-def smallest(_: Any, *args: Any, **options: Any) -> Any:
-    return _extreme(args, options, np.min, operator.lt)
-
-
-@builtin(max)
-def largest(_: Any, *args: Any, **options: Any) -> Any:
-    return _extreme(args, options, np.max, operator.gt)
-
-
-def _extreme(args: tuple[Any, ...], options: dict[str, Any], function: Any, better: Any) -> Any:
-    """Python's choice: a later value wins only where it is strictly better."""
-    if options:
-        return NotImplemented
-    if len(args) == 1 and type(args[0]) is Array and args[0].ndim == 1:
-        return NUMPY[function](args[0])
-    values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
-    if len(values) < 2 or not any(type(v) is Array for v in values):
-        return NotImplemented
-    if any(type(v) is Array and not v.is_scalar for v in values):
-        return NotImplemented
-    best = values[0]
-    for value in values[1:]:
-        best = choose(better(value, best), value, best)
-    return best
-
-
-def choose(test: Any, x: Any, y: Any) -> Any:
-    """`x if test else y` for scalars; two Python numbers give a Python number."""
-    if type(test) is not Array:
-        return x if test else y
-    left, right = lift(x), lift(y)
-    if left.weak is not None and right.weak is not None:
-        kind, operands = common(left, right, least="b")
-        return weak(emit("select", convert(test, "bool"), *operands), kind)
-    chosen = NUMPY[np.where](test, left, right)
-    chosen.boxed = False    # one of the two scalars, where np.where makes an array
-    return chosen
 
 
 @builtin(getattr)

@@ -24,21 +24,25 @@ _LONG = 4       # items: lists of more numbers are looped over, not unrolled
 class Once:
     """Something that Python iterates once: used up by the first who asks for its elements."""
 
-    __slots__ = ("_made_in", "_spent")
+    __slots__ = ("_made_in", "_state")
 
     def __init__(self) -> None:
-        self._made_in, self._spent = current().scope, False
+        self._made_in, self._state = current().scope, "fresh"
 
-    def use_up(self) -> bool:
-        """Whether there are elements still. A loop or branch can't use up what was made outside of it."""
-        if self._spent:
+    def use_up(self, wholly: bool = True) -> bool:
+        """Whether there are elements still. wholly: all are taken now; else only the run knows how many are left.
+
+        A loop or branch can't use up what was made outside of it.
+        """
+        if self._state == "spent":
             return False
-        if current().scope is not self._made_in:
+        if self._state == "partly spent" or current().scope is not self._made_in:
             raise UnsupportedError(
-                "an iterator that was made before this loop or branch is used up in it", span=current_span(2),
-                why="how much of it is left afterwards would depend on the run",
+                "an iterator that was made before this loop or branch is used up in it"
+                if self._state == "fresh" else "elements are taken of an iterator of which some were taken before",
+                span=current_span(2), why="how much of it is left would depend on the run",
                 fix="make the generator, map, zip or filter where its elements are used")
-        self._spent = True
+        self._state = "spent" if wholly else "partly spent"
         return True
 
 
