@@ -6,7 +6,7 @@ Flows in: nothing.  Flows out: names of programs, of those whose trace does not 
 NOT_YET = set("""
     append_arrays_and_stack append_in_while append_some append_traced_count
 
-    changes_before_an_error comprehension_with_traced_count decorated_lambda
+    changes_before_an_error decorated_lambda
     double_buffered filter_range finally_writes
     handler_reads_the_error histogram_by_hand list_as_a_stack loop_over_a_tail
     match_mapping match_sequence nearest_below object_changed_before_an_error

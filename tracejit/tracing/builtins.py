@@ -16,6 +16,8 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, convert, emit, lift
 from tracejit.tracing.control import iteration
+from tracejit.tracing.control.lists import TracedList
+from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.host import print_at_run_time
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.scalars import convert_to, weak
@@ -34,7 +36,7 @@ def builtin(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
-_SEEN_AS: dict[type, type] = {Size: int, TracedText: str}
+_SEEN_AS: dict[type, type] = {Size: int, TracedText: str, TracedList: list}
 _TRACED = (Array, *_SEEN_AS)
 
 
@@ -59,6 +61,8 @@ def type_of(_: Any, *args: Any, **options: Any) -> Any:
 def length(namespace: Any, value: Any) -> Any:
     if type(value) is Array and value.type.shape:
         return value.shape[0]
+    if isinstance(value, RunTimeList):
+        return value.length()
     found = attribute_function(value, "__len__")
     return NotImplemented if found is None else namespace.call(value.__len__)
 

@@ -13,6 +13,7 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import current
+from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.implements import NUMPY, READ
 from tracejit.tracing.scalars import weak
 from tracejit.tracing.sizes import Size
@@ -71,6 +72,8 @@ def iteration_of(value: Any) -> Iteration | None:
     """How a loop runs over `value`; None if Python has to do it."""
     if isinstance(value, Iteration):
         return value
+    if isinstance(value, RunTimeList):
+        return Iteration(value.length(), value.at)
     if type(value) is range:
         return Iteration(len(value), lambda i: value.start + i * value.step if value.step != 1 or value.start else i)
     if type(value) is Array and value.type.shape:
