@@ -9,8 +9,8 @@ NOT_YET = set("""
     changes_before_an_error decorated_lambda
     double_buffered filter_range finally_writes
     handler_reads_the_error histogram_by_hand list_as_a_stack loop_over_a_tail
-    match_mapping match_sequence nearest_below object_changed_before_an_error
-    slices_with_traced_bounds smallest
+    match_mapping match_sequence object_changed_before_an_error
+    slices_with_traced_bounds
     sort_three sorted_array
     write_to_one_of_two_arrays
 """.split())
