@@ -6,7 +6,6 @@ Flows out: statements of `main`. Entries of `HANDLERS`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import BOOL, I64
