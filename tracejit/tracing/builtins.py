@@ -18,6 +18,7 @@ from tracejit.tracing.building import assert_, convert, emit, lift
 from tracejit.tracing.control import iteration
 from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.rows import RunTimeList
+from tracejit.tracing.control.streams import Stream, enumerated_stream, filtered, mapped_stream
 from tracejit.tracing.host import print_at_run_time
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.scalars import convert_to, weak
@@ -117,7 +118,9 @@ def reversed_of(_: Any, values: Any) -> Any:
 
 
 @builtin(enumerate)
-def enumerate_of(_: Any, values: Any, start: Any = 0) -> Any:
+def enumerate_of(namespace: Any, values: Any, start: Any = 0) -> Any:
+    if type(values) is Stream:
+        return enumerated_stream(namespace, values, start)
     source = iteration.iteration_of(values)
     return NotImplemented if source is None or type(values) in (list, tuple) else iteration.enumerated(source, start)
 
@@ -132,10 +135,22 @@ def zip_of(_: Any, *values: Any, **options: Any) -> Any:
 
 @builtin(map)
 def map_of(namespace: Any, function: Any, *values: Any) -> Any:
+    if len(values) == 1 and type(values[0]) is Stream:
+        return mapped_stream(namespace, lambda element: namespace.call(function, element), values[0])
     sources = [iteration.iteration_of(v) for v in values]
-    if any(s is None for s in sources) or all(type(v) in (list, tuple, range) for v in values):
+    if any(s is None for s in sources) or all(type(v) in (list, tuple) for v in values):
         return NotImplemented
     return iteration.mapped(namespace.call, function, [s for s in sources if s is not None])
+
+
+@builtin(filter)
+def filter_of(namespace: Any, function: Any, values: Any) -> Any:
+    def keeps(element: Any) -> Any:
+        return element if function is None else namespace.call(function, element)
+
+    if type(values) is not Stream and iteration.iteration_of(values) is None:
+        return NotImplemented
+    return filtered(namespace, keeps, values)
 
 
 @builtin(getattr)

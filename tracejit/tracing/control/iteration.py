@@ -50,12 +50,19 @@ class Once:
 class Iteration:
     """length: an int, a `Size` or a traced int.  item(i): what the round with this index gets; i counts from 0."""
 
-    __slots__ = ("item", "length")
+    __slots__ = ("item", "length", "once")
 
-    def __init__(self, length: Any, item: Callable[[Any], Any]):
-        self.length, self.item = length, item
+    def __init__(self, length: Any, item: Callable[[Any], Any], once: Once | None = None):
+        self.length, self.item, self.once = length, item, once
+
+    def taken(self) -> Iteration:
+        """What is left of it, for someone who takes all."""
+        return self if self.once is None or self.once.use_up() else Iteration(0, self.item)
 
     def __iter__(self) -> Iterator[Any]:
+        left = self.taken()
+        if left is not self:
+            return iter(())
         return (self.item(i) for i in range(int(self.length)))    # an array may change meanwhile
 
     def __len__(self) -> int:
@@ -130,18 +137,19 @@ def _not_negative(length: Any) -> Any:
 
 
 def reversed_iteration(source: Iteration) -> Iteration:
-    return Iteration(source.length, lambda i: source.item(source.length - 1 - i))
+    taken = source.taken()
+    return Iteration(taken.length, lambda i: source.item(taken.length - 1 - i), Once())
 
 
 def enumerated(source: Iteration, start: Any = 0) -> Iteration:
-    return Iteration(source.length, lambda i: (start + i, source.item(i)))
+    return Iteration(source.taken().length, lambda i: (start + i, source.item(i)), Once())
 
 
 def zipped(sources: list[Iteration]) -> Iteration:
-    length = sources[0].length
+    length = sources[0].taken().length
     for other in sources[1:]:
-        length = _smaller(length, other.length)
-    return Iteration(length, lambda i: tuple([s.item(i) for s in sources]))
+        length = _smaller(length, other.taken().length)
+    return Iteration(length, lambda i: tuple([s.item(i) for s in sources]), Once())
 
 
 def _smaller(x: Any, y: Any) -> Any:
@@ -152,4 +160,4 @@ def _smaller(x: Any, y: Any) -> Any:
 
 def mapped(call: Callable[..., Any], function: Any, sources: list[Iteration]) -> Iteration:
     joined = zipped(sources)
-    return Iteration(joined.length, lambda i: call(function, *joined.item(i)))
+    return Iteration(joined.length, lambda i: call(function, *joined.item(i)), Once())

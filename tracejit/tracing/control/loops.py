@@ -82,9 +82,11 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
     if source is None:
         unroll(namespace, list(iterable) if not isinstance(iterable, Iterator) else iterable, body, go_on, names)
         return
+    source = source.taken()
     rounds = source.length if type(source.length) is int else None
     if rounds is not None and rounds <= UNROLLED or span in namespace.context.decisions.unrolled:
-        items = source if not isinstance(iterable, (range, list, tuple)) else iterable
+        is_plain = isinstance(iterable, (range, list, tuple))
+        items = iterable if is_plain else map(source.item, range(int(source.length)))
         unroll(namespace, items, body, go_on, names)
         return
     loop = _Loop(namespace, Site(span, rounds), cells_of(body, go_on), names)

@@ -17,6 +17,7 @@ from tracejit.tracing.control import lists, loops
 from tracejit.tracing.control.branches import branch, choice, known_truth
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.rows import RunTimeList
+from tracejit.tracing.control.ordering import compare_sequences, is_sequence_comparison
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.control.streams import Sink, Stream
 from tracejit.tracing.control.trying import try_statement, with_statement
@@ -156,6 +157,8 @@ class ControlFlow(PlainNamespace):
         left, right = unwrapped(left), unwrapped(right)
         if sign in ("in", "not in") and (found := self.contains(right, left)) is not NotImplemented:
             return self.not_(found) if sign == "not in" else found
+        if is_sequence_comparison(sign, left, right):
+            return compare_sequences(self, sign, left, right)
         return COMPARISONS[sign](left, right)
 
     def identity(self, left: Any, right: Any, negated: bool) -> Any:

@@ -116,18 +116,33 @@ def mapped_stream(namespace: Any, function: Callable[[Any], Any], values: Any) -
     return chained(namespace, values, lambda item, emit: emit(function(item)))
 
 
-def chained(namespace: Any, values: Any, body: Body) -> Stream:
-    """The elements that `body` emits for those of `values`, which may be a stream itself."""
+def enumerated_stream(namespace: Any, values: Any, start: Any) -> Stream:
+    """`enumerate(values, start)`."""
+    position = Variable("the position", start)
+
+    def body(item: Any, emit: Callable[[Any], Any]) -> None:
+        emit((position.value, item))
+        position.value = position.value + 1
+
+    return chained(namespace, values, body, position.cells)
+
+
+def chained(namespace: Any, values: Any, body: Body, cells: dict[str, CellType] | None = None) -> Stream:
+    """The elements that `body` emits for those of `values`, which may be a stream itself. cells: what `body` changes."""
+    changed = cells or {}
     if type(values) is not Stream or values.is_started:
-        return Stream(namespace, values, body)
+        return Stream(namespace, values, CellFunction(body, changed))
 
     def both(item: Any, emit: Any) -> None:
-        before = emit.before if isinstance(emit, Sink) else lambda take: take
-        values.body(item, before(lambda element: body(element, emit)))
+        def take(element: Any) -> None:
+            body(element, emit)
+
+        values.body(item, emit.before(take, changed) if isinstance(emit, Sink) else take)
 
     lazily = values.one_by_one
     one_by_one = None if lazily is None else lambda items: elements(lazily(items), body)
-    return Stream(namespace, values.source if values.use_up() else (), both, one_by_one)
+    both_cells = {**getattr(values.body, "cells", {}), **changed}
+    return Stream(namespace, values.source if values.use_up() else (), CellFunction(both, both_cells), one_by_one)
 
 
-__all__ = ["Sink", "Stream", "Variable", "chained", "filtered", "mapped_stream", "run"]
+__all__ = ["Sink", "Stream", "Variable", "chained", "enumerated_stream", "filtered", "mapped_stream", "run"]
