@@ -41,7 +41,7 @@ def compiled(graph: Graph) -> Executable:
 def call(executable: Executable, arguments: list[NDArray[Any]]) -> tuple[int, list[NDArray[Any]]]:
     """The status, and a, b, i, x, j as they are afterwards."""
     arrays = [np.array(x) for x in arguments]
-    slots = (ctypes.c_int64 * executable.num_slots)()
+    slots = (ctypes.c_int64 * executable.sizes.num_slots)()
     for k, array in enumerate(arrays):
         slots[ERROR_WORDS + k] = array.ctypes.data
     outs = [np.full(v.shape, 77, v.dtype.numpy) for v in executable.graph.outputs[2:]]
@@ -122,7 +122,7 @@ def test_the_interpreter_of_kernel_ir_agrees(seed: int) -> None:
     program = executable.stages.program
     verify_program(program)
     arguments = random_arguments(seed)
-    slots = np.zeros(executable.num_slots, np.int64).view(Words)
+    slots = np.zeros(executable.sizes.num_slots, np.int64).view(Words)
     slots.arrays = {ERROR_WORDS + k: x.copy() for k, x in enumerate(arguments)}
     outs = [np.zeros(v.shape, v.dtype.numpy) for v in executable.graph.outputs]
     assert run_program(program, slots, outs).status == 0

@@ -114,7 +114,7 @@ def catch_zero_division(m, n):
 @program("try / except", (a(1, 2, 3), 1), (a(1, 2, 3), 5), (a(1, 2, 3), -4), (a(1, 2, 3), -1))
 def catch_index_error(x, i):
     try:
-        return x[i]
+        return float(x[i])
     except IndexError:
         return 0.0
 

@@ -83,7 +83,12 @@ def seed(op: Op, case: Case) -> np.random.Generator:
 
 
 def tolerance(op: Op, dtype: DType) -> float:
-    """Relative error allowed between two ways to compute `op`; 0 means bit for bit."""
+    """Relative error allowed between two ways to compute `op`; 0 means bit for bit.
+
+    bf16 is float32 to NumPy: updates that meet at one place are rounded once there, in memory after each of them.
+    """
+    if dtype is BF16 and op.kind == "scatter":
+        return 4 * 2.0**-8
     if not dtype.is_inexact or (op.exact and not dtype.is_complex):
         return 0.0
     eps = {"bf16": 2.0**-8, "f16": 2.0**-11, "c64": 2.0**-23, "c128": 2.0**-52}.get(dtype.name)

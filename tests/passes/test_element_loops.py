@@ -151,6 +151,46 @@ def test_a_count_of_rounds_until_all_are_done_stays_in_a_loop() -> None:
     check(newton(MASKED, "%3, %4"), roots(), left=1)
 
 
+SETTLING = """
+graph(%0: f64[41]) {
+  %1: bool[41] = constant(type=bool[41], value=FIRST)
+  %2: bool[41], %3: f64[41] = while(%1, %0, %0, carries=2)
+    cond = graph(%0: bool[41], %1: f64[41], %2: f64[41]) {
+      %3: bool[] = reduce_or(%0, axes=(0,))
+      return %3
+    }
+    body = graph(%0: bool[41], %1: f64[41], %2: f64[41]) {
+      %3: f64[41] = divide(%2, %1)
+      %4: f64[41] = add(%1, %3)
+      %5: f64[41] = constant(type=f64[41], value=0.5)
+      %6: f64[41] = multiply(%4, %5)
+      %7: f64[41] = subtract(%6, %1)
+      %8: f64[41] = abs(%7)
+      %9: f64[41] = constant(type=f64[41], value=1e-9)
+      %10: bool[41] = compare(%8, %9, direction='GT')
+      %11: f64[41] = select(%10, %6, SELECTED)
+      return %10, %11
+    }
+  return %2, %3
+}
+"""
+
+
+def settling(first: str = "True", selected: str = "%1") -> str:
+    return SETTLING.replace("FIRST", first).replace("SELECTED", selected)
+
+
+def test_elements_that_the_round_before_has_found_done_keep_their_state() -> None:
+    x = np.linspace(0.5, 100, 41)
+    x[[5, 9]] = np.inf, np.nan
+    check(settling(), x)
+
+
+def test_elements_that_change_once_more_or_were_not_active_at_first_stay_in_a_loop() -> None:
+    check(settling(selected="%6"), np.linspace(0.5, 100, 41), left=1)
+    check(settling(first="False"), np.linspace(0.5, 100, 41), left=1)
+
+
 STEPS = """
 graph(%0: f64[n], %1: i64[], %2: f64[n]) {
   %3: i64[] = constant(type=i64[], value=1)

@@ -50,6 +50,7 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 KERNELS = """
 declare i32 @tj_poll()
 declare i32 @tj_host_call(i64, ptr)
+declare ptr @tj_alloc(i64)
 declare ptr @memcpy(ptr, ptr, i64)
 
 ; out[i] = x[i] + 1 for doubles; slot 8: x, slot 9: n
@@ -109,18 +110,21 @@ define i32 @scalars(ptr %slots, ptr %outs) {
   %a = call ptr @memcpy(ptr %out0, ptr %p, i64 16)
   ret i32 0
 }
-; first half of x: slot 10 gets n / 2, out[i] = i
+; allocates half as many elements as x has: slot 10 gets n / 2, out[i] = i; fails at the end if n is 5
 define i32 @half(ptr %slots, ptr %outs) {
   %pn = getelementptr i64, ptr %slots, i64 9
   %n = load i64, ptr %pn
   %h = sdiv i64 %n, 2
   %ph = getelementptr i64, ptr %slots, i64 10
   store i64 %h, ptr %ph
-  %y = load ptr, ptr %outs
+  %size = mul i64 %h, 8
+  %y = call ptr @tj_alloc(i64 %size)
+  %cell = load ptr, ptr %outs
+  store ptr %y, ptr %cell
   br label %test
 test:
   %i = phi i64 [0, %0], [%next, %body]
-  %more = icmp slt i64 %i, %n
+  %more = icmp slt i64 %i, %h
   br i1 %more, label %body, label %done
 body:
   %f = sitofp i64 %i to double
@@ -129,6 +133,15 @@ body:
   %next = add i64 %i, 1
   br label %test
 done:
+  %five = icmp eq i64 %n, 5
+  %status = zext i1 %five to i32
+  ret i32 %status
+}
+; the same for two outputs
+define i32 @half_twice(ptr %slots, ptr %outs) {
+  %first = call i32 @half(ptr %slots, ptr %outs)
+  %next = getelementptr ptr, ptr %outs, i64 1
+  %second = call i32 @half(ptr %slots, ptr %next)
   ret i32 0
 }
 ; prepare: slot 10 = 2 n, a miss if n is 5
@@ -143,7 +156,7 @@ define i32 @twice(ptr %slots) {
   ret i32 %miss
 }
 """
-KERNEL_NAMES = ("add_one", "nothing", "fail", "host", "forever", "scalars", "half", "twice")
+KERNEL_NAMES = ("add_one", "nothing", "fail", "host", "forever", "scalars", "half", "half_twice", "twice")
 
 
 @cache

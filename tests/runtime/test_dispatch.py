@@ -16,6 +16,7 @@ import pytest
 from tests.runtime.helpers import dump_kernel, refuse, specialise
 from tracejit.base.options import config
 from tracejit.xla_lite.runtime.abi import abi_is_known
+from tracejit.xla_lite.runtime.buffers import buffers
 from tracejit.xla_lite.runtime.dispatch import install, installed, make_callable, run_specialisation, uninstall_all
 from tracejit.xla_lite.runtime.signature import (
     Absent,
@@ -35,6 +36,8 @@ from tracejit.xla_lite.runtime.signature import (
     OutConst,
     OutDict,
     OutInput,
+    OutLate,
+    OutOptional,
     OutPython,
     OutRepeat,
     OutRoot,
@@ -433,21 +436,62 @@ def test_scalars_come_out_as_they_go_in(leaf: Node, value: Any, out: Any) -> Non
     assert y == value and type(y) is (kinds[out.kind] if isinstance(out, OutPython) else out.dtype.type)
 
 
-@pytest.mark.parametrize("n", [0, 1, 5, 4000, 600_000])
-@pytest.mark.parametrize("kept", [2, 1], ids=["half", "all"])
-def test_arrays_shrink_to_their_final_size(n: int, kept: int) -> None:
-    final = (Slot(10),) if kept == 2 else ("n",)
-    f = compiled(specialise(one(VECTOR), OutArray(F8, ("n",), final), "half", extra_words=1))
+def live_bytes() -> int:
+    gc.collect()
+    return buffers().statistics.live
+
+
+@pytest.mark.parametrize("n", [0, 1, 6, 4000, 20_000, 600_000])
+def test_late_outputs_own_the_memory_that_main_allocated(n: int) -> None:
+    f = compiled(specialise(one(VECTOR), OutLate(F8, (Slot(10),)), "half", extra_words=1))
+    before = live_bytes()
     y = f(np.zeros(n))
-    np.testing.assert_array_equal(y, np.arange(n // kept))
-    assert y.flags.owndata and y.flags.c_contiguous and (y.strides == (8,) or not y.size)
-    np.testing.assert_array_equal(np.concatenate([y, y])[: n // kept], y)
+    np.testing.assert_array_equal(y, np.arange(n // 2))
+    assert y.flags.owndata and y.flags.c_contiguous and y.flags.writeable and y.ctypes.data % 16 == 0
+    np.testing.assert_array_equal(np.concatenate([y, y])[: n // 2], y)
+    for _ in range(20):
+        f(np.zeros(n))
+    del y
+    assert live_bytes() == before
 
 
-def test_matrices_shrink_to_their_final_size() -> None:
-    f = compiled(specialise(one(VECTOR), OutArray(F8, ("n", 1), (1, Slot(10))), "half", extra_words=1))
+def test_late_matrices_have_the_shape_that_main_tells() -> None:
+    f = compiled(specialise(one(VECTOR), OutLate(F8, (1, Slot(10))), "half", extra_words=1))
     y = f(np.zeros(7))
     assert y.shape == (1, 3) and y.flags.c_contiguous and y.flags.f_contiguous and y.tolist() == [[0, 1, 2]]
+
+
+def test_late_outputs_of_failing_calls_are_freed() -> None:
+    f = compiled(specialise(one(VECTOR), OutLate(F8, (Slot(10),)), "half", extra_words=1))
+    before = live_bytes()
+    for _ in range(50):
+        with pytest.raises(ArithmeticError):
+            f(np.zeros(5))
+    assert live_bytes() == before
+
+
+def test_late_outputs_that_nobody_can_hold_are_freed() -> None:
+    tree = OutSeq(tuple, (OutLate(F8, (2**45, 2**45)), OutLate(F8, (Slot(10),))))
+    f = compiled(specialise(one(VECTOR), tree, "half_twice", extra_words=1))
+    before = live_bytes()
+    for _ in range(5):
+        with pytest.raises((MemoryError, ValueError)):
+            f(np.zeros(6))
+    assert live_bytes() == before
+
+
+@pytest.mark.parametrize("flag", [True, False])
+def test_optional_outputs_are_none_where_their_flag_is_true(flag: bool) -> None:
+    tree = OutSeq(
+        tuple,
+        (
+            OutOptional(OutPython("bool"), OutConst("value")),
+            OutOptional(OutRepeat(0), OutSeq(list, (OutInput(0), OutOptional(OutRepeat(0), OutConst(1))))),
+        ),
+    )
+    f = compiled(specialise(one(ScalarLeaf(B1)), tree, "scalars"))
+    for _ in range(3):
+        assert f(np.bool_(flag)) == ((None, None) if flag else ("value", [False, 1]))
 
 
 def test_prepare_computes_sizes_or_misses() -> None:

@@ -68,5 +68,6 @@ def _with_written(trace: Trace, taken: Mapping[int, ArrayInput]) -> Trace:
     stores = tuple(s if s.value is None else dataclasses.replace(s, value=moved(s.value)) for s in trace.stores)
     outputs = graph.outputs
     graph.outputs = (*[outputs[i] for i in kept], *outputs[results:], *[outputs[i] for i in taken])
-    return dataclasses.replace(trace, result=moved(trace.result), stores=stores,
+    left = {place: output - len(taken) for place, output in trace.kept.items()}
+    return dataclasses.replace(trace, result=moved(trace.result), stores=stores, kept=left,
                                written=(*trace.written, *taken.values()))

@@ -5,19 +5,30 @@ Flows out: the runtime's output tree; `finish`, which rebuilds what dispatch can
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from tracejit.api.signature import Signature, reach
 from tracejit.base.trees import LEAF, TreeDef, unflatten
 from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput
-from tracejit.tracing.outputs import ComputedOut, ConstOut, InputOut, Out, StoreOut, TreeOut
+from tracejit.tracing.outputs import (
+    ColumnOut,
+    ComputedOut,
+    ConstOut,
+    InputOut,
+    OptionalOut,
+    Out,
+    RowsOut,
+    StoreOut,
+    TreeOut,
+    parts,
+)
 from tracejit.tracing.trace import Trace
-from tracejit.xla_lite.interface import OutputPlace
+from tracejit.xla_lite.interface import OutputPlace, OutputSizes
 from tracejit.xla_lite.runtime import signature as rt
-
-Dims = tuple[int | rt.Slot, ...]
 
 
 @dataclass(slots=True)
@@ -34,24 +45,23 @@ class Results:
                 self._number(out)
 
     def _number(self, out: Out) -> None:
-        if isinstance(out, ComputedOut):
+        if isinstance(out, (ComputedOut, ColumnOut)):
             self.order.setdefault(out.index, len(self.order))
-        elif isinstance(out, TreeOut):
-            for item in out.items:
-                self._number(item)
+        for part in parts(out):
+            self._number(part)
 
     def places(self) -> list[OutputPlace]:
         """Where each graph output goes; written arrays come last."""
         forms = dict.fromkeys(self.order, "array")
         for out in _computed(self.trace):
-            forms[out.index] = out.form
+            forms[out.index] = "array" if isinstance(out, ColumnOut) else out.form
         returned = [OutputPlace("new" if forms[i] in ("array", "tensor") else "scalar", self.order[i])
                     for i in range(len(self.order))]
         return returned + [OutputPlace("write_back", param=a.param) for a in self.trace.written]
 
-    def build(self, dims: list[Dims], final: list[Dims | None]) -> tuple[rt.OutNode, Callable[[Any], Any] | None]:
-        """The output tree and what follows it. dims, final: sizes of each graph output."""
-        leaves = _Leaves(self, dims, final)
+    def build(self, sizes: OutputSizes) -> tuple[rt.OutNode, Callable[[Any], Any] | None]:
+        """The output tree and what follows it. sizes: of each graph output."""
+        leaves = _Leaves(self, sizes)
         result = self.trace.result
         if not self.trace.stores and self.is_native(result):
             return leaves.native(result), None
@@ -66,6 +76,10 @@ class Results:
             kind = out.structure.kind
             known = kind in (list, tuple, dict) or (kind is not None and issubclass(kind, tuple))
             return known and all(map(self.is_native, out.items))
+        if isinstance(out, OptionalOut):
+            return self.is_native(out.value)
+        if isinstance(out, RowsOut):
+            return False
         if isinstance(out, InputOut):
             place = self.signature.places.get(id(out.input))
             return isinstance(out.input, (ArrayInput, NumberInput)) or (
@@ -87,11 +101,34 @@ class Results:
                 children = [self.rebuild(item, leaves, roots) for item in items]
                 shape = TreeDef(structure.kind, structure.meta, (LEAF,) * len(children))
                 return unflatten(shape, children)
+            case OptionalOut(missing=missing, value=value):
+                is_missing = self.rebuild(missing, leaves, roots)
+                built = self.rebuild(value, leaves, roots)
+                return None if is_missing else built
+            case RowsOut(length=length, item=item):
+                count = self.rebuild(length, leaves, roots)
+                return list(self.items(item, count, leaves, roots))
             case InputOut(input=ObjectInput() | ContainerInput() as input_):
                 return self.live(input_, roots)
             case ConstOut(value=value):
                 return value
         return next(leaves)
+
+    def items(self, item: Out, count: int, leaves: Iterator[Any], roots: tuple[Any, ...]) -> Iterable[Any]:
+        """The items of a list, whose leaves come as columns."""
+        match item:
+            case ColumnOut(form=form):
+                return _elements(next(leaves), form)
+            case TreeOut(structure=structure, items=parts_):
+                shape = TreeDef(structure.kind, structure.meta, (LEAF,) * len(parts_))
+                columns = [self.items(part, count, leaves, roots) for part in parts_]
+                rows: Iterable[tuple[Any, ...]] = zip(*columns, strict=True) if columns else [()] * count
+                return rows if structure.kind is tuple else [unflatten(shape, row) for row in rows]
+            case OptionalOut(missing=missing, value=inner):
+                flags = self.items(missing, count, leaves, roots)
+                found = self.items(inner, count, leaves, roots)
+                return [None if gone else one for gone, one in zip(flags, found, strict=True)]
+        return [self.rebuild(item, leaves, roots)] * count
 
     def live(self, input_: Input, roots: tuple[Any, ...]) -> Any:
         """The object or container of an input in this call."""
@@ -118,8 +155,8 @@ class Results:
 class _Leaves:
     """Makes runtime output nodes; a graph output that was placed already is the same object again."""
 
-    def __init__(self, results: Results, dims: list[Dims], final: list[Dims | None]):
-        self.results, self.dims, self.final = results, dims, final
+    def __init__(self, results: Results, sizes: OutputSizes):
+        self.results, self.sizes = results, sizes
         self.placed: set[int] = set()
         self.leaf_numbers = {id(input_): i for i, input_ in enumerate(results.signature.leaves)}
 
@@ -140,35 +177,51 @@ class _Leaves:
                     return rt.OutDict(tuple(zip(structure.meta, made, strict=True)))
                 assert structure.kind is not None
                 return rt.OutSeq(structure.kind, made)
+            case OptionalOut(missing=missing, value=value):
+                return rt.OutOptional(self.flag(missing), self.native(value))
         raise AssertionError(f"unknown output {out}")
 
     def flat(self, out: Out) -> Iterator[rt.OutNode]:
         """The leaves that `rebuild` takes, in its order."""
-        if isinstance(out, TreeOut):
-            for item in out.items:
-                yield from self.flat(item)
+        if isinstance(out, ColumnOut):
+            yield self.computed(out)
         elif isinstance(out, ComputedOut) or (
                 isinstance(out, InputOut) and isinstance(out.input, (ArrayInput, NumberInput))):
             yield self.native(out)
+        for part in parts(out):
+            yield from self.flat(part)
 
-    def computed(self, out: ComputedOut) -> rt.OutNode:
+    def flag(self, out: Out) -> Any:
+        """An OutPython("bool"), or a repeat of one."""
+        return self.native(out)
+
+    def computed(self, out: ComputedOut | ColumnOut) -> rt.OutNode:
         if out.index in self.placed:
             return rt.OutRepeat(self.results.order[out.index])
         self.placed.add(out.index)
         dtype = out.type.dtype.numpy
-        if out.form in ("array", "tensor"):
-            return rt.OutArray(dtype, self.dims[out.index], self.final[out.index], out.form == "tensor")
+        if isinstance(out, ColumnOut) or out.form in ("array", "tensor"):
+            made = rt.OutLate if self.sizes.late[out.index] else rt.OutArray
+            return made(dtype, self.sizes.dims[out.index], out.form == "tensor")
         return rt.OutScalar(dtype) if out.form == "scalar" else rt.OutPython(out.form)  # type: ignore[arg-type]
 
 
-def _computed(trace: Trace) -> Iterator[ComputedOut]:
+def _computed(trace: Trace) -> Iterator[ComputedOut | ColumnOut]:
     pending: list[Out | None] = [trace.result, *(s.value for s in trace.stores)]
     while pending:
         out = pending.pop()
-        if isinstance(out, ComputedOut):
+        if isinstance(out, (ComputedOut, ColumnOut)):
             yield out
-        elif isinstance(out, TreeOut):
-            pending += out.items
+        elif out is not None:
+            pending += parts(out)
+
+
+def _elements(column: np.ndarray[Any, Any], form: str) -> Iterable[Any]:
+    """The items of one column: Python numbers, NumPy scalars, arrays of their own or views of the column's rows."""
+    if form in ("bool", "int", "float", "complex"):
+        items: list[Any] = column.tolist()
+        return items
+    return column if form == "scalar" else [column[i, ...] for i in range(len(column))]
 
 
 def _set_item(holder: dict[str, Any], name: str, value: Any, delete: bool) -> None:
@@ -178,10 +231,10 @@ def _set_item(holder: dict[str, Any], name: str, value: Any, delete: bool) -> No
         holder[name] = value
 
 
-def _replace(container: Any, contents: dict[Any, Any]) -> None:
-    """Gives a list or dict its new contents; it stays the same object."""
+def _replace(container: Any, contents: Any) -> None:
+    """Gives a list or dict its new contents, by key or in order; it stays the same object."""
     if isinstance(container, list):
-        container[:] = contents.values()
+        container[:] = contents.values() if isinstance(contents, dict) else contents
         return
     for key in [k for k in container if k not in contents]:
         del container[key]

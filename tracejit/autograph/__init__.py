@@ -28,7 +28,6 @@ Reading order:
     texts        f-strings
     conditions   truth: tests, and, or, not, comparisons, assert
     converter    the families joined: one function's tree rewritten
-    deep         room for trees that exceed Python's recursion limit
     load         converted trees as live functions
     policy       which code is the user's
     plain        the namespace of plain Python

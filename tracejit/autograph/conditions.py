@@ -61,8 +61,10 @@ class ConditionRewriter(LiftingRewriter):
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.expr:
-        """`a < b < c` is `ag.compare(("<", "<"), a, b, lambda: c)`; a single `<` is an operator of its own."""
-        single = len(node.ops) == 1 and not isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn)
+        """`a < b < c` is `ag.compare(("<", "<"), a, b, lambda: c)`; a single `<` is an operator of its own, except of
+        tuples and lists that stand there."""
+        single = len(node.ops) == 1 and not isinstance(node.ops[0], ast.Is | ast.IsNot | ast.In | ast.NotIn) \
+            and not any(isinstance(n, ast.Tuple | ast.List) for n in (node.left, *node.comparators))
         keeps = single or not self.may_wait(*node.comparators[1:])
         node.left, node.comparators[0] = self.visit(node.left), self.visit(node.comparators[0])
         if keeps:

@@ -13,7 +13,7 @@ from typing import Any
 
 from tracejit.autograph.codes import THUNK
 from tracejit.autograph.converter import convert_tree
-from tracejit.autograph.deep import with_deep_stack
+from tracejit.base.deep import with_deep_stack
 from tracejit.autograph.load import convert_function
 from tracejit.autograph.namespace import Namespace
 from tracejit.autograph.parse import parse_function

@@ -8,4 +8,5 @@ Reading order:
     spans     a place in the user's source, and its picture with a caret
     errors    every error class that users meet
     options   the settings, their environment variables and their scopes
+    deep      room for trees that exceed Python's recursion limit
 """

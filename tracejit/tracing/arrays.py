@@ -22,12 +22,13 @@ from tracejit.base.errors import ConcretizationError, MutationError, TracedBoolE
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Value
 from tracejit.tracing.context import Restart, Scope, TraceContext, current
-from tracejit.tracing.implements import NUMPY, READ, UPDATE
+from tracejit.tracing.implements import CHOSEN_READ, CHOSEN_WRITE, NUMPY, READ, UPDATE
 from tracejit.tracing.sizes import Size, sized
 from tracejit.tracing.spans import current_span
 
 ARRAY_LIKE: dict[type, Callable[[Any], Any]] = {}    # written at import by layers above: class -> its ndarray
 
+TRACED_LIKE: dict[type, Callable[[Any], Any]] = {}    # written at import: class of the trace -> its `Array`
 
 KINDS: dict[str, type] = {}    # written at import by layers above: the class behind kind "tensor"
 
@@ -41,32 +42,57 @@ class View:
         self.parent, self.get, self.put, self.seen = parent, get, put, seen
 
 
+class OneOf:
+    """Whose memory an array is, where only the run will tell: that of `memories[index]`; None among them is its own.
+
+    index: i32[].  None: nobody asked for it yet; `ask` starts the trace again with it, or refuses.
+    seen: the state of the memories that the array's value belongs to.
+    apart: the same object for arrays that are never the same memory.
+    """
+
+    __slots__ = ("apart", "ask", "index", "memories", "seen")
+
+    def __init__(self, index: Array | None, memories: tuple[Array | None, ...], ask: Callable[[], NoReturn]):
+        self.index, self.memories, self.ask, self.seen = index, memories, ask, -1
+        self.apart: Any = None
+
+
 class Array:
     """One traced array or scalar.
 
     weak: `b i f c` for Python scalars, which adapt to arrays they meet (NEP 50); None for everything else.
     kind: "numpy", "tensor" (immutable, results are Tensors) or "python".
     boxed: a rank-0 array which is an ndarray, not a NumPy scalar.  writeable: False for read-only arrays.
-    origin: which input this is, if it is one.  ambiguous: it may be the memory of one of several arrays.
+    origin: which input this is, if it is one.  kept: an item of a list that grows in a native loop, which has a copy.
+    one_of: set if it may be the memory of one of several arrays.
     """
 
-    __slots__ = ("_value", "ambiguous", "boxed", "kind", "origin", "scope", "version", "view_of", "weak", "writeable")
+    __slots__ = ("_value", "boxed", "kept", "kind", "one_of", "origin", "scope", "version", "view_of", "weak", "writeable")
 
     def __init__(self, value: Value, scope: Scope, kind: str = "numpy", weak: str | None = None, boxed: bool = False):
         self._value, self.scope, self.kind, self.weak, self.boxed = value, scope, kind, weak, boxed
-        self.version, self.writeable, self.ambiguous = 0, True, False
+        self.version, self.writeable, self.kept = 0, True, False
         self.view_of: View | None = None
+        self.one_of: OneOf | None = None
         self.origin: Any = None
 
     @property
     def value(self) -> Value:
         """Today's graph value."""
-        if self.view_of is not None and (self.view_of.seen != (version := self.owner.version)
+        if self.view_of is not None and (self.view_of.seen != self.owner.state
                                          or not current().scope.sees(self.scope)):
-            version = self.owner.version
             fresh = self.view_of.get(self.view_of.parent.snapshot())
-            self._value, self.scope, self.view_of.seen = fresh._value, fresh.scope, version
+            self._value, self.scope, self.view_of.seen = fresh._value, fresh.scope, self.owner.state
+        elif self.one_of is not None and (self.one_of.seen != self.state or not current().scope.sees(self.scope)):
+            NUMPY[CHOSEN_READ](self)
         return self._value
+
+    @property
+    def state(self) -> int:
+        """Grows whenever the content of this owner changes, be it through another name of its memory."""
+        if self.one_of is None:
+            return self.version
+        return self.version + sum([m.owner.state for m in self.one_of.memories if m is not None])
 
     @property
     def owner(self) -> Array:
@@ -88,18 +114,21 @@ class Array:
 
     def write(self, new: Array) -> None:
         """Replaces the whole content by `new`, an array of exactly this type."""
+        if self.owner.one_of is not None:
+            NUMPY[CHOSEN_WRITE](self, lambda memory: memory.write(new))
+            return
         if self.view_of is not None:
             parent = self.view_of.parent
             parent.write(self.view_of.put(parent.snapshot(), new))
             return
         if self.kind != "numpy" or self.is_scalar:
             self.refuse_write()
-        if self.ambiguous:
-            raise MutationError(
-                "this array is one of several, chosen at run time, and can't be changed in place", span=current_span(2),
-                why="only the run knows whose memory it is", fix="copy it first: x = x.copy()")
         if not self.writeable:
             raise ValueError("assignment destination is read-only")
+        if self.kept:
+            raise MutationError(
+                "an array that is in a list which grows in a loop can't be changed in place", span=current_span(2),
+                why="the list has a copy of it", fix="append a copy, l.append(x.copy()), or store a new array: l[i] = x")
         assert new.type == self._value.type, f"write of {new.type} to {self._value.type}"
         self._value, self.scope, self.version = new.value, new.scope, self.version + 1
 
@@ -194,6 +223,9 @@ class Array:
     def __setitem__(self, index: Any, value: Any) -> None:
         if self.kind != "numpy" or self.is_scalar:
             self.refuse_write()
+        if self.owner.one_of is not None:
+            NUMPY[CHOSEN_WRITE](self, lambda memory: memory.__setitem__(index, value))
+            return
         self.write(NUMPY[UPDATE](self, index, value))
 
     def __len__(self) -> int:

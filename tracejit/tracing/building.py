@@ -18,8 +18,9 @@ from tracejit.base.dtypes import BOOL, C64, C128, F32, F64, I64, DType, dtype_of
 from tracejit.base.dtypes import promote as promote_dtypes
 from tracejit.base.errors import ConcretizationError, DtypeError, ShapeError, UnsupportedTypeError
 from tracejit.base.options import config
+from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
-from tracejit.tracing.arrays import ARRAY_LIKE, Array, View, static_value
+from tracejit.tracing.arrays import ARRAY_LIKE, TRACED_LIKE, Array, View, static_value
 from tracejit.tracing.context import current
 from tracejit.tracing.sizes import Size, same_size, size_of
 from tracejit.tracing.spans import current_span
@@ -78,6 +79,8 @@ def _lift(x: Any) -> Array:
     if (to_ndarray := ARRAY_LIKE.get(type(x))) is not None:
         array = _captured(to_ndarray(x))
         return Array(array.value, array.scope, "tensor")
+    if (to_array := TRACED_LIKE.get(type(x))) is not None:
+        return to_array(x)    # type: ignore[no-any-return]
     if isinstance(x, (list, tuple, range)):
         return _stacked(list(x))
     if isinstance(x, (bool, int, float, complex)):    # subclasses: IntEnum and the like
@@ -156,7 +159,7 @@ def _stacked(items: list[Any]) -> Array:
 def _has_tracer(items: Sequence[Any]) -> bool:
     objects = current().objects
     return any(_has_tracer(i) if isinstance(i, (list, tuple)) else
-               type(i) in (Array, Size) or type(i) in ARRAY_LIKE or id(i) in objects for i in items)
+               type(i) in (Array, Size) or type(i) in ARRAY_LIKE or type(i) in TRACED_LIKE or id(i) in objects for i in items)
 
 
 # Types
@@ -345,7 +348,15 @@ def assert_(predicate: Any, exception: str, message: str, *values: Any) -> None:
     if (target := current().target(cls)) is not None:
         target.catch(array, cls(*formatted(message, arrays)), current_span(2))
     else:
-        emit("assert", array, *arrays, exception=exception, message=message)
+        emit_assert(array, arrays, exception, message, current_span(2))
+
+
+def emit_assert(holds: Array, values: Sequence[Array], exception: str, message: str, span: SourceSpan | None) -> None:
+    """An `assert` whose failure leaves the function, and leaves behind what was changed so far."""
+    context = current()
+    scope, (changed, kept) = context.scope, context.changed()
+    attributes: dict[str, Any] = {"exception": exception, "message": message, **({"kept": kept} if kept else {})}
+    scope.graph.emit("assert", [scope.bring(a.value, a.scope) for a in (holds, *values, *changed)], attributes, span)
 
 
 def formatted(message: str, values: Sequence[Array]) -> tuple[Any, ...]:

@@ -6,7 +6,6 @@ Flows out: traced results; NotImplemented means: nothing is traced here, call th
 from __future__ import annotations
 
 import math
-import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -17,9 +16,12 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, convert, emit, lift
 from tracejit.tracing.control import iteration
+from tracejit.tracing.control.lists import TracedList
+from tracejit.tracing.control.rows import RunTimeList
+from tracejit.tracing.control.streams import Stream, enumerated_stream, filtered, mapped_stream
 from tracejit.tracing.host import print_at_run_time
 from tracejit.tracing.implements import NUMPY
-from tracejit.tracing.scalars import common, convert_to, weak
+from tracejit.tracing.scalars import convert_to, weak
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.text import TracedText, call_text
 
@@ -35,7 +37,7 @@ def builtin(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
-_SEEN_AS: dict[type, type] = {Size: int, TracedText: str}
+_SEEN_AS: dict[type, type] = {Size: int, TracedText: str, TracedList: list}
 _TRACED = (Array, *_SEEN_AS)
 
 
@@ -60,6 +62,8 @@ def type_of(_: Any, *args: Any, **options: Any) -> Any:
 def length(namespace: Any, value: Any) -> Any:
     if type(value) is Array and value.type.shape:
         return value.shape[0]
+    if isinstance(value, RunTimeList):
+        return value.length()
     found = attribute_function(value, "__len__")
     return NotImplemented if found is None else namespace.call(value.__len__)
 
@@ -114,7 +118,9 @@ def reversed_of(_: Any, values: Any) -> Any:
 
 
 @builtin(enumerate)
-def enumerate_of(_: Any, values: Any, start: Any = 0) -> Any:
+def enumerate_of(namespace: Any, values: Any, start: Any = 0) -> Any:
+    if type(values) is Stream:
+        return enumerated_stream(namespace, values, start)
     source = iteration.iteration_of(values)
     return NotImplemented if source is None or type(values) in (list, tuple) else iteration.enumerated(source, start)
 
@@ -129,80 +135,22 @@ def zip_of(_: Any, *values: Any, **options: Any) -> Any:
 
 @builtin(map)
 def map_of(namespace: Any, function: Any, *values: Any) -> Any:
+    if len(values) == 1 and type(values[0]) is Stream:
+        return mapped_stream(namespace, lambda element: namespace.call(function, element), values[0])
     sources = [iteration.iteration_of(v) for v in values]
-    if any(s is None for s in sources) or all(type(v) in (list, tuple, range) for v in values):
+    if any(s is None for s in sources) or all(type(v) in (list, tuple) for v in values):
         return NotImplemented
     return iteration.mapped(namespace.call, function, [s for s in sources if s is not None])
 
 
-@builtin(sum)
-def total(namespace: Any, values: Any, /, start: Any = 0) -> Any:
-    if type(values) is not Array or values.ndim == 0:
+@builtin(filter)
+def filter_of(namespace: Any, function: Any, values: Any) -> Any:
+    def keeps(element: Any) -> Any:
+        return element if function is None else namespace.call(function, element)
+
+    if type(values) is not Stream and iteration.iteration_of(values) is None:
         return NotImplemented
-    made = NUMPY[np.sum](values, axis=0)
-    return made if type(start) is int and start == 0 else made + start
-
-
-@builtin(any)
-def any_of(_: Any, values: Any) -> Any:
-    return _truth_of_all(values, np.any, "or")
-
-
-@builtin(all)
-def all_of(_: Any, values: Any) -> Any:
-    return _truth_of_all(values, np.all, "and")
-
-
-def _truth_of_all(values: Any, function: Any, op: str) -> Any:
-    if type(values) is Array and values.ndim == 1:
-        return weak(NUMPY[function](values), "b")
-    if not isinstance(values, (list, tuple)) or not any(type(v) is Array and v.is_scalar for v in values):
-        return NotImplemented
-    flags = [convert(v if type(v) is Array else bool(v), "bool") for v in values]
-    result = flags[0]
-    for flag in flags[1:]:
-        result = emit(op, result, flag)
-    return weak(result, "b")
-
-
-@builtin(min)
-def smallest(_: Any, *args: Any, **options: Any) -> Any:
-    return _extreme(args, options, np.min, operator.lt)
-
-
-@builtin(max)
-def largest(_: Any, *args: Any, **options: Any) -> Any:
-    return _extreme(args, options, np.max, operator.gt)
-
-
-def _extreme(args: tuple[Any, ...], options: dict[str, Any], function: Any, better: Any) -> Any:
-    """Python's choice: a later value wins only where it is strictly better."""
-    if options:
-        return NotImplemented
-    if len(args) == 1 and type(args[0]) is Array and args[0].ndim == 1:
-        return NUMPY[function](args[0])
-    values = list(args[0]) if len(args) == 1 and isinstance(args[0], (list, tuple)) else list(args)
-    if len(values) < 2 or not any(type(v) is Array for v in values):
-        return NotImplemented
-    if any(type(v) is Array and not v.is_scalar for v in values):
-        return NotImplemented
-    best = values[0]
-    for value in values[1:]:
-        best = choose(better(value, best), value, best)
-    return best
-
-
-def choose(test: Any, x: Any, y: Any) -> Any:
-    """`x if test else y` for scalars; two Python numbers give a Python number."""
-    if type(test) is not Array:
-        return x if test else y
-    left, right = lift(x), lift(y)
-    if left.weak is not None and right.weak is not None:
-        kind, operands = common(left, right, least="b")
-        return weak(emit("select", convert(test, "bool"), *operands), kind)
-    chosen = NUMPY[np.where](test, left, right)
-    chosen.boxed = False    # one of the two scalars, where np.where makes an array
-    return chosen
+    return filtered(namespace, keeps, values)
 
 
 @builtin(getattr)

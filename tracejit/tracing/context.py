@@ -36,6 +36,8 @@ class Decisions:
     sizes: symbols that are replaced by an int or by another size.  static: paths of scalars whose value Python needs.
     unrolled: loops that Python runs while tracing, with the reason.  rebound: loop and variable which rounds bind to
     another array, in place of writing to the one it has.  attempted: `try` statements that catch what the run raises.
+    growing: lists that grow in native loops, with the form of their items; fixed: lists that can't, with the reason.
+    live: loops over a list whose length they change.
     spans: where each of these decisions was made, for explain().
     """
 
@@ -44,6 +46,9 @@ class Decisions:
     unrolled: dict[SourceSpan | None, str] = field(default_factory=dict)
     rebound: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
     attempted: set[SourceSpan | None] = field(default_factory=set)
+    growing: dict[Any, Any] = field(default_factory=dict)
+    fixed: dict[Any, str] = field(default_factory=dict)
+    live: set[SourceSpan | None] = field(default_factory=set)
     spans: dict[str, SourceSpan | None] = field(default_factory=dict)
 
     def unroll(self, loop: SourceSpan | None, reason: str) -> None:
@@ -152,6 +157,7 @@ class TraceContext:
         self.capture: Callable[[Any], Any] | None = None   # makes an implicit argument of an array met by value
         self.call: Callable[..., Any] | None = None        # calls a function as converted code would
         self.namespace: Any = None      # what converted code of this trace calls
+        self.changed: Callable[[], tuple[list[Any], tuple[int, ...]]] = lambda: ([], ())   # ... that the caller sees
         self.notes: list[str] = []
         self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
         self.depth: dict[Any, int] = {}

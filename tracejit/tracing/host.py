@@ -20,7 +20,7 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.ops.effects import host_function
 from tracejit.tracing.arrays import KINDS, Array
-from tracejit.tracing.building import assert_, constant, emit, lift
+from tracejit.tracing.building import assert_, constant, emit, emit_assert, lift
 from tracejit.tracing.context import Scope, TraceContext, active, current, inside
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
@@ -250,22 +250,21 @@ def origins(context: TraceContext, error: BaseException) -> list[tuple[Array | N
 
 def leave(context: TraceContext, holds: Array | None, error: BaseException, span: SourceSpan | None) -> None:
     """`error` leaves the function unless `holds`."""
-    scope = context.scope
     if (simple := message_of(error)) is not None:
         message, arrays = simple
-        attributes = {"exception": type(error).__name__, "message": message}
-        test = constant(False, BOOL) if holds is None else holds
-        values = [scope.bring(a.value, a.scope) for a in (test, *arrays)]
-        scope.graph.emit("assert", values, attributes, span)
+        emit_assert(constant(False, BOOL) if holds is None else holds, arrays, type(error).__name__, message, span)
     elif holds is not None:
-        inner = Scope(Graph([]), scope)
+        inner = Scope(Graph([]), context.scope)
         with inside(inner):
             leave(context, None, error, span)
         only_if_not(context, holds, inner)
     else:
         template = Template()
         made = Filled(_placed, template.exception(error), span)
-        emit_host("raise", f"{type(error).__qualname__} at {span}", made, template.arrays, span)
+        changed, kept = context.changed()
+        attributes = {"kept": kept} if kept else {}
+        emit_host("raise", f"{type(error).__qualname__} at {span}", made, [*template.arrays, *changed], span,
+                  **attributes)
 
 
 def only_if_not(context: TraceContext, holds: Array, failing: Scope) -> None:

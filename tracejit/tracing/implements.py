@@ -41,6 +41,10 @@ READ = operator.getitem
 # UPDATE(x, index, value, combine="set") -> Array: `x` with some elements replaced; pure, nothing is mutated.
 # combine: set add multiply minimum maximum; duplicates in an index accumulate, as `np.add.at` does.
 UPDATE = operator.setitem
+# CHOSEN_READ(x): computes the content of an array which is one of several, in the running scope.
+CHOSEN_READ = "content of one of several arrays"
+# CHOSEN_WRITE(x, write): does `write(memory)` for the one of several arrays that `x` is, or is a view of.
+CHOSEN_WRITE = "write to one of several arrays"
 
 
 def implements(*keys: Any) -> Callable[[F], F]:

@@ -21,7 +21,7 @@ from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
 from tracejit.tracing.builtins import BUILTINS, attribute_function
 from tracejit.tracing.context import TraceContext
 from tracejit.tracing.control.operators import ControlFlow
-from tracejit.tracing.control.optional import Optional, unwrapped
+from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.implements import implementation
 from tracejit.tracing.inputs import Input, ObjectInput, Reader, Root
 from tracejit.tracing.sizes import Size
@@ -49,6 +49,7 @@ class TracingNamespace(ControlFlow):
         self.context, self.reader = context, reader
         self.roots: list[Root] = []
         self.stored: dict[tuple[int, str], tuple[str, Any, str, Any]] = {}    # kind, holder, name, value
+        self.plain_lists: dict[int, tuple[list[Any], Any]] = {}    # by id: lists that may grow, and their keys
         self._loaded: dict[tuple[int, str], Any] = {}
         self._functions: dict[FunctionType, Callable[..., Any]] = {}
 
@@ -184,8 +185,15 @@ class TracingNamespace(ControlFlow):
             self.roots.append(Root("cell", CellType(obj), obj.__name__, self.reader.object(obj, obj.__name__)))
             known = self.reader.objects[id(obj)]
         if known is None or not _is_data(obj, name):
-            return super().load_attribute(obj, name)
+            found = super().load_attribute(obj, name)
+            return found if type(found) is not Optional else self.set_attribute_of(found, cls, name)
         return self.load_input_attribute(known, name)
+
+    def set_attribute_of(self, found: Optional, cls: type, name: str) -> Any:
+        """An attribute that only some ways to here have set."""
+        if found.missing is not UNDEFINED:
+            return found
+        return found.present("AttributeError", f"{cls.__name__!r} object has no attribute {name!r}")
 
     def load_input_attribute(self, known: ObjectInput, name: str) -> Any:
         """An attribute of an object from outside: an input of its own."""

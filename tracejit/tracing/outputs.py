@@ -5,13 +5,14 @@ Flows out: `Out` trees whose leaves are graph outputs, inputs or fixed objects.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 
+from tracejit.base.dtypes import BOOL
 from tracejit.base.errors import UnsupportedError
 from tracejit.base.trees import TreeDef, flatten, node_type
 from tracejit.base.types import ArrayType
@@ -19,11 +20,15 @@ from tracejit.ir.graph import Value
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import lift
 from tracejit.tracing.control.optional import Optional
+from tracejit.tracing.control.rows import RunTimeList
+from tracejit.tracing.control.schema import Leaf, Perhaps, Schema, Tree
 from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput, Reader
 from tracejit.tracing.namespace import TracingNamespace, is_deleted
 from tracejit.tracing.sizes import Size
-from tracejit.tracing.spans import current_span
 from tracejit.tracing.text import TracedText
+
+FORMS = {"b": "bool", "i": "int", "f": "float", "c": "complex"}    # of weak scalars
+_FLAG = Leaf(ArrayType(BOOL), "b", "python", False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,7 +62,44 @@ class TreeOut:
     items: tuple[Out, ...]
 
 
-Out = ComputedOut | InputOut | ConstOut | TreeOut
+@dataclass(frozen=True, slots=True, eq=False)
+class OptionalOut:
+    """None where the output `missing` (a bool) is true, else `value`."""
+
+    missing: ComputedOut | ColumnOut
+    value: Out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ColumnOut:
+    """One leaf of all items of a list: graph output `index`, items along its first axis. form: of one item's leaf."""
+
+    index: int
+    form: str
+    type: ArrayType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RowsOut:
+    """A list whose length only the run knows. item: what every item is made of, with columns as leaves."""
+
+    length: ComputedOut
+    item: Out
+
+
+Out = ComputedOut | InputOut | ConstOut | TreeOut | OptionalOut | ColumnOut | RowsOut
+
+
+def parts(out: Out) -> tuple[Out, ...]:
+    """What stands right below `out`, in the order in which outputs are numbered."""
+    match out:
+        case TreeOut(items=items):
+            return items
+        case OptionalOut(missing=missing, value=value):
+            return missing, value
+        case RowsOut(length=length, item=item):
+            return length, item
+    return ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,25 +135,18 @@ class Writer:
             known = self.computed[key] = ComputedOut(len(self.values) - 1, form, array.type)
         return known
 
-    def present(self, value: Optional) -> Any:
-        """What may be missing must not be: callers get one structure."""
-        if value.missing is None:
-            raise UnsupportedError(
-                "the result is None on some ways through the function and a value on others", span=current_span(2),
-                why="which way is taken is known only at run time, and results have one structure",
-                fix="return a number that says so, such as -1 or np.nan, or a second result")
-        return value.value
-
     def out(self, value: Any) -> Out:
         """The description of any returned value."""
         if type(value) is Optional:
-            return self.out(self.present(value))
+            return self.optional(value)
         if type(value) is Array:
             return self.array(value)
         if type(value) is Size:
             return self.add(lift(value), "int")
         if (known := self.input_of(value)) is not None:
             return InputOut(known)
+        if isinstance(value, RunTimeList):
+            return self.items(value)
         if type(value) is np.ndarray or type(value) in ARRAY_LIKE:
             return self.array(lift(value))
         node = None if isinstance(value, ModuleType) else node_type(value)
@@ -120,6 +155,34 @@ class Writer:
             return ConstOut(value)
         children, meta = node.flatten(value)
         return TreeOut(TreeDef(type(value), meta), tuple([self.out(c) for c in children]))
+
+    def optional(self, value: Optional) -> Out:
+        """None or a value. Where a variable without a value is one side, nobody reads it there."""
+        if value.missing is not None:
+            return self.out(value.value)
+        return OptionalOut(self.add(value.flag, "bool"), self.out(value.value))
+
+    def items(self, value: RunTimeList) -> Out:
+        """A list that grows in native loops."""
+        rows = value.rows()
+        return RowsOut(self.add(rows.length, "int"), self.row(rows.item, iter(rows.columns)))
+
+    def row(self, item: Schema, columns: Iterator[Array]) -> Out:
+        """What items of this form are made of."""
+        match item:
+            case Leaf():
+                return self.column(next(columns), item)
+            case Tree(cls=cls, meta=meta, children=children):
+                return TreeOut(TreeDef(cls, meta), tuple([self.row(c, columns) for c in children]))
+            case Perhaps(inner=inner):
+                missing = self.column(next(columns), _FLAG)
+                return ConstOut(None) if inner is None else OptionalOut(missing, self.row(inner, columns))
+        return self.out(item.value)
+
+    def column(self, array: Array, leaf: Leaf) -> ColumnOut:
+        self.values.append(array.value)
+        form = "tensor" if self.returns == "tensor" else "array" if leaf.boxed or leaf.type.shape else "scalar"
+        return ColumnOut(len(self.values) - 1, FORMS[leaf.weak] if leaf.weak else form, array.type)
 
     def input_of(self, value: Any) -> Input | None:
         """The input whose object this is: an object, or the traced copy of a container."""
@@ -134,7 +197,7 @@ class Writer:
                     self.returns == "tensor")):
             return InputOut(origin)
         if array.weak is not None:
-            return self.add(array, {"b": "bool", "i": "int", "f": "float", "c": "complex"}[array.weak])
+            return self.add(array, FORMS[array.weak])
         if self.returns == "tensor":
             return self.add(array, "tensor")
         return self.add(array, "scalar" if array.is_scalar else "array")
@@ -159,17 +222,13 @@ def check_returnable(value: Any) -> None:
             fix=f"make {name} a dataclass, or call tj.tree.register_node({name}, ...)")
 
 
-def write_backs(reader: Reader) -> list[ArrayInput]:
-    """The inputs whose memory was changed."""
-    params = reader.context.root.graph.params
-    return [a for a in reader.arrays if a.same_as is None and a.tracer.value is not params[a.param]]
-
-
 def container_stores(reader: Reader, writer: Writer) -> list[StoreOut]:
     """Lists and dicts whose traced copy differs from what was read."""
     found = []
     for container in reader.containers.values():
-        if container.cls in (list, dict) and (changed := _contents(container)) is not None:
+        if isinstance(container.traced, RunTimeList):
+            found.append(StoreOut("contents", container, "", writer.items(container.traced)))
+        elif container.cls in (list, dict) and (changed := _contents(container)) is not None:
             items = tuple([writer.out(v) for v in changed.values()])
             found.append(StoreOut("contents", container, "", TreeOut(TreeDef(dict, tuple(changed)), items)))
     return found

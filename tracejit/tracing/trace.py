@@ -14,15 +14,16 @@ import numpy as np
 
 from tracejit.base.errors import InternalError, RecursionLimitError, TracejitError
 from tracejit.ir.graph import Graph
-from tracejit.tracing import methods, scalars
+from tracejit.tracing import methods, reductions, scalars
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.host import belongs_to_run, raise_at_run_time
 from tracejit.tracing.implements import load_front_end
 from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, ShapeFor
+from tracejit.tracing.kept import Keeper, write_backs
 from tracejit.tracing.namespace import TracingNamespace
-from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
+from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores
 
 _ATTEMPTS = 100
 
@@ -33,7 +34,7 @@ class Trace:
 
     graph: one parameter per array and scalar input; outputs are the computed results, then the new contents of the
     arrays in `written`.  roots: arguments first, then names in the order in which they were read.
-    hints: sizes of the traced call by symbol.
+    hints: sizes of the traced call by symbol.  kept: number of a place that failures leave changed -> its output.
     """
 
     graph: Graph
@@ -47,6 +48,7 @@ class Trace:
     hints: Mapping[str, int]
     decisions: Decisions
     notes: tuple[str, ...]
+    kept: Mapping[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +97,8 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     namespace = TracingNamespace(context, reader)
     context.capture = lambda value: namespace.root_of(value, _array_name(value))[1]
     context.call, context.namespace = namespace.call, namespace
+    keeper = Keeper(reader)
+    context.changed = keeper.state
     roots, values = _read_arguments(call, reader)
     reader.in_arguments = False
     args, kwargs = values[:len(call.args)], dict(zip(call.kwargs, values[len(call.args):], strict=True))
@@ -102,11 +106,12 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     writer = Writer(reader, call.returns)
     out = writer.out(result)
     stores = (*name_stores(namespace, writer), *container_stores(reader, writer))
-    written = write_backs(reader)
+    written = list(dict.fromkeys([*write_backs(reader), *keeper.arrays]))
     graph = context.root.graph
     graph.outputs = (*writer.values, *(a.tracer.value for a in written))
     return Trace(graph, (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
-                 tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes))
+                 tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes),
+                 keeper.outputs(written, len(writer.values)))
 
 
 def _read_arguments(call: Call, reader: Reader) -> tuple[list[Root], list[Any]]:
@@ -140,4 +145,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Call", "Trace", "methods", "scalars", "trace"]
+__all__ = ["Call", "Trace", "methods", "reductions", "scalars", "trace"]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from tracejit.base.deep import with_deep_stack
 from tracejit.base.dtypes import DType
 from tracejit.base.errors import TracejitError
 from tracejit.base.options import config
@@ -24,13 +25,14 @@ from tracejit.xla_lite.interface import (
     ErrorSite,
     Interface,
     OutputPlace,
+    OutputSizes,
     ParamPlace,
     SizeGuard,
     output_sizes,
 )
 from tracejit.xla_lite.runtime.engine import Library, engine
 from tracejit.xla_lite.runtime.object_cache import CachedObject, object_cache
-from tracejit.xla_lite.runtime.signature import Slot, Work
+from tracejit.xla_lite.runtime.signature import Work
 from tracejit.xla_lite.work import work_of
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ FOLDERS = ("", "passes", "kernels", "kernels/elementary", "cpu", "../ops")
 class Executable:
     """Compiled code of one graph.
 
-    output_dims: per output, sizes for allocation; final_dims: per output None, or sizes to read after `main` ran.
+    sizes: how large outputs are, and which of them `main` allocates.
     error_sites: status k > 0 is site k - 1, its message's values in slots[0..7].  seconds: per stage.
     """
 
@@ -54,9 +56,7 @@ class Executable:
     main_address: int
     prepare_address: int
     library: Library
-    num_slots: int
-    output_dims: list[tuple[int | Slot, ...]]
-    final_dims: list[tuple[int | Slot, ...] | None]
+    sizes: OutputSizes
     error_sites: list[ErrorSite]
     work: Work
     num_kernels: int
@@ -98,7 +98,7 @@ def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[
     interface = Interface(tuple(params), tuple(outputs), dict(dim_slots), first_free_slot, tuple(size_guards),
                           dict(kept or {}))
     try:
-        return _compile(graph, interface, precision)
+        return with_deep_stack(lambda: _compile(graph, interface, precision), name)
     except (TracejitError, KeyboardInterrupt, MemoryError):
         raise
     except Exception as e:
@@ -122,7 +122,7 @@ def _compile(graph: Graph, interface: Interface, precision: str) -> Executable:
     seconds["total"] = time.perf_counter() - start
     return Executable(
         graph, interface, precision, library["tj_main"], library.addresses.get("tj_prepare", 0), library,
-        sizes.num_slots, sizes.allocated, sizes.final, _read_sites(metadata["sites"]),
+        sizes, _read_sites(metadata["sites"]),
         work_of(graph, interface.dim_slots), metadata["kernels"], metadata["temporaries"], stages is None, seconds,
         {} if stages is None else {"all": stages}, host_sites(graph))
 

@@ -8,11 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Literal
 
-from tracejit.base.dims import Dim, product
+from tracejit.base.dims import Dim
 from tracejit.base.dtypes import BOOL, I64, U8
 from tracejit.ir.graph import Graph, Value
 from tracejit.xla_lite import effects, loops, stacks
-from tracejit.xla_lite.interface import LEAST_SIZE, ErrorSite, Interface, OutputSizes, ParamPlace, SizeGuard
+from tracejit.xla_lite.interface import (
+    LEAST_SIZE,
+    ErrorSite,
+    Interface,
+    OutputSizes,
+    ParamPlace,
+    SizeGuard,
+)
 from tracejit.xla_lite.kernels.expressions import maximum, quotient, size_expr
 from tracejit.xla_lite.kernels.frame import storage, storage_shape
 from tracejit.xla_lite.kernels.kernel_ir import (
@@ -33,7 +40,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 )
 from tracejit.xla_lite.passes.buffers import plan_buffers
 from tracejit.xla_lite.passes.plan import ALIGNMENT, Target
-from tracejit.xla_lite.program import ARENA, Lowering, Memory, RegionLowering
+from tracejit.xla_lite.program import ARENA, Late, Lowering, Memory, RegionLowering
 
 HANDLED_BY = effects, loops, stacks    # importing them fills the table of ops that `main` does itself
 
@@ -64,7 +71,8 @@ class _Main:
         for i, (value, place) in enumerate(zip(self.graph.params, self.interface.params, strict=True)):
             self.parameter(i, value, place)
         targets = [self.output(k, v) for k, v in enumerate(self.graph.outputs)]
-        self.shared.kept = {number: targets[k] for number, k in self.interface.kept.items()}
+        kept = {number: targets[k] for number, k in self.interface.kept.items()}
+        self.shared.kept = {number: target for number, target in kept.items() if isinstance(target, Memory)}
         plan = plan_buffers(self.graph, [self.target(k) for k in range(len(targets))])
         if plan.uses_arena():
             self.writer.emit(Buffer(ARENA, U8, (maximum(size_expr(plan.total), Const(ALIGNMENT)),), "heap"))
@@ -100,14 +108,15 @@ class _Main:
         size = Const(storage(value.dtype).bytes)
         return tuple(self.writer.let(quotient(Name(name), size)) for name in names)  # type: ignore[misc]
 
-    def output(self, k: int, value: Value) -> Memory:
+    def output(self, k: int, value: Value) -> Memory | Late:
         place = self.interface.outputs[k]
         if place.kind == "write_back":
             return self.shared.memory[self.graph.params[place.param]]
-        name, shape = f"out.{k}", storage_shape(value)
-        if value.type.symbols() - self.interface.dim_slots.keys():     # its sizes have no names yet
-            shape = (size_expr(product(self.sizes.upper[k]) * (2 if value.dtype.is_complex else 1)),)
-        self.add(BufferParam(name, storage(value.dtype), shape, None, True, True), "out", place.out)
+        name = f"out.{k}"
+        if self.sizes.late[k]:
+            self.add(BufferParam(name, I64, (Const(2),), None, True, True), "out", place.out)
+            return Late(name)
+        self.add(BufferParam(name, storage(value.dtype), storage_shape(value), None, True, True), "out", place.out)
         return Memory(name)
 
     def target(self, k: int) -> Target:

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from tracejit.base.dims import Dim, Size, substitute_size
+from tracejit.base.dims import Size
 from tracejit.base.dtypes import DType
-from tracejit.base.errors import UnsupportedError
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph
 from tracejit.xla_lite.runtime.signature import Slot
@@ -40,8 +39,8 @@ class ParamPlace:
 
 @dataclass(frozen=True, slots=True)
 class OutputPlace:
-    """Where one output goes. new: the fresh array outs[out].  scalar: the 16 bytes at outs[out].
-    write_back: the caller's array of parameter number `param`."""
+    """Where one output goes. new: the fresh array outs[out]; where only the run knows its size, outs[out] receives its
+    address.  scalar: the 16 bytes at outs[out].  write_back: the caller's array of parameter number `param`."""
 
     kind: Literal["new", "scalar", "write_back"]
     out: int = -1
@@ -86,29 +85,27 @@ class ErrorSite:
 
 @dataclass(slots=True)
 class OutputSizes:
-    """Sizes of outputs: upper bounds; for allocation; after the run.
+    """Sizes of outputs: numbers, or words of the slots.
 
+    late: whether only the run knows them, so that `main` allocates.
     computed: word -> size that `prepare` puts there.  measured: word -> size that `main` puts there.
     """
 
     num_slots: int
-    upper: list[tuple[Size, ...]] = field(default_factory=list)
-    allocated: list[tuple[int | Slot, ...]] = field(default_factory=list)
-    final: list[tuple[int | Slot, ...] | None] = field(default_factory=list)
+    dims: list[tuple[int | Slot, ...]] = field(default_factory=list)
+    late: list[bool] = field(default_factory=list)
     computed: dict[int, Size] = field(default_factory=dict)
     measured: dict[int, Size] = field(default_factory=dict)
 
 
 def output_sizes(graph: Graph, interface: Interface) -> OutputSizes:
-    """How large each output is. A size known only at run time is allocated at its upper bound."""
+    """How large each output is, and who finds out."""
     sizes = OutputSizes(interface.first_free_slot)
-    bounds = _upper_bounds(graph)
     for value in graph.outputs:
         late = bool(value.type.symbols() - interface.dim_slots.keys())
-        upper = tuple(_bounded(n, bounds, interface.dim_slots) for n in value.shape)
-        sizes.upper.append(upper)
-        sizes.allocated.append(tuple(_word(n, sizes, interface, sizes.computed) for n in upper))
-        sizes.final.append(tuple(_word(n, sizes, interface, sizes.measured) for n in value.shape) if late else None)
+        table = sizes.measured if late else sizes.computed
+        sizes.dims.append(tuple([_word(n, sizes, interface, table) for n in value.shape]))
+        sizes.late.append(late)
     return sizes
 
 
@@ -123,22 +120,3 @@ def _word(size: Size, sizes: OutputSizes, interface: Interface, table: dict[int,
     table[sizes.num_slots] = size
     sizes.num_slots += 1
     return Slot(sizes.num_slots - 1)
-
-
-def _upper_bounds(graph: Graph) -> dict[str, Size]:
-    """Run-time sizes that count the True elements of a mask are at most the mask's size."""
-    bounds: dict[str, Size] = {}
-    for node in graph.nodes:
-        size = node.attributes.get("size")
-        if node.op.name == "compact_indices" and isinstance(size, Dim) and size.as_symbol:
-            bounds.setdefault(size.as_symbol, substitute_size(node.operands[0].shape[0], bounds))
-    return bounds
-
-
-def _bounded(size: Size, bounds: Mapping[str, Size], known: Mapping[str, int]) -> Size:
-    size = substitute_size(size, bounds)
-    if isinstance(size, Dim) and (unknown := size.symbols() - known.keys()):
-        raise UnsupportedError(f"an output has the size {size}, and nothing bounds {', '.join(sorted(unknown))}",
-                               why="outputs are allocated before the compiled code runs",
-                               fix="return a boolean mask, or a reduction of the array")
-    return size

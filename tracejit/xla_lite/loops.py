@@ -6,13 +6,13 @@ Flows out: statements of `main`. Entries of `HANDLERS`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.kernels.element_loops import trip_count
 from tracejit.xla_lite.kernels.elements import store
-from tracejit.xla_lite.kernels.expressions import Index, as_expr, minus, plus, quotient, size_expr
+from tracejit.xla_lite.kernels.expressions import Index, as_expr, plus, size_expr
 from tracejit.xla_lite.kernels.kernel_ir import Apply, Attempt, Const, Expr, If, Load, While
 from tracejit.xla_lite.kernels.scalars import Complex, Scalar
 from tracejit.xla_lite.program import Handler, Memory, RegionLowering, handles
@@ -122,29 +122,12 @@ def lower_for(region: RegionLowering, node: Node) -> None:
     bounds = [region.elements.at(v, ()) for v in node.operands[:3]]
     carries = Carries(region, node, node.operands[3:3 + count])
     invariants = [region.found(v) for v in node.operands[3 + count:]]
-    trips, lower, step = _trips(region, bounds), as_expr(bounds[0]), as_expr(bounds[2])
+    trips, lower, step = trip_count(region.elements.scalars, bounds), as_expr(bounds[0]), as_expr(bounds[2])
     with region.writer.loop(trips, "serial", "n") as n:
         i = region.writer.let((Index(lower) + Index(n) * Index(step)).expr)
         region.region(node, "body", body, [i, *carries.current(), *invariants], carries.targets())
         carries.advance()
     carries.finish()
-
-
-def _trips(region: RegionLowering, bounds: Sequence[Any]) -> Expr:
-    """ceil((upper - lower) / step), where less than 1 is none; a step of 0 makes none."""
-    b = region.elements.scalars
-    lower, upper, step = bounds
-    if isinstance(step, Const) and step.value:
-        ahead = minus(upper, lower) if step.value > 0 else minus(lower, upper)
-        size = abs(int(step.value))
-        return region.writer.let(quotient(plus(ahead, Const(size - 1)), Const(size)))
-    up = b.compare("GT", step, Const(0))
-    distance = b.select(up, b.subtract(upper, lower), b.subtract(lower, upper))
-    size = b.select(up, step, b.negate(step))
-    trips = b.call("floor_divide", b.add(distance, b.subtract(size, Const(1))), size)
-    runs = b.and_(b.compare("GT", distance, Const(0)), b.compare("NE", step, Const(0)))
-    chosen: Expr = b.select(runs, trips, Const(0))
-    return chosen
 
 
 @handles("case")

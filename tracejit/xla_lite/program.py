@@ -50,6 +50,19 @@ class Memory:
     strides: tuple[Expr, ...] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Where an output goes whose size only the run knows: its memory is made when the size is known.
+
+    cell: the buffer that receives its address.
+    """
+
+    cell: str
+
+
+Target = Memory | Late | None
+
+
 @dataclass(slots=True)
 class Handler:
     """Of an attempt. target: its name in Kernel IR.  given: where a failure puts what the handler is given."""
@@ -98,7 +111,7 @@ class Lowering:
         name = self.writer.fresh(prefix)
         self.writer.emit(Buffer(name, storage(value.dtype), storage_shape(value), space, None, of, offset))
         self.writer.ready[name] = len(self.writer.blocks) - 1
-        if of is not None and of != ARENA:
+        if of is not None and of != ARENA and space != "output":
             self.whole[name] = self.whole.get(of, of)
         return Memory(name)
 
@@ -188,9 +201,9 @@ class RegionLowering:
     """Lowers one graph: `main` itself, or a region of control flow."""
 
     def __init__(self, shared: Lowering, graph: Graph, plan: Plan, arena: str | None, base: Expr,
-                 targets: Sequence[Memory | None]):
+                 targets: Sequence[Target]):
         self.shared, self.graph, self.plan = shared, graph, plan
-        self.arena, self.base, self.targets = arena, base, targets
+        self.arena, self.base, self.targets = arena, base, list(targets)
         self.writer, self.elements = shared.writer, shared.elements
 
     def run(self) -> None:
@@ -246,7 +259,7 @@ class RegionLowering:
         shared = self.shared
         match place.kind:
             case "target":
-                target = self.targets[place.target]
+                target = self.target(place.target)
                 assert target is not None
                 made = target if target.strides is not None else shared.buffer(value, "o", "local", target.buffer)
             case "arena":
@@ -261,6 +274,14 @@ class RegionLowering:
             case _:
                 made = shared.buffer(value, "r", "local")
         return made
+
+    def target(self, k: int) -> Memory | None:
+        """Where output k goes, allocated by now."""
+        found = self.targets[k]
+        if isinstance(found, Late):
+            value, cell = self.graph.outputs[k], found.cell
+            found = self.targets[k] = self.shared.buffer(value, "late", "output", cell)
+        return found
 
     def reshape(self, node: Node) -> None:
         shared, (operand,) = self.shared, node.operands
@@ -316,8 +337,8 @@ class RegionLowering:
     # ---- outputs ------------------------------------------------------------------------------------
 
     def copy_outputs(self) -> None:
-        written = {self.shared.root(t.buffer) for t in self.targets if t is not None}
-        jobs = [(self.graph.outputs[k], self.targets[k]) for k in self.plan.copies]
+        jobs = [(self.graph.outputs[k], self.target(k)) for k in self.plan.copies]
+        written = {self.shared.root(t.buffer) for t in self.targets if isinstance(t, Memory)}
         self.deliver([(value, target) for value, target in jobs if target is not None], written)
 
     def deliver(self, wanted: Sequence[tuple[Value, Memory]], written: set[str]) -> None:
@@ -343,7 +364,7 @@ class RegionLowering:
     # ---- regions ------------------------------------------------------------------------------------
 
     def region(self, node: Node, name: str, graph: Graph, params: Sequence[Memory | Scalar],
-               targets: Sequence[Memory | None]) -> list[Memory | Scalar]:
+               targets: Sequence[Target]) -> list[Memory | Scalar]:
         """Lowers a region here; returns where its outputs are."""
         plan, offset = self.plan.regions[node, name]
         for value, found in zip(graph.params, params, strict=True):

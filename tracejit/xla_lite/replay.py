@@ -13,12 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tracejit.base.dtypes import DType
 from tracejit.base.types import ArrayType
 from tracejit.ir.evaluator import evaluate
 from tracejit.ir.graph import Graph
 from tracejit.xla_lite.compile import Executable, compile_graph
 from tracejit.xla_lite.host_calls import from_memory, memory_dtype, to_memory
 from tracejit.xla_lite.interface import OutputPlace, ParamPlace
+from tracejit.xla_lite.runtime.buffers import buffers
 from tracejit.xla_lite.runtime.signature import ERROR_WORDS, Slot
 
 Array = NDArray[Any]
@@ -44,7 +46,8 @@ def compile_for_arrays(graph: Graph, strided: Sequence[bool] = (), precision: st
 def run(executable: Executable, arrays: Sequence[Array], sizes: Mapping[str, int] | None = None) -> tuple[Array, ...]:
     """Calls the native code on arrays of the parameters' types; bfloat16 goes in and out as float32."""
     graph, interface = executable.graph, executable.interface
-    slots = (ctypes.c_int64 * max(1, executable.num_slots))()
+    layout = executable.sizes
+    slots = (ctypes.c_int64 * max(1, layout.num_slots))()
     known = dict(sizes or {})
     kept = []
     for value, place, array in zip(graph.params, interface.params, arrays, strict=True):
@@ -60,12 +63,12 @@ def run(executable: Executable, arrays: Sequence[Array], sizes: Mapping[str, int
         slots[slot] = known[name]
     if executable.prepare_address and _call(executable.prepare_address, slots, None):
         raise StatusError("sizes are outside of what was compiled for")
-    outs = [np.zeros(_sizes(d, slots), memory_dtype(v.type.dtype)) for d, v in
-            zip(executable.output_dims, graph.outputs, strict=True)]
+    outs = [np.zeros(2, np.int64) if late else np.zeros(_sizes(d, slots), memory_dtype(v.type.dtype))
+            for d, late, v in zip(layout.dims, layout.late, graph.outputs, strict=True)]
     pointers = (ctypes.c_void_p * max(1, len(outs)))(*(a.ctypes.data for a in outs))
     _raise(executable, _call(executable.main_address, slots, pointers), slots)
-    return tuple(from_memory(_final(a, f, slots), v.dtype)
-                 for a, f, v in zip(outs, executable.final_dims, graph.outputs, strict=True))
+    return tuple(from_memory(_content(a, _sizes(d, slots), v.dtype) if late else a, v.dtype)
+                 for a, d, late, v in zip(outs, layout.dims, layout.late, graph.outputs, strict=True))
 
 
 def replay(graph: Graph, seed: int = 0, size: int = 5) -> None:
@@ -102,8 +105,9 @@ def _sizes(dims: Sequence[int | Slot], slots: Any) -> tuple[int, ...]:
     return tuple(d if isinstance(d, int) else int(slots[d.index]) for d in dims)
 
 
-def _final(array: Array, dims: Sequence[int | Slot] | None, slots: Any) -> Array:
-    if dims is None:
-        return array
-    shape = _sizes(dims, slots)
-    return array.reshape(-1)[:int(np.prod(shape))].reshape(shape)
+def _content(cell: Array, shape: tuple[int, ...], dtype: DType) -> Array:
+    """A copy of the block whose address stands in a cell; the block is freed."""
+    made = np.empty(shape, memory_dtype(dtype))
+    ctypes.memmove(made.ctypes.data, int(cell[0]), made.nbytes)
+    buffers().free(int(cell[0]))
+    return made

@@ -13,6 +13,8 @@ from tracejit.ir.graph import Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import emit
 from tracejit.tracing.context import Scope, TraceContext, inside
+from tracejit.tracing.control.identity import NOTHING, OWN, Choice, choice_of, mark_choices, memory_parts
+from tracejit.tracing.control.lists import after_branches
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
 from tracejit.tracing.control.schema import JoinError, Leaf, Schema, Static, build, describe, flatten, join, zeros
@@ -58,28 +60,45 @@ def merge(context: TraceContext, world: World, flag: Array, regions: Sequence[Re
     def emitted() -> list[Array]:
         return (select if all(map(is_cheap, regions)) else emit_case)(context, flag, regions)
 
-    return join_regions(world, regions, emitted)
+    return join_regions(world, regions, emitted, flag)
 
 
-def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], list[Array]]) -> Any:
-    """Gives regions of which one will run the same outputs; what `emitted` makes of them is what places hold then."""
-    places = list(dict.fromkeys(p for r in regions for p in r.changes))
+def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], list[Array]],
+                 flag: Array | None = None) -> Any:
+    """Gives regions of which one will run the same outputs; what `emitted` makes of them is what places hold then.
+
+    flag: says which of two regions runs; without it, regions themselves say which memory an array is.
+    """
+    places = sorted(dict.fromkeys(p for r in regions for p in r.changes), key=lambda p: p.kind != "content")
     forms = [_form(place, regions, world) for place in places]
-    for region in regions:
-        with inside(region.scope):
-            finish(region, _outputs(region, places, forms, world))
+    choices = [c for place, form in zip(places, forms, strict=True) for c in _choices(place, form, regions, world)]
+    for k, region in enumerate(regions):
+        with world.as_left(region.changes), inside(region.scope):
+            indices = [c.index_in(k) for c in choices if c.is_exported(flag)]
+            finish(region, _outputs(region, places, forms, world) + indices)
     results, value = iter(emitted()), None
+    after_branches([r.scope for r in regions if r.reached])
+    arrays: list[Array | None] = []
     for place, form in zip(places, forms, strict=True):
         made = build(form, results)
-        if type(made) is Array and type(form) is Leaf:
-            made.ambiguous = any(world.is_older(_value(place, r, world)) for r in regions if r.reached)
+        arrays += memory_parts(made, form)
         if place is RESULT:
             value = made
         else:
             world.put(place, made)
     if not any(r.reached for r in regions):
         raise Unreachable
+    mark_choices(arrays, choices, flag, results)
     return value
+
+
+def _choices(place: Place, form: Schema, regions: Sequence[Region], world: World) -> list[Choice]:
+    """Which memories the arrays in a place may be, one for each array."""
+    found = [list(memory_parts(_value(place, r, world), form)) if r.reached else None for r in regions]
+    width = max([len(f) for f in found if f is not None], default=0)
+    if place.kind == "memory":
+        return [Choice(place.name, (OWN,) * len(regions), ())] * width
+    return [choice_of(place.name, [NOTHING if f is None else f[i] for f in found], world) for i in range(width)]
 
 
 def _nothing() -> None:
@@ -104,7 +123,8 @@ def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
     values = [_value(place, r, world) for r in regions if r.reached]
     if place.kind == "variable" and "!" in place.name and any(v is not UNDEFINED for v in values):
         values = [v for v in values if v is not UNDEFINED]
-    if len(values) == len(regions) and all(v is values[0] for v in values) and type(values[0]) is not Array:
+    if values and all(v is values[0] for v in values) and (
+            type(values[0]) is not Array or id(values[0]) in world.seen):
         return Static(values[0])
     forms = [describe(v) for v in values]
     try:

@@ -13,6 +13,7 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import current
+from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.implements import NUMPY, READ
 from tracejit.tracing.scalars import weak
 from tracejit.tracing.sizes import Size
@@ -24,33 +25,44 @@ _LONG = 4       # items: lists of more numbers are looped over, not unrolled
 class Once:
     """Something that Python iterates once: used up by the first who asks for its elements."""
 
-    __slots__ = ("_made_in", "_spent")
+    __slots__ = ("_made_in", "_state")
 
     def __init__(self) -> None:
-        self._made_in, self._spent = current().scope, False
+        self._made_in, self._state = current().scope, "fresh"
 
-    def use_up(self) -> bool:
-        """Whether there are elements still. A loop or branch can't use up what was made outside of it."""
-        if self._spent:
+    def use_up(self, wholly: bool = True) -> bool:
+        """Whether there are elements still. wholly: all are taken now; else only the run knows how many are left.
+
+        A loop or branch can't use up what was made outside of it.
+        """
+        if self._state == "spent":
             return False
-        if current().scope is not self._made_in:
+        if self._state == "partly spent" or current().scope is not self._made_in:
             raise UnsupportedError(
-                "an iterator that was made before this loop or branch is used up in it", span=current_span(2),
-                why="how much of it is left afterwards would depend on the run",
+                "an iterator that was made before this loop or branch is used up in it"
+                if self._state == "fresh" else "elements are taken of an iterator of which some were taken before",
+                span=current_span(2), why="how much of it is left would depend on the run",
                 fix="make the generator, map, zip or filter where its elements are used")
-        self._spent = True
+        self._state = "spent" if wholly else "partly spent"
         return True
 
 
 class Iteration:
     """length: an int, a `Size` or a traced int.  item(i): what the round with this index gets; i counts from 0."""
 
-    __slots__ = ("item", "length")
+    __slots__ = ("item", "length", "once")
 
-    def __init__(self, length: Any, item: Callable[[Any], Any]):
-        self.length, self.item = length, item
+    def __init__(self, length: Any, item: Callable[[Any], Any], once: Once | None = None):
+        self.length, self.item, self.once = length, item, once
+
+    def taken(self) -> Iteration:
+        """What is left of it, for someone who takes all."""
+        return self if self.once is None or self.once.use_up() else Iteration(0, self.item)
 
     def __iter__(self) -> Iterator[Any]:
+        left = self.taken()
+        if left is not self:
+            return iter(())
         return (self.item(i) for i in range(int(self.length)))    # an array may change meanwhile
 
     def __len__(self) -> int:
@@ -67,6 +79,8 @@ def iteration_of(value: Any) -> Iteration | None:
     """How a loop runs over `value`; None if Python has to do it."""
     if isinstance(value, Iteration):
         return value
+    if isinstance(value, RunTimeList):
+        return Iteration(value.length(), value.at)
     if type(value) is range:
         return Iteration(len(value), lambda i: value.start + i * value.step if value.step != 1 or value.start else i)
     if type(value) is Array and value.type.shape:
@@ -123,18 +137,19 @@ def _not_negative(length: Any) -> Any:
 
 
 def reversed_iteration(source: Iteration) -> Iteration:
-    return Iteration(source.length, lambda i: source.item(source.length - 1 - i))
+    taken = source.taken()
+    return Iteration(taken.length, lambda i: source.item(taken.length - 1 - i), Once())
 
 
 def enumerated(source: Iteration, start: Any = 0) -> Iteration:
-    return Iteration(source.length, lambda i: (start + i, source.item(i)))
+    return Iteration(source.taken().length, lambda i: (start + i, source.item(i)), Once())
 
 
 def zipped(sources: list[Iteration]) -> Iteration:
-    length = sources[0].length
+    length = sources[0].taken().length
     for other in sources[1:]:
-        length = _smaller(length, other.length)
-    return Iteration(length, lambda i: tuple([s.item(i) for s in sources]))
+        length = _smaller(length, other.taken().length)
+    return Iteration(length, lambda i: tuple([s.item(i) for s in sources]), Once())
 
 
 def _smaller(x: Any, y: Any) -> Any:
@@ -145,4 +160,4 @@ def _smaller(x: Any, y: Any) -> Any:
 
 def mapped(call: Callable[..., Any], function: Any, sources: list[Iteration]) -> Iteration:
     joined = zipped(sources)
-    return Iteration(joined.length, lambda i: call(function, *joined.item(i)))
+    return Iteration(joined.length, lambda i: call(function, *joined.item(i)), Once())

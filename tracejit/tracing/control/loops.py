@@ -23,13 +23,25 @@ from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
 from tracejit.tracing.control.branches import branch, known_truth
 from tracejit.tracing.control.iteration import Iteration, iteration_of
+from tracejit.tracing.control.lists import (
+    LiveList,
+    TracedList,
+    after_loop,
+    as_test,
+    begin_round,
+    changes_lengths,
+    count_of,
+    counted_lists,
+    refuse_kept_write,
+    run_time_size,
+)
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
 from tracejit.tracing.control.schema import JoinError, Leaf, Schema, build, describe, flatten, join, leaves
 from tracejit.tracing.control.streams import Sink, Stream
 from tracejit.tracing.control.world import CellFunction, Place, World, cells_of, content
 from tracejit.tracing.scalars import weak
-from tracejit.tracing.sizes import declare_range
+from tracejit.tracing.sizes import declare_range, size_of
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth
 
@@ -65,19 +77,26 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
         iterable.run(Sink(body, cells_of(body, go_on), go_on, names))
         return
     source = iteration_of(iterable)
+    if isinstance(iterable, TracedList) and span in namespace.context.decisions.live:
+        source = LiveList(iterable)
     if source is None:
         unroll(namespace, list(iterable) if not isinstance(iterable, Iterator) else iterable, body, go_on, names)
         return
+    source = source.taken()
     rounds = source.length if type(source.length) is int else None
     if rounds is not None and rounds <= UNROLLED or span in namespace.context.decisions.unrolled:
-        items = source if not isinstance(iterable, (range, list, tuple)) else iterable
+        is_plain = isinstance(iterable, (range, list, tuple))
+        items = iterable if is_plain else map(source.item, range(int(source.length)))
         unroll(namespace, items, body, go_on, names)
         return
     loop = _Loop(namespace, Site(span, rounds), cells_of(body, go_on), names)
-    if go_on is None:
-        loop.capture_for(source, body)
+    if go_on is None and type(source) is not LiveList:
+        scope = loop.capture_for(source, body)
+        if isinstance(iterable, TracedList) and changes_lengths(scope.graph):
+            namespace.context.decisions.live.add(span)
+            raise Restart
     else:
-        loop.capture_while_counted(source, body, go_on)
+        loop.capture_while_counted(source, body, go_on or (lambda: True))
 
 
 def unroll(namespace: Any, items: Any, body: Callable[[Any], Any], go_on: Thunk | None, names: Sequence[str]) -> None:
@@ -124,7 +143,7 @@ def while_loop(namespace: Any, test: Thunk, body: Thunk, names: Sequence[str]) -
     except StaysPython:
         python_while(namespace, test, body)
     except TestChanges:
-        go = test()
+        go = as_test(test())
         if known_truth(go) is False:
             return
         _Loop(namespace, site, cells, names).capture_while_changing(go, test, body)
@@ -133,7 +152,7 @@ def while_loop(namespace: Any, test: Thunk, body: Thunk, names: Sequence[str]) -
 def python_while(namespace: Any, test: Thunk, body: Thunk) -> None:
     """A loop that ends by what is known while tracing."""
     while True:
-        go = test()
+        go = as_test(test())
         if known_truth(go) is None:
             raise UnsupportedError(
                 "this loop can't be captured: its body needs Python values that change from round to round",
@@ -156,6 +175,7 @@ class _Loop:
         self.places: list[Place] = []
         self.forms: list[Schema] = []
         self.first: list[Any] = []      # what the places hold before the loop
+        self.changing: dict[int, TracedList] = {}    # by id: lists that a round makes longer or shorter
         for name in names:
             if name in cells:
                 self.carry_variable(name, cells[name])
@@ -183,7 +203,7 @@ class _Loop:
 
     # Capturing
 
-    def capture_for(self, source: Iteration, body: Callable[[Any], Any]) -> None:
+    def capture_for(self, source: Iteration, body: Callable[[Any], Any]) -> Scope:
         upper = self.length(source)
         self.counted = True
 
@@ -192,7 +212,11 @@ class _Loop:
             body(source.item(i))
 
         scope = self.settle(round_)
-        self.emit("for", [constant(0, I64), upper, constant(1, I64)], scope, 1, {})
+        trips = size_of(source.length) if self.changing else None
+        if trips is None and self.changing:
+            trips = run_time_size(upper)
+        self.emit("for", [constant(0, I64), upper, constant(1, I64)], scope, 1, {}, trips)
+        return scope
 
     def length(self, source: Iteration) -> Array:
         return convert(lift(source.length), I64)
@@ -204,7 +228,7 @@ class _Loop:
 
     def capture_while_counted(self, source: Iteration, body: Callable[[Any], Any], go_on: Thunk) -> None:
         """A `for` that may be left early: a `while` with a counter, carried first."""
-        upper = self.length(source)
+        upper = None if type(source) is LiveList else self.length(source)
         self.carry_first("the counter", 0)
 
         def round_(_: Any) -> None:
@@ -213,7 +237,8 @@ class _Loop:
             self.counter = i + 1
 
         def test(_: Any) -> Any:
-            inside_range = emit("compare", convert(self.counter, I64), upper, direction="LT")
+            end = self.length(source) if upper is None else upper
+            inside_range = emit("compare", convert(self.counter, I64), end, direction="LT")
             return weak(emit("and", inside_range, convert(lift(go_on()), BOOL)), "b")
 
         scope = self.settle(round_)
@@ -245,7 +270,7 @@ class _Loop:
                 raise StaysPython
             before = len(self.places)
             region = self.trace(body)
-            if self.widen(region) or len(self.places) != before:
+            if self.widen(region) or len(self.places) != before or self.follow_lists(region):
                 continue
             self.refuse_ambiguous_writes()
             with inside(region.scope):
@@ -253,6 +278,17 @@ class _Loop:
             return region.scope
         raise UnsupportedError("the types of this loop's variables don't settle", span=self.site.span,
                                why="every round changes them again", fix="give the variables their final types before")
+
+    def follow_lists(self, region: Region) -> bool:
+        """Notes the lists whose length a round changes; whether there is one more."""
+        for place, head in zip(self.places, self.heads, strict=True):
+            if place.kind == "memory" and place.holder.kept and place in region.changes \
+                    and region.changes[place].value is not head.value:
+                refuse_kept_write()
+        found = counted_lists(region.scope)
+        more = found.keys() - self.changing.keys()
+        self.changing.update(found)
+        return bool(more)
 
     def refuse_ambiguous_writes(self) -> None:
         """An argument that rounds write to and also bind to another array: whose memory it is depends on the round."""
@@ -281,6 +317,7 @@ class _Loop:
         if self.counted:
             param = scope.graph.add_param(ArrayType(I64))
             self.context.loop_values[param] = self.site
+            begin_round(scope, self.changing)
             head = Array(param, scope, "python", "i")
         for form in self.forms:
             for leaf in leaves(form):
@@ -312,7 +349,7 @@ class _Loop:
         def run() -> Any:
             self.place_head(scope)
             before = self.world.changes()
-            answer = test(head)
+            answer = as_test(test(head))
             if any(place not in before or not _same(value, before[place])
                    for place, value in self.world.changes().items()):
                 raise TestChanges
@@ -419,8 +456,9 @@ class _Loop:
 
     # The op
 
-    def emit(self, op: str, bounds: Sequence[Array], body: Scope, own: int, regions: dict[str, Scope | None]) -> None:
-        scope = self.context.scope
+    def emit(self, op: str, bounds: Sequence[Array], body: Scope, own: int, regions: dict[str, Scope | None],
+             trips: Any = None) -> None:
+        scope, counts = self.context.scope, {key: count_of(one) for key, one in self.changing.items()}
         initial = [a for value, form in zip(self.first, self.forms, strict=True) for a in flatten(value, form)]
         scopes = [s for s in (*regions.values(), body) if s is not None]
         operands = share_operands(scopes, own + len(initial))
@@ -431,6 +469,7 @@ class _Loop:
         made = iter([Array(v, scope) for v in results])
         for place, form in zip(self.places, self.forms, strict=True):
             self.put(place, build(form, made))
+        after_loop(body, self.changing, counts, trips)
 
 
 __all__ = ["UNROLLED", "Unreachable", "for_loop", "python_while", "while_loop"]

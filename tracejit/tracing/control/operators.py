@@ -11,11 +11,13 @@ from typing import Any
 from tracejit.autograph.namespace import Handler
 from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
-from tracejit.tracing.building import emit
+from tracejit.tracing.building import emit, lift
 from tracejit.tracing.context import TraceContext
-from tracejit.tracing.control import loops
+from tracejit.tracing.control import lists, loops
 from tracejit.tracing.control.branches import branch, choice, known_truth
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
+from tracejit.tracing.control.rows import RunTimeList
+from tracejit.tracing.control.ordering import compare_sequences, is_sequence_comparison
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.control.streams import Sink, Stream
 from tracejit.tracing.control.trying import try_statement, with_statement
@@ -65,7 +67,12 @@ class ControlFlow(PlainNamespace):
     def comprehension(self, kind: str, iterable: Any, body: Any, one_by_one: Any = None, /) -> Any:
         if kind == "generator":
             return Stream(self, unwrapped(iterable), body, one_by_one)
+        if kind == "list":
+            return lists.comprehension(self, unwrapped(iterable), body)
         return super().comprehension(kind, unwrapped(iterable), body, one_by_one)
+
+    def list_display(self, elements: list[Any], /) -> Any:
+        return lists.displayed(self, elements)
 
     def each(self, iterable: Any, body: Callable[[Any, Any], None], emit: Any, /) -> None:
         if not isinstance(emit, Sink):
@@ -150,6 +157,8 @@ class ControlFlow(PlainNamespace):
         left, right = unwrapped(left), unwrapped(right)
         if sign in ("in", "not in") and (found := self.contains(right, left)) is not NotImplemented:
             return self.not_(found) if sign == "not in" else found
+        if is_sequence_comparison(sign, left, right):
+            return compare_sequences(self, sign, left, right)
         return COMPARISONS[sign](left, right)
 
     def identity(self, left: Any, right: Any, negated: bool) -> Any:
@@ -157,6 +166,9 @@ class ControlFlow(PlainNamespace):
             if type(one) is Optional and other is one.missing:
                 flag = one.is_missing()
                 return negation(flag) if negated else flag
+        if isinstance(left, lists.TracedList) and isinstance(right, lists.TracedList) and left is not right:
+            same = weak(emit("compare", left.handle, right.handle, direction="EQ"), "b")
+            return negation(same) if negated else same
         return (left is not right) if negated else (left is right)
 
     def contains(self, container: Any, item: Any) -> Any:
@@ -166,6 +178,8 @@ class ControlFlow(PlainNamespace):
 
             from tracejit.tracing.implements import NUMPY
             return weak(NUMPY[np.any](NUMPY[np.equal](container, item)), "b")
+        if isinstance(container, RunTimeList):
+            return self.contains(lift(container), item)
         if not isinstance(container, (list, tuple, set, frozenset, range)):
             return NotImplemented
         if isinstance(container, range):
@@ -210,6 +224,8 @@ def _flag(value: Any) -> Array:
 def _plain_test(test: Any) -> Any:
     """A test as an `Array` if only the run will tell, else as a bool."""
     test = unwrapped(test)
+    if isinstance(test, RunTimeList):
+        test = test.length() != 0
     if type(test) is not Array:
         return bool(test) if not isinstance(test, tuple(ARRAY_LIKE)) else test
     known = known_truth(test) if not test.type.shape else None

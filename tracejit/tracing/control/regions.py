@@ -13,6 +13,7 @@ from tracejit.base.errors import ConcretizationError, InternalError, MutationErr
 from tracejit.ir.graph import Graph, Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope, TraceContext, inside
+from tracejit.tracing.control.lists import follow_lists, forget_counts
 from tracejit.tracing.control.world import Place, World
 from tracejit.tracing.host import raise_at_run_time
 
@@ -48,7 +49,8 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
                     raise
                 raise_at_run_time(context, error)
                 region.reached = False
-        region.changes = world.changes() if region.reached else {}
+            region.changes = world.changes() if region.reached else {}
+        follow_lists(world.namespace, region.changes, world)
     finally:
         world.restore()
     return region
@@ -67,6 +69,7 @@ def finish(region: Region, outputs: Sequence[Array]) -> None:
 
 def share_operands(scopes: Sequence[Scope], first: int = 0, firsts: Sequence[int] = ()) -> list[tuple[Value, Scope]]:
     """Gives regions the same imported values, in one order, after their own first parameters (firsts: of each)."""
+    forget_counts(scopes)
     wanted: dict[Value, Scope] = {}
     for scope in scopes:
         wanted.update(dict(scope.operands))

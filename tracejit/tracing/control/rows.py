@@ -6,6 +6,7 @@ Flows out: `Rows`, which the result of a trace is made of: after the call a plai
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.control.schema import Schema
@@ -29,6 +30,14 @@ class RunTimeList:
     """A list of the traced program that grows in native loops. No `list`: what Python's own code saw would be empty."""
 
     __slots__ = ()
+
+    def length(self) -> Any:
+        """An int, a size or a traced int."""
+        raise NotImplementedError
+
+    def at(self, index: Any) -> Any:
+        """The item at an index that is in range."""
+        raise NotImplementedError
 
     def rows(self) -> Rows | None:
         """What it holds now, in the running scope; None while its items are those that Python sees."""

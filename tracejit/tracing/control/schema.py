@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from tracejit.base.trees import node_type
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import broadcast_to, constant, convert, lift
+from tracejit.tracing.context import current
+from tracejit.tracing.control.containers import Keys, attributes, is_instance, refill
 from tracejit.tracing.control.optional import UNDEFINED, Optional
 from tracejit.tracing.sizes import Size
 
@@ -30,12 +33,13 @@ class JoinError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One traced array or scalar. boxed: an ndarray of rank 0."""
+    """One traced array or scalar. boxed: an ndarray of rank 0.  kept: as of `Array`."""
 
     type: ArrayType
     weak: str | None
     kind: str
     boxed: bool
+    kept: bool = False
 
     def __str__(self) -> str:
         names = {"b": "bool", "i": "int", "f": "float", "c": "complex"}
@@ -88,6 +92,8 @@ def same_static(x: Any, y: Any) -> bool:
         return True
     if type(x) is not type(y) or isinstance(x, Array):
         return False
+    if isinstance(x, (Keys, frozenset)):
+        return bool(x == y)
     if not isinstance(x, (int, float, complex, str, bytes, np.generic, Size, range, slice, type(None))):
         return False
     if type(x) is Size:
@@ -98,7 +104,7 @@ def same_static(x: Any, y: Any) -> bool:
 def describe(value: Any, numbers: bool = False) -> Schema:
     """The form of a value. numbers: Python and NumPy numbers count as traced."""
     if type(value) is Array:
-        return Leaf(value.type, value.weak, value.kind, value.boxed or bool(value.type.shape))
+        return Leaf(value.type, value.weak, value.kind, value.boxed or bool(value.type.shape), value.owner.kept)
     if type(value) is Optional:
         return Perhaps(value.missing, describe(value.value, True))
     if value is UNDEFINED:
@@ -108,7 +114,24 @@ def describe(value: Any, numbers: bool = False) -> Schema:
     if (node := None if value is None or isinstance(value, type) else node_type(value)) is not None:
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple([describe(c, numbers) for c in children]), node.unflatten)
+    if is_instance(value) and id(value) not in current().objects:
+        held = attributes(value)
+        return Tree(type(value), tuple(held), tuple([describe(c, numbers) for c in held.values()]),
+                    partial(instance, type(value)))
     return Static(value)
+
+
+def instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
+    """An instance of a class of the user's with these attributes, made without running its `__init__`."""
+    made = cls.__new__(cls)
+    refill(made, dict(zip(names, values, strict=True)))
+    return made
+
+
+def parts(value: Any) -> Sequence[Any]:
+    """The children of a value whose form is a `Tree`."""
+    node = node_type(value)
+    return tuple(node.flatten(value)[0]) if node is not None else tuple(attributes(value).values())
 
 
 def join(x: Schema, y: Schema, loop: bool = False) -> Schema:
@@ -120,6 +143,8 @@ def join(x: Schema, y: Schema, loop: bool = False) -> Schema:
     if _is_none(x) or _is_none(y):
         return _join_missing(x, y, None, loop)
     if isinstance(x, Tree) and isinstance(y, Tree):
+        if x.cls is y.cls and x.meta != y.meta and hasattr(x.meta, "unite"):
+            x.meta.unite(y.meta)
         if x.cls is not y.cls or x.meta != y.meta or len(x.children) != len(y.children):
             raise JoinError("structure")
         return Tree(x.cls, x.meta, tuple([join(a, b, loop) for a, b in zip(x.children, y.children, strict=True)]),
@@ -181,7 +206,7 @@ def join_leaves(x: Leaf, y: Leaf, loop: bool) -> Leaf:
         dtype = weak_result(x.weak or y.weak or "b", strong.type.dtype)
     elif dtype is not y.type.dtype:
         raise JoinError("dtype")
-    return Leaf(ArrayType(dtype, shape), None, kind, x.boxed or y.boxed)
+    return Leaf(ArrayType(dtype, shape), None, kind, x.boxed or y.boxed, x.kept or y.kept)
 
 
 def leaves(schema: Schema) -> Iterator[Leaf]:
@@ -207,10 +232,7 @@ def flatten(value: Any, schema: Schema) -> list[Array]:
     if isinstance(schema, Leaf):
         return [fitted(value, schema)]
     if isinstance(schema, Tree):
-        node = node_type(value)
-        assert node is not None
-        children, _ = node.flatten(value)
-        return [a for child, form in zip(children, schema.children, strict=True) for a in flatten(child, form)]
+        return [a for child, form in zip(parts(value), schema.children, strict=True) for a in flatten(child, form)]
     if isinstance(schema, Perhaps):
         return _flatten_optional(value, schema)
     return []
@@ -240,7 +262,9 @@ def build(schema: Schema, arrays: Iterator[Array]) -> Any:
     """The value of this form."""
     if isinstance(schema, Leaf):
         found = next(arrays)
-        return Array(found.value, found.scope, schema.kind, schema.weak, schema.boxed)
+        made = Array(found.value, found.scope, schema.kind, schema.weak, schema.boxed)
+        made.kept = schema.kept
+        return made
     if isinstance(schema, Tree):
         return _rebuild(schema, [build(child, arrays) for child in schema.children])
     if isinstance(schema, Perhaps):

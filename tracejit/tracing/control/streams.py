@@ -60,22 +60,39 @@ class Stream(Once):
     one_by_one: the same as Python's own generator, where `body` makes several elements in a round.
     """
 
-    __slots__ = ("body", "namespace", "one_by_one", "source")
+    __slots__ = ("_started", "body", "namespace", "one_by_one", "source")
 
     def __init__(self, namespace: Any, source: Any, body: Body, one_by_one: Callable[[Any], Any] | None = None):
         super().__init__()
         self.namespace, self.source, self.body, self.one_by_one = namespace, source, body, one_by_one
+        self._started: Iterator[Any] | None = None      # Python takes the elements
+
+    @property
+    def is_started(self) -> bool:
+        """Whether Python took the first elements."""
+        return self._started is not None
 
     def run(self, sink: Sink) -> None:
-        """Hands every element to `sink`."""
-        if self.use_up():
+        """Hands every element that is left to `sink`."""
+        if self._started is not None:
+            self.namespace.each(self._started, lambda item, emit: emit(item), sink)
+        elif self.use_up():
+            self.namespace.each(self.source, self.body, sink)
+
+    def take_some(self, sink: Sink) -> None:
+        """Hands elements to `sink` until it wants no more; only the run knows how many are left."""
+        if self.use_up(wholly=False):
             self.namespace.each(self.source, self.body, sink)
 
     def __iter__(self) -> Iterator[Any]:
         """For code that takes the elements as Python does, while tracing."""
-        if not self.use_up():
-            return iter(())
-        return iter(self.one_by_one(self.source)) if self.one_by_one else elements(iter(self.source), self.body)
+        if self._started is None:
+            left = self.source if self.use_up() else ()
+            self._started = iter(self.one_by_one(left)) if self.one_by_one else elements(iter(left), self.body)
+        return self._started
+
+    def __next__(self) -> Any:
+        return next(iter(self))
 
 
 def run(namespace: Any, values: Any, sink: Sink) -> None:
@@ -99,18 +116,33 @@ def mapped_stream(namespace: Any, function: Callable[[Any], Any], values: Any) -
     return chained(namespace, values, lambda item, emit: emit(function(item)))
 
 
-def chained(namespace: Any, values: Any, body: Body) -> Stream:
-    """The elements that `body` emits for those of `values`, which may be a stream itself."""
-    if type(values) is not Stream:
-        return Stream(namespace, values, body)
+def enumerated_stream(namespace: Any, values: Any, start: Any) -> Stream:
+    """`enumerate(values, start)`."""
+    position = Variable("the position", start)
+
+    def body(item: Any, emit: Callable[[Any], Any]) -> None:
+        emit((position.value, item))
+        position.value = position.value + 1
+
+    return chained(namespace, values, body, position.cells)
+
+
+def chained(namespace: Any, values: Any, body: Body, cells: dict[str, CellType] | None = None) -> Stream:
+    """The elements that `body` emits for those of `values`, which may be a stream itself. cells: what `body` changes."""
+    changed = cells or {}
+    if type(values) is not Stream or values.is_started:
+        return Stream(namespace, values, CellFunction(body, changed))
 
     def both(item: Any, emit: Any) -> None:
-        before = emit.before if isinstance(emit, Sink) else lambda take: take
-        values.body(item, before(lambda element: body(element, emit)))
+        def take(element: Any) -> None:
+            body(element, emit)
 
-    one_by_one = None if values.one_by_one is None else lambda items: elements(values.one_by_one(items), body)
-    values.use_up()
-    return Stream(namespace, values.source, both, one_by_one)
+        values.body(item, emit.before(take, changed) if isinstance(emit, Sink) else take)
+
+    lazily = values.one_by_one
+    one_by_one = None if lazily is None else lambda items: elements(lazily(items), body)
+    both_cells = {**getattr(values.body, "cells", {}), **changed}
+    return Stream(namespace, values.source if values.use_up() else (), CellFunction(both, both_cells), one_by_one)
 
 
-__all__ = ["Sink", "Stream", "Variable", "chained", "filtered", "mapped_stream", "run"]
+__all__ = ["Sink", "Stream", "Variable", "chained", "enumerated_stream", "filtered", "mapped_stream", "run"]

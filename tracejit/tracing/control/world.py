@@ -5,18 +5,30 @@ Flows out: `World`: taken before a region runs; afterwards it says what changed,
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from types import CellType, FunctionType
+from types import CellType, FunctionType, MethodType
 from typing import Any
 
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope
+from tracejit.tracing.control.containers import (
+    ABSENT,
+    Keys,
+    arrange,
+    copied,
+    is_container,
+    is_instance,
+    is_same_content,
+    keys_of,
+    refill,
+    set_entry,
+)
 from tracejit.tracing.control.optional import UNDEFINED, Optional
 
-ABSENT: Any = object()      # a name or attribute that was not stored yet
-_CONTAINERS = (list, dict, set)
 _OURS = frozenset({"ag!", "scope!"})
+_SIMPLE = (int, float, str, bytes, type(None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,38 +93,60 @@ class World:
         self.cells, self.namespace = cells, namespace
         self.variables = {name: cells[name] for name in names if name in cells}
         self.stored = dict(namespace.stored)
-        self.arrays: dict[int, tuple[Array, Any, Scope]] = {}
-        self.containers: dict[int, tuple[Any, Any]] = {}
+        self.arrays: dict[int, tuple[Array, Any, Scope, int]] = {}
+        self.current: set[int] = set()      # ids of arrays of several whose value is today's
+        self.containers: dict[int, tuple[Any, Any, str]] = {}     # by id: container, copy of its content, name
         self.others: dict[int, CellType] = {}       # variables of functions inside the user's function
         self.inputs = len(namespace.reader.arrays)
-        self._seen: set[int] = set()
+        self.seen: dict[int, Any] = {}      # by id: everything that is reached from here
         self.before = {name: content(cell) for name, cell in cells.items()}
-        for value in (*self.before.values(), *(s[3] for s in self.stored.values()), *namespace.known()):
-            self._walk(value)
+        for name, value in self.before.items():
+            self._walk(value, name)
+        for stored in self.stored.values():
+            self._walk(stored[3], stored[2])
+        for value in namespace.known():
+            self._walk(value, "a container")
         self.before_others = {key: content(cell) for key, cell in self.others.items()}
 
-    def _walk(self, value: Any) -> None:
-        pending = [value]
+    def _walk(self, value: Any, name: str) -> None:
+        pending = [(value, name)]
         while pending:
-            one = pending.pop()
-            if isinstance(one, (int, float, str, bytes, type(None))) or id(one) in self._seen:
+            one, name = pending.pop()
+            if isinstance(one, _SIMPLE) or id(one) in self.seen:
                 continue
-            self._seen.add(id(one))
+            self.seen[id(one)] = one
             if type(one) is Array:
-                owner = one.owner
-                self.arrays[id(owner)] = owner, owner._value, owner.scope
+                self._walk_array(one)
             elif type(one) is Optional:
-                pending.append(one.value)
-            elif isinstance(one, _CONTAINERS):
-                self.containers[id(one)] = one, one.copy()
-                pending += one.values() if isinstance(one, dict) else one
+                pending.append((one.value, name))
             elif isinstance(one, tuple):
-                pending += one
+                pending += [(v, f"{name}[{i}]") for i, v in enumerate(one)]
             elif isinstance(one, (FunctionType, CellFunction)):
-                pending += self._captured(one)
-            elif hasattr(one, "__dict__") and id(one) not in self.namespace.reader.objects and self._is_made_here(one):
-                self.containers[id(one)] = one.__dict__, dict(one.__dict__)
-                pending += one.__dict__.values()
+                pending += [(v, name) for v in self._captured(one)]
+            elif isinstance(one, MethodType):
+                pending.append((one.__self__, name))
+            elif is_container(one) and id(one) not in self.namespace.reader.objects:
+                pending += self._walk_container(one, name)
+
+    def _walk_array(self, array: Array) -> None:
+        owner = array.owner
+        self.arrays[id(owner)] = owner, owner._value, owner.scope, owner.version
+        if owner.one_of is None:
+            return
+        if owner.one_of.seen == owner.state:
+            self.current.add(id(owner))
+        for memory in owner.one_of.memories:
+            if memory is not None and id(memory) not in self.seen:
+                self.seen[id(memory)] = memory
+                self._walk_array(memory)
+
+    def _walk_container(self, container: Any, name: str) -> list[tuple[Any, str]]:
+        copy = copied(container)
+        self.containers[id(container)] = container, copy, name
+        if isinstance(copy, set):
+            return []
+        named = copy.items() if isinstance(copy, dict) else enumerate(copy)
+        return [(value, entry_name(container, name, key)) for key, value in named if not isinstance(value, _SIMPLE)]
 
     def _captured(self, function: FunctionType | CellFunction) -> list[Any]:
         """Variables that a function inside the user's function shares with others."""
@@ -124,12 +158,6 @@ class World:
                     self.others[id(cell)] = cell
                 found.append(content(cell))
         return found
-
-    def _is_made_here(self, value: Any) -> bool:
-        from tracejit.autograph import policy
-        cls = type(value)
-        init = getattr(cls, "__init__", None)
-        return policy.is_user_function(init) if init is not None else False
 
     def is_older(self, value: Any) -> bool:
         """Whether an array is memory that there was before the region."""
@@ -146,16 +174,15 @@ class World:
         for key, cell in self.others.items():
             if (now := content(cell)) is not self.before_others[key]:
                 found[Place("variable", key, cell, "a variable of an inner function")] = now
-        for key, (owner, value, _) in self.arrays.items():
-            if owner._value is not value:
+        for key, (owner, *then) in self.arrays.items():
+            if is_written(owner, *then):
                 found[Place("memory", key, owner, "an array")] = owner.snapshot()
         for late in self.namespace.reader.arrays[self.inputs:]:
             owner = late.tracer.owner
             if id(owner) not in self.arrays and owner._value is not self.parameter(late):
                 found[Place("memory", id(owner), owner, late.path)] = owner.snapshot()
-        for key, (container, copy) in self.containers.items():
-            if not _same_content(container, copy):
-                found[Place("content", key, container, "a container")] = container.copy()
+        for held in self.containers.values():
+            found.update(changed_entries(*held))
         for stored_key in (*self.namespace.stored, *self.stored):
             now, then = self.namespace.stored.get(stored_key), self.stored.get(stored_key)
             if now is not then and (now is None or then is None or now[3] is not then[3]):
@@ -172,18 +199,34 @@ class World:
             fill(cell, self.before[name])
         for key, cell in self.others.items():
             fill(cell, self.before_others[key])
-        for owner, value, scope in self.arrays.values():
+        for owner, value, scope, _ in self.arrays.values():
             if owner._value is not value:
                 _set(owner, value, scope)
         for late in self.namespace.reader.arrays[self.inputs:]:
             owner, root = late.tracer.owner, self.namespace.context.root
             if id(owner) not in self.arrays and owner._value is not self.parameter(late):
                 _set(owner, self.parameter(late), root)
-        for container, copy in self.containers.values():
-            if not _same_content(container, copy):
+        for container, copy, _ in self.containers.values():
+            if not is_same_content(copied(container), copy):
                 refill(container, copy)
+        for key, (owner, value, scope, _) in self.arrays.items():
+            if owner.one_of is not None:
+                self.arrays[key] = owner, value, scope, owner.version
+                owner.one_of.seen = owner.state if key in self.current else -1
         self.namespace.stored.clear()
         self.namespace.stored.update(self.stored)
+
+    @contextmanager
+    def as_left(self, changes: dict[Place, Any]) -> Iterator[None]:
+        """For the block, arrays and containers hold what a region left in them."""
+        kinds = ("memory", "content", "item")
+        for place in sorted(changes, key=lambda p: kinds.index(p.kind) if p.kind in kinds else len(kinds)):
+            if place.kind in kinds:
+                self.put(place, changes[place])
+        try:
+            yield
+        finally:
+            self.restore()
 
     def value_before(self, place: Place) -> Any:
         """What a place held."""
@@ -193,13 +236,23 @@ class World:
             return next(self.before[n] for n, cell in self.cells.items() if cell is place.holder)
         if place.kind == "memory":
             if place.key in self.arrays:
-                owner, value, scope = self.arrays[place.key]
+                owner, value, scope, _ = self.arrays[place.key]
                 return Array(value, scope, owner.kind, owner.weak, True)
             return place.holder.snapshot()
         if place.kind == "content":
-            return self.containers[place.key][1]
+            return keys_of(self.containers[place.key][1])
+        if place.kind == "item":
+            return self.entry_before(place)
         then = self.stored.get(place.key)
         return self.namespace.outside(place.key, place.holder) if then is None else then[3]
+
+    def entry_before(self, place: Place) -> Any:
+        """An attribute that was not there is a variable without a value."""
+        holder, key = place.key
+        copy = self.containers[holder][1]
+        if isinstance(copy, dict):
+            return copy.get(key, UNDEFINED if is_instance(place.holder) else ABSENT)
+        return copy[key] if key < len(copy) else ABSENT
 
     def put(self, place: Place, value: Any) -> None:
         """Makes `value` what a place holds from here on."""
@@ -208,7 +261,9 @@ class World:
         elif place.kind == "memory":
             _set(place.holder, value.value, value.scope)
         elif place.kind == "content":
-            refill(place.holder, value)
+            arrange(place.holder, value)
+        elif place.kind == "item":
+            set_entry(place.holder, place.key[1], ABSENT if value is UNDEFINED else value)
         else:
             self.namespace.stored[place.key] = (*place.holder[:3], value)
 
@@ -216,23 +271,37 @@ class World:
 def _set(owner: Array, value: Any, scope: Scope) -> None:
     """The version only grows, so that views notice."""
     owner._value, owner.scope, owner.version = value, scope, owner.version + 1
+    if owner.one_of is not None:
+        owner.one_of.seen = owner.state
 
 
-def _same_content(x: Any, y: Any) -> bool:
-    if len(x) != len(y):
-        return False
-    if isinstance(x, set):
-        return bool(x == y)
-    if isinstance(x, dict):
-        return all(a is b for a, b in zip(x, y, strict=True)) and all(
-            a is b for a, b in zip(x.values(), y.values(), strict=True))
-    return all(a is b for a, b in zip(x, y, strict=True))
+def is_written(owner: Array, value: Any, scope: Scope, version: int) -> bool:
+    """Whether an array that held `value` was written. One of several is also computed anew when it is only read; what
+    it holds is the content of the others, unless it has memory of its own."""
+    if owner.one_of is None:
+        return owner._value is not value
+    return owner.version != version and any(m is None for m in owner.one_of.memories)
 
 
-def refill(container: Any, content: Any) -> None:
-    """Replaces the content of a list, dict or set."""
-    if isinstance(container, list):
-        container[:] = content
-    else:
-        container.clear()
-        container.update(content)
+def entry_name(container: Any, name: str, key: Any) -> str:
+    return f"{name}.{key}" if is_instance(container) else f"{name}[{key!r}]"
+
+
+def changed_entries(container: Any, before: Any, name: str) -> dict[Place, Any]:
+    """The entries that are not what they were. Of instances, attributes may come and go; of others, that is a change of
+    structure."""
+    now = copied(container)
+    if is_same_content(now, before):
+        return {}
+    found: dict[Place, Any] = {}
+    if not is_instance(container) and keys_of(now) != keys_of(before):
+        found[Place("content", id(container), container, name)] = keys_of(now)
+    if isinstance(now, set):
+        return found
+    held = now if isinstance(now, dict) else dict(enumerate(now))
+    then = before if isinstance(before, dict) else dict(enumerate(before))
+    for key in (*held, *(then.keys() - held.keys() if is_instance(container) else ())):
+        value = held.get(key, UNDEFINED)
+        if value is not then.get(key, ABSENT):
+            found[Place("item", (id(container), key), container, entry_name(container, name, key))] = value
+    return found

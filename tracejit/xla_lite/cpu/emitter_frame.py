@@ -45,6 +45,9 @@ class FunctionFrame(Addresses):
     def buffer_statement(self, s: Buffer) -> None:
         """Registers and small arrays on the stack, views, everything else from the allocator."""
         strides = self.strides_of(s.shape, s.strides)
+        if s.space == "output":
+            self._output(s, strides)
+            return
         if s.of is not None:
             self._view(s, strides)
             return
@@ -59,9 +62,7 @@ class FunctionFrame(Addresses):
             self._stack_buffer(s, strides, size, lanes)
             return
         assert lanes == 1, f"buffer {s.name} inside a vector loop does not fit the stack"
-        count = self.sum_value(self.form(_product(s.shape)))
-        size_ = self._shared("mul", count, Value(str(s.dtype.bytes)))
-        pointer = self.allocate(size_)
+        pointer = self.allocate(self._bytes(s))
         self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, s.name, dense=s.strides is None))
 
     def _stack_buffer(self, s: Buffer, strides: tuple[int | Value, ...], size: int, lanes: int) -> None:
@@ -86,6 +87,35 @@ class FunctionFrame(Addresses):
             address = self.sum_value(self.form(s.offset))
             pointer = self.at(max(address.depth, self.floor), 1, f"inttoptr i64 {address.text} to ptr")
         self.declare(Memory(s.name, s.dtype, pointer, s.shape, strides, GROWING))
+
+    def _bytes(self, s: Buffer) -> Value:
+        """The size of a buffer; as large as can be where it fits no word, so that there is no memory for it."""
+        total = Value(str(s.dtype.bytes))
+        for n in s.shape:
+            extent = self.sum_value(self.form(n))
+            total = self._product_of_sizes(total, extent)
+        return total
+
+    def _product_of_sizes(self, x: Value, y: Value) -> Value:
+        if x.is_literal and y.is_literal:
+            return Value(str(int(x.text) * int(y.text)))
+        if "1" in (x.text, y.text):
+            return y if x.text == "1" else x
+        self.module.declare("llvm.smul.with.overflow.i64", "{i64, i1}", "i64, i64")
+        pair = self.body.emit(f"call {{i64, i1}} @llvm.smul.with.overflow.i64(i64 {x.text}, i64 {y.text})")
+        product = self.body.emit(f"extractvalue {{i64, i1}} {pair}, 0")
+        overflow = self.body.emit(f"extractvalue {{i64, i1}} {pair}, 1")
+        return Value(self.body.emit(f"select i1 {overflow}, i64 {2**63 - 1}, i64 {product}"), 1, self.depth)
+
+    def _output(self, s: Buffer, strides: tuple[int | Value, ...]) -> None:
+        """Memory for the caller, who finds its address in a cell, whatever happens later."""
+        assert s.of is not None
+        self.module.declare("tj_alloc", "ptr", "i64")
+        pointer = self.body.emit(f"call ptr @tj_alloc(i64 {self._bytes(s).text})")
+        self.body.line(f"store ptr {pointer}, ptr {self.buffer(s.of).pointer.text}")
+        self.leave_if(self.body.emit(f"icmp eq ptr {pointer}, null"), str(OUT_OF_MEMORY))
+        self.declare(Memory(s.name, s.dtype, Value(pointer, 1, self.depth), s.shape, strides, s.name,
+                            dense=s.strides is None))
 
     def _view(self, s: Buffer, strides: tuple[int | Value, ...]) -> None:
         assert s.of is not None

@@ -12,12 +12,13 @@ from typing import Any, Protocol
 
 from tracejit.base.dtypes import DType
 from tracejit.ir.graph import Graph, Node, Value
-from tracejit.xla_lite.kernels.expressions import Index, as_expr
+from tracejit.xla_lite.kernels.expressions import Index, as_expr, minus, plus, quotient
 from tracejit.xla_lite.kernels.kernel_ir import TRUE, Const, Expr, Load, While
 from tracejit.xla_lite.kernels.scalars import Complex, KernelScalars, Scalar
 from tracejit.xla_lite.kernels.writer import Writer
 
 At = tuple[Expr, ...]
+UNALIGNED = 2           # additions-worth of a load at a shifted place
 UNKNOWN_TRIPS = 32      # iterations that a loop is taken to make where it does not say
 
 
@@ -93,11 +94,15 @@ def _for(elements: Puller, node: Node, index: At) -> list[Scalar]:
 
 
 def trip_count(b: KernelScalars, bounds: Sequence[Any]) -> Expr:
-    """max(0, ceil((upper - lower) / step)); a step of 0 makes none."""
+    """ceil((upper - lower) / step), where less than 1 is none; a step of 0 makes none."""
     lower, upper, step = bounds
     if all(isinstance(x, Const) for x in bounds):
         known = [int(x.value) for x in bounds]
         return Const(len(range(*known)) if known[2] else 0)
+    if isinstance(step, Const) and step.value:
+        ahead = minus(upper, lower) if step.value > 0 else minus(lower, upper)
+        size = abs(int(step.value))
+        return b.writer.let(quotient(plus(ahead, Const(size - 1)), Const(size)))
     up = b.compare("GT", step, Const(0))
     distance = b.select(up, b.subtract(upper, lower), b.subtract(lower, upper))
     size = b.select(up, step, b.negate(step))
@@ -171,8 +176,9 @@ def loops_in(body: Graph) -> bool:
 
 
 def element_cost(body: Graph) -> int:
-    """Additions-worth of one element, loops included."""
-    return max(1, sum(map(_node_cost, body.nodes)) + len(body.params) + len(body.outputs))
+    """Additions-worth of one element, loops included. What is read at shifted places is loaded across cache lines."""
+    shifted = sum(UNALIGNED for n in body.nodes if n.op.name in ("slice", "dynamic_slice"))
+    return max(1, sum(map(_node_cost, body.nodes)) + shifted + len(body.params) + len(body.outputs))
 
 
 def _node_cost(node: Node) -> int:

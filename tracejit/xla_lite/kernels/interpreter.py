@@ -48,6 +48,7 @@ class Outcome:
 
     status: int = 0
     payload: tuple[Any, ...] = ()
+    outputs: tuple[np.ndarray[Any, Any], ...] = ()    # allocated by `main`; their addresses stand in `outs`
 
 
 @dataclass(slots=True)
@@ -94,11 +95,12 @@ def run_program(program: Program, slots: Sequence[Word], outs: Sequence[np.ndarr
     main = program.main
     given = {b.param: _given(b, slots, outs) for b in program.bindings}
     try:
+        frame = _Frame(kernels, symbols or {}, main, [given[p.name] for p in main.params])
         with np.errstate(all="ignore"):
-            _Frame(kernels, symbols or {}, main, [given[p.name] for p in main.params]).block(main.body)
+            frame.block(main.body)
     except Failure as failure:
         return failure.outcome
-    return Outcome()
+    return Outcome(outputs=tuple(frame.outputs))
 
 
 def run_kernel(kernel: Kernel, arguments: Sequence[Word], symbols: Mapping[str, Symbol] | None = None) -> None:
@@ -144,6 +146,7 @@ class _Frame:
         self.kernels, self.symbols = kernels, symbols
         self.names: dict[str, Any] = {}
         self.buffers: dict[str, Memory] = {}
+        self.outputs: list[np.ndarray[Any, Any]] = []
         pairs: list[tuple[Param, Word]] = list(zip(kernel.params, arguments, strict=True))
         for p, word in pairs:
             if not isinstance(p, BufferParam):
@@ -223,7 +226,7 @@ class _Frame:
     def buffer(self, s: Buffer) -> None:
         shape = self.sizes(s.shape)
         strides = self.sizes(s.strides) if s.strides is not None else _row_major(shape)
-        if s.of is not None:
+        if s.of is not None and s.space != "output":
             root = self.buffers[s.of]
             self.buffers[s.name] = Memory(s.name, s.dtype, root.bytes, root.base + int(self.value(s.offset)), shape,
                                           strides)
@@ -234,6 +237,10 @@ class _Frame:
         else:
             content = np.full(count * s.dtype.bytes, 0xFB if s.space != "stacks" else 0, np.uint8)
         self.buffers[s.name] = Memory(s.name, s.dtype, content, 0, shape, strides)
+        if s.space == "output":
+            assert s.of is not None
+            self.buffers[s.of].write((0,), content.ctypes.data)
+            self.outputs.append(content)
 
     def call(self, s: Call) -> None:
         arguments = [self._part(a) if isinstance(a, BufferRef) else self.value(a) for a in s.args]

@@ -28,7 +28,7 @@ RAISED = -1    # status: a Python exception is set
 NO_MEMORY = -2 # status: an allocation failed
 
 LoopKind = Literal["serial", "parallel", "vector", "unroll"]
-Space = Literal["global", "local", "heap", "stacks", "at"]
+Space = Literal["global", "local", "heap", "stacks", "at", "output"]
 
 
 @record
@@ -96,7 +96,9 @@ class Buffer:
            `heap` is allocated here and freed at the end of the block.
            `stacks` is a word that growing stacks hang on; they are freed at the end of the block.
            `at` is memory of such a stack, at the address `offset`; all of it counts as one piece of memory.
-    of, offset: a view of another buffer from a byte offset, instead of memory of its own.
+           `output` is allocated here and belongs to the caller, who finds its address in the first word of `of`, an
+           i64 buffer.
+    of, offset: else a view of another buffer from a byte offset, instead of memory of its own.
     """
 
     name: str

@@ -146,7 +146,8 @@ def _simple(s: Statement) -> str:
         return f"accumulate {targets} {s.combine.name}= {', '.join(map(print_expr, s.values))}"
     if isinstance(s, Buffer):
         view = f" of {s.of} + {print_expr(s.offset)}" if s.of is not None else f" {s.space}"
-        view += f" {print_expr(s.offset)}" if s.space == "at" else ""
+        if s.space in ("at", "output"):
+            view = f" at {print_expr(s.offset)}" if s.space == "at" else f" output {s.of}"
         return f"buffer {s.name}: {_shape(s.dtype.name, s.shape, s.strides)}{view}"
     if isinstance(s, Call):
         result = f"{s.result.name} = " if s.result is not None else ""

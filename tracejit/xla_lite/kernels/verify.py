@@ -172,7 +172,8 @@ def _loop(s: Loop, scope: _Scope, kernels: dict[str, Kernel]) -> None:
 def _declare(s: Buffer, scope: _Scope) -> None:
     _extents(scope, s.name, (*s.shape, *(s.strides or ()), s.offset))
     assert s.of is None or s.of in scope.buffers, f"view of unknown buffer {s.of}"
-    assert not (scope.vector and s.space == "heap"), "heap buffer inside a vector loop"
+    assert s.space != "output" or s.of is not None, "the caller must learn where the output is"
+    assert not (scope.vector and s.space in ("heap", "output")), f"{s.space} buffer inside a vector loop"
     scope.buffers[s.name] = _Buffer(s.dtype, len(s.shape), scope.vector and s.of is None)
 
 

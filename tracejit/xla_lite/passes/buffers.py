@@ -170,7 +170,7 @@ class _Planner:
             return Place("rotating", offset=self.arena.take(byte_size(value)))
         if value in self.target_of:
             return Place("target", target=self.target_of[value])
-        if node in self.elements and node.op.kind != "scatter":
+        if node in self.elements and node.op.kind != "scatter" or node.op.kind == "source":
             return Place("register")
         if not value.rank:
             return Place("local" if makes_memory(node) and node.op.name not in CONTROL else "register")

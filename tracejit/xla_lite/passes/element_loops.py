@@ -132,13 +132,26 @@ def _emitted_condition(form: LoopForm) -> Graph:
 
 def _is_frozen(form: LoopForm) -> bool:
     """Whether elements whose predicate is false keep their state, and so their predicate."""
-    return form.predicate is None or freezes(form, form.predicate)
+    return form.predicate is None or freezes(form, form.predicate) or _settles(form, form.predicate)
 
 
-def freezes(form: LoopForm, predicate: Value) -> bool:
+def _settles(form: LoopForm, predicate: Value) -> bool:
+    """Whether a predicate that the round before has computed freezes elements: `active = ...; y = where(active, ...)`.
+
+    All elements are active at first. If a round finds one done and keeps its state, the next finds the same.
+    """
+    carry = next((k for k, v in enumerate(form.carries) if v is predicate), None)
+    if carry is None or splat(form.initial[carry]) is not True:
+        return False
+    found = form.following[carry]
+    return predicate not in cone([found]) and freezes(form, found, carry)
+
+
+def freezes(form: LoopForm, predicate: Value, holds: int = -1) -> bool:
     """The body is simplified with the predicate false: what comes out must be what went in.
 
     The predicate may depend on the element's state only: not on a counter, which goes on changing.
+    holds: the number of a carry that is to become the predicate.
     """
     changing = {v for v in form.graph.params[:form.first + len(form.initial)] if not v.rank}
     if cone([predicate]) & changing:
@@ -146,7 +159,7 @@ def freezes(form: LoopForm, predicate: Value) -> bool:
     after = canonicalize.run(_assuming_false(form, predicate))
     for k, value in enumerate(form.carries):
         if value.rank and after.outputs[k] is not after.params[form.first + k] \
-                and not (value is predicate and splat(after.outputs[k]) is False) \
+                and not ((value is predicate or k == holds) and splat(after.outputs[k]) is False) \
                 and form.following[k] is not value:
             return False
     return True

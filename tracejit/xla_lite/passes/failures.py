@@ -8,7 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from tracejit.ir.graph import Node
+from tracejit.ops.effects import HOST_OPS
 from tracejit.xla_lite.passes.plan import Target
+
+FAILING = ("assert", *HOST_OPS)     # other effects fail for want of memory only
 
 
 def handler_label(failure: Node) -> str:
@@ -20,9 +23,9 @@ def handler_label(failure: Node) -> str:
 def failures(nodes: Iterable[Node]) -> Iterator[Node]:
     """What may leave the nodes before their end: at any depth, but for what an attempt in them handles."""
     for node in nodes:
-        if not node.has_effect or node.op.name == "bind_dim":
+        if not node.has_effect:
             continue
-        if node.op.kind != "control":
+        if node.op.name in FAILING:
             yield node
         for name, region in node.regions():
             own = node.attributes["label"] if node.op.name == "try" and name == "body" else None

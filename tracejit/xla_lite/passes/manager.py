@@ -60,6 +60,8 @@ def _run(step: Pass, graph: Graph) -> Graph:
         if after is not graph and config.verify:
             _verify(graph, after)
         return after
+    except RecursionError:    # the caller may have a larger stack
+        raise
     except Exception as error:
         what = error.message if isinstance(error, TracejitError) else f"{type(error).__name__}: {error}"
         raise InternalError(f"pass `{step.name}` failed: {what}\nbefore it:\n{graph}") from error

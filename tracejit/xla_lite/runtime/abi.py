@@ -22,11 +22,11 @@ IMMORTAL = sys.version_info >= (3, 12)  # objects whose low 32 bits of the count
 ARRAY_DATA, ARRAY_RANK, ARRAY_DIMS, ARRAY_STRIDES, ARRAY_DESCR, ARRAY_FLAGS, ARRAY_HANDLER = 16, 24, 32, 40, 56, 64, 88
 SCALAR_VALUE = 16
 DESCR_KEY, DESCR_KEY_MASK = 24, 0xFFFFFFFF00FF00FF - 2**64  # kind, (type), byte order, (flags), type number
-C_CONTIGUOUS, F_CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE = 0x1, 0x2, 0x4, 0x100, 0x400
+C_CONTIGUOUS, OWNDATA, ALIGNED, WRITEABLE = 0x1, 0x4, 0x100, 0x400
 C_ARRAY = C_CONTIGUOUS | ALIGNED | WRITEABLE
 
 NUMPY_API = {
-    "PyArray_Type": 2, "PyArray_Scalar": 60, "PyArray_UpdateFlags": 92, "PyArray_NewFromDescr": 94,
+    "PyArray_Type": 2, "PyArray_Scalar": 60, "PyArray_NewFromDescr": 94,
     "PyDataMem_SetHandler": 304, "PyDataMem_GetHandler": 305,
 }  # fmt: skip
 

@@ -7,7 +7,6 @@ Flows out: (hit, result), exactly as the native entry decides; `PythonCallable`,
 from __future__ import annotations
 
 import ctypes
-import math
 import struct
 import types
 from collections.abc import Callable, Iterator
@@ -39,7 +38,9 @@ from tracejit.xla_lite.runtime.signature import (
     OutConst,
     OutDict,
     OutInput,
+    OutLate,
     OutNode,
+    OutOptional,
     OutPython,
     OutRepeat,
     OutRoot,
@@ -216,9 +217,14 @@ class Call:
         outs = (ctypes.c_void_p * max(1, len(places)))(*(address(place) for place in places))
         status = _run_unlocked()(self.spec.main_address, ctypes.addressof(self.slots), ctypes.addressof(outs))
         if status:
+            free_late(outputs, places)
             self.spec.on_error(status, tuple(self.slots[:ERROR_WORDS]))
             raise SystemError("on_error returned")
-        results = [self.finish_output(out, place) for out, place in zip(outputs, places)]
+        try:
+            results = [self.finish_output(out, place) for out, place in zip(outputs, places)]
+        except BaseException:
+            free_late(outputs, places)
+            raise
         result = self.build(self.spec.outputs, results, iter(results))
         return result if self.spec.finish is None else self.spec.finish(result)
 
@@ -234,10 +240,16 @@ class Call:
             return complex(*values) if out.kind == "complex" else values[0]
         if isinstance(out, OutScalar):
             return np.frombuffer(place, out.dtype, 1)[0]
-        if out.final is not None:
-            shape = self.sizes(out.final)
-            place = place.reshape(-1)[: math.prod(shape)].reshape(shape).copy()
+        if isinstance(out, OutLate):
+            place = self.late(out, place)
         return self.tensor(place) if out.tensor else place
+
+    def late(self, out: OutLate, place: Any) -> np.ndarray[Any, Any]:
+        """A copy of an output that main allocated."""
+        array = buffers().empty(self.sizes(out.dims), out.dtype)
+        ctypes.memmove(array.ctypes.data, block_in(place), array.nbytes)
+        free_block(place)
+        return array
 
     def tensor(self, array: np.ndarray[Any, Any]) -> Any:
         assert self.spec.tensor_class is not None, "tensor outputs need `tensor_class`"
@@ -248,10 +260,14 @@ class Call:
     def build(self, node: OutNode, results: list[Any], order: Iterator[Any]) -> Any:
         """The value of a result node; `order` runs over the computed outputs."""
         match node:
-            case OutArray() | OutScalar() | OutPython():
+            case OutArray() | OutLate() | OutScalar() | OutPython():
                 return next(order)
             case OutRepeat(index=index):
                 return results[index]
+            case OutOptional(missing=missing, item=item):
+                is_missing = self.build(missing, results, order)
+                built = self.build(item, results, order)
+                return None if is_missing else built
             case OutInput(leaf=leaf):
                 return self.objects[leaf]
             case OutRoot(root=root):
@@ -263,6 +279,24 @@ class Call:
                 return built if kind is list else tuple(built) if kind is tuple else kind(*built)
             case OutDict(items=items):
                 return {key: self.build(child, results, order) for key, child in items}
+
+
+def free_late(outputs: list[Computed], places: list[Any]) -> None:
+    """Frees what main allocated before it failed."""
+    for out, place in zip(outputs, places):
+        if isinstance(out, OutLate):
+            free_block(place)
+
+
+def block_in(cell: Any) -> int:
+    """The address of the block that main put into a cell, or 0."""
+    return int(struct.unpack_from("<q", cell)[0])
+
+
+def free_block(cell: Any) -> None:
+    """Frees the block, once."""
+    buffers().free(block_in(cell))
+    struct.pack_into("<q", cell, 0, 0)
 
 
 def address(place: Any) -> int:

@@ -6,8 +6,9 @@ Flows out: `Specialisation`, which native and Python dispatch both obey; `SlotLa
 Contract of compiled code:
     i32 main(i64 *slots, void **outs)     0: done; > 0: `on_error(status, the 8 error words)` raises; -1: already set
     i32 prepare(i64 *slots)               optional, before outputs are allocated: computes their dims; not 0: a miss
-`outs` has one pointer for each computed output (OutArray, OutScalar, OutPython) in the order of the tree: the array's
-data, or 16 zeroed bytes that receive the value.
+`outs` has one pointer for each computed output (OutArray, OutLate, OutScalar, OutPython) in the order of the tree: the
+array's data, or 16 zeroed bytes that receive the value; of an OutLate, the address of a block of the allocator, which
+belongs to the call from then on, also if main fails.
 """
 
 from __future__ import annotations
@@ -207,11 +208,19 @@ Size: TypeAlias = int | str | Slot  # a str is a named dim
 
 @record
 class OutArray:
-    """A fresh C-contiguous array of `dims`. final: its dims once main has run, elements compact at the front."""
+    """A fresh C-contiguous array of `dims`, known before main runs."""
 
     dtype: np.dtype[Any]
     dims: tuple[Size, ...]
-    final: tuple[Size, ...] | None = None
+    tensor: bool = False
+
+
+@record
+class OutLate:
+    """A C-contiguous array whose memory main allocates and whose dims main tells."""
+
+    dtype: np.dtype[Any]
+    dims: tuple[Size, ...]
     tensor: bool = False
 
 
@@ -234,6 +243,14 @@ class OutRepeat:
     """The very object of an earlier computed output."""
 
     index: int
+
+
+@record
+class OutOptional:
+    """None where `missing` (an OutPython("bool"), or a repeat of one) is true, else `item`."""
+
+    missing: OutPython | OutRepeat
+    item: OutNode
 
 
 @record
@@ -272,9 +289,9 @@ class OutDict:
     items: tuple[tuple[Any, OutNode], ...]
 
 
-Computed: TypeAlias = OutArray | OutScalar | OutPython
-OutNode: TypeAlias = Computed | OutRepeat | OutInput | OutRoot | OutConst | OutSeq | OutDict
-COMPUTED = (OutArray, OutScalar, OutPython)
+Computed: TypeAlias = OutArray | OutLate | OutScalar | OutPython
+OutNode: TypeAlias = Computed | OutRepeat | OutOptional | OutInput | OutRoot | OutConst | OutSeq | OutDict
+COMPUTED = (OutArray, OutLate, OutScalar, OutPython)
 
 # -- one specialisation ----------------------------------------------------------------------------------------------
 
@@ -383,12 +400,21 @@ def computed_outputs(node: OutNode) -> Iterator[Computed]:
     """The outputs that main writes, in the order of `outs`."""
     if isinstance(node, COMPUTED):
         yield node
-    elif isinstance(node, OutSeq):
-        for item in node.items:
-            yield from computed_outputs(item)
-    elif isinstance(node, OutDict):
-        for _, item in node.items:
-            yield from computed_outputs(item)
+    else:
+        for child in parts(node):
+            yield from computed_outputs(child)
+
+
+def parts(node: OutNode) -> tuple[OutNode, ...]:
+    """The result nodes right below `node`."""
+    match node:
+        case OutSeq(items=items):
+            return items
+        case OutDict(items=pairs):
+            return tuple(child for _, child in pairs)
+        case OutOptional(missing=missing, item=item):
+            return missing, item
+    return ()
 
 
 def simplify(node: Node) -> Node:

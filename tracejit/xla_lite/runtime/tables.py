@@ -29,6 +29,7 @@ from tracejit.xla_lite.runtime.signature import (
     ArrayLeaf,
     Check,
     ComplexLeaf,
+    Computed,
     Dict,
     Equal,
     FloatLeaf,
@@ -42,7 +43,9 @@ from tracejit.xla_lite.runtime.signature import (
     OutConst,
     OutDict,
     OutInput,
+    OutLate,
     OutNode,
+    OutOptional,
     OutPython,
     OutRepeat,
     OutRoot,
@@ -58,6 +61,7 @@ from tracejit.xla_lite.runtime.signature import (
     Specialisation,
     children,
     computed_outputs,
+    parts,
     simplify,
 )
 
@@ -223,22 +227,25 @@ class _Writer:
     def size(self, size: Size) -> int:
         return ~self.spec.layout.size_slot(size) if isinstance(size, (str, Slot)) else size
 
-    def computed(self, out: OutArray | OutScalar | OutPython) -> list[int]:
+    def computed(self, out: Computed) -> list[int]:
         if isinstance(out, OutPython):
-            return [PYTHON_OUTPUTS[out.kind], 0, 0, 0, 0, 0, 0, 0]
+            return [PYTHON_OUTPUTS[out.kind], 0, 0, 0, 0, 0, 0]
         dtype = self.object(out.dtype)
         if isinstance(out, OutScalar):
-            return [frame.OUT_SCALAR, dtype, out.dtype.itemsize, 0, 0, 0, 0, 0]
+            return [frame.OUT_SCALAR, dtype, out.dtype.itemsize, 0, 0, 0, 0]
+        kind = frame.OUT_LATE if isinstance(out, OutLate) else frame.OUT_ARRAY
         dims = self.put(map(self.size, out.dims))
-        final = 0 if out.final is None else self.put([*map(self.size, out.final), 0])
-        return [frame.OUT_ARRAY, dtype, out.dtype.itemsize, len(out.dims), dims, final, *self.tensor(out.tensor)]
+        return [kind, dtype, out.dtype.itemsize, len(out.dims), dims, *self.tensor(out.tensor)]
 
     def result(self, node: OutNode) -> Address:
         match node:
-            case OutArray() | OutScalar() | OutPython():
+            case OutArray() | OutLate() | OutScalar() | OutPython():
                 return self.put([frame.RESULT, next(self.numbers)])
             case OutRepeat(index=index):
                 return self.put([frame.RESULT, index])
+            case OutOptional(missing=missing, item=item):
+                number = missing.index if isinstance(missing, OutRepeat) else next(self.numbers)
+                return self.put([frame.OPTIONAL, number, self.result(item)])
             case OutInput(leaf=leaf):
                 return self.put([frame.INPUT, leaf])
             case OutRoot(root=root):
@@ -314,9 +321,5 @@ def _runs_python(node: Node) -> bool:
 
 
 def _gives_inputs_back(node: OutNode) -> bool:
-    if isinstance(node, OutSeq):
-        return any(map(_gives_inputs_back, node.items))
-    if isinstance(node, OutDict):
-        return any(_gives_inputs_back(child) for _, child in node.items)
-    return isinstance(node, (OutInput, OutRoot))
+    return isinstance(node, (OutInput, OutRoot)) or any(map(_gives_inputs_back, parts(node)))
 

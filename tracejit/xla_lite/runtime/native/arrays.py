@@ -1,4 +1,4 @@
-"""Output arrays in native code: fresh NumPy arrays, large ones on recycled blocks; shrinking; reference counts.
+"""Output arrays in native code: fresh NumPy arrays, large ones on recycled blocks; reference counts.
 
 Flows in:  a dtype object, dims, sizes.
 Flows out: new references to arrays; 0 with an exception set where there is no memory.
@@ -8,23 +8,26 @@ from __future__ import annotations
 
 from tracejit.xla_lite.runtime.abi import (
     ARRAY_DATA,
-    ARRAY_DESCR,
-    ARRAY_DIMS,
     ARRAY_FLAGS,
     ARRAY_HANDLER,
-    ARRAY_RANK,
-    ARRAY_STRIDES,
     C_ARRAY,
-    C_CONTIGUOUS,
-    F_CONTIGUOUS,
     IMMORTAL,
     OB_REFCNT,
     OWNDATA,
 )
-from tracejit.xla_lite.runtime.native.blocks import any_free, blocks, memcpy, memset, small_alloc, tj_alloc
+from tracejit.xla_lite.runtime.native.blocks import (
+    any_free,
+    blocks,
+    memcpy,
+    memset,
+    small_alloc,
+    tj_alloc,
+    tj_free,
+)
 from tracejit.xla_lite.runtime.native.layout import (
     HANDLER_CAPSULE,
     HUGE_ARRAY,
+    LATE_FROM,
     POISON,
     POISON_BYTE,
     RECYCLE_FROM,
@@ -49,7 +52,6 @@ from tracejit.xla_lite.runtime.native.words import (
 array_settings = static(8)
 PyArray_Type = symbol()
 PyArray_NewFromDescr = external("i64(i64, i64, i32, i64, i64, i64, i32, i64)")
-PyArray_UpdateFlags = external("void(i64, i32)")
 PyErr_NoMemory = external("i64()")
 _Py_Dealloc = external("void(i64)")
 
@@ -151,26 +153,13 @@ def make_array(dtype: int, item: int, rank: int, dims: int) -> int:
 
 
 @noinline
-def shrink_array(array: int, item: int, dims: int) -> int:
-    """The same array with smaller dims, its elements at the front; a copy where most of the memory would be wasted.
-
-    Takes over the reference; gives a new one, or 0 with an exception.
-    """
-    rank = int32(array, ARRAY_RANK)
-    held = array_bytes(item, rank, word(array, ARRAY_DIMS))
+def late_array(dtype: int, item: int, rank: int, dims: int, data: int) -> int:
+    """An array whose memory compiled code allocated: it owns the block, unless a small copy is cheaper to keep."""
     size = array_bytes(item, rank, dims)
-    if held >= 1 << 14 and size < held >> 1:
-        copy = new_array(word(array, ARRAY_DESCR), item, rank, dims)
-        if copy != 0:
-            memcpy(word(copy, ARRAY_DATA), word(array, ARRAY_DATA), size)
-        decref(array)
-        return copy
-    stride = item
-    for back in range(rank):
-        axis = rank - 1 - back
-        extent = word(dims, 8 * axis)
-        put_word(word(array, ARRAY_DIMS), 8 * axis, extent)
-        put_word(word(array, ARRAY_STRIDES), 8 * axis, stride)
-        stride = stride * (extent if extent > 0 else 1)
-    PyArray_UpdateFlags(array, C_CONTIGUOUS | F_CONTIGUOUS)
+    if word(array_settings, HANDLER_CAPSULE) != 0 and size >= LATE_FROM:
+        return adopt(dtype, rank, dims, data)
+    array = new_array(dtype, item, rank, dims)
+    if array != 0:
+        memcpy(word(array, ARRAY_DATA), data, size)
+    tj_free(data)
     return array

@@ -77,9 +77,9 @@ FIRST, SECOND, THIRD, FOURTH = 8, 16, 24, 32
 # A size of an output or of a term: a number, or ~slot.
 
 # A computed output.
-OUT_ARRAY, OUT_SCALAR, OUT_BOOL, OUT_INT, OUT_FLOAT, OUT_COMPLEX = range(6)
-OUT_KIND, OUT_DTYPE, OUT_ITEM, OUT_RANK, OUT_DIMS, OUT_FINAL, OUT_TENSOR, OUT_TENSOR_OFFSET = range(0, 64, 8)
-OUT_BYTES = 64
+OUT_ARRAY, OUT_LATE, OUT_SCALAR, OUT_BOOL, OUT_INT, OUT_FLOAT, OUT_COMPLEX = range(7)
+OUT_KIND, OUT_DTYPE, OUT_ITEM, OUT_RANK, OUT_DIMS, OUT_TENSOR, OUT_TENSOR_OFFSET = range(0, 56, 8)
+OUT_BYTES = 56
 
 # Result nodes: the kind, then
 (
@@ -91,4 +91,5 @@ OUT_BYTES = 64
     MAKE_TUPLE,  # count, children
     MAKE_NAMED,  # count, children, class
     MAKE_DICT,  # count, pairs of key and child
-) = range(8)
+    OPTIONAL,  # number of the output that says whether it is None, child
+) = range(9)

@@ -49,6 +49,7 @@ POISON_BYTE = 0xFF  # NaN as a float, -1 as an index
 
 # Output arrays.
 RECYCLE_FROM = 1 << 20  # below, and above the small ones, the C library's allocator serves well
+LATE_FROM = 1 << 15  # arrays of compiled code's own making stay where they are from here on, smaller ones are copied
 HUGE_ARRAY = 1 << 47  # beyond any address space: NumPy says so in its own words
 HANDLER_CAPSULE = 0  # offset in array_settings; 0 while recycled arrays are turned off
 

@@ -7,7 +7,8 @@ Flows out: a new reference, or 0 with an exception set.
 from __future__ import annotations
 
 from tracejit.xla_lite.runtime.abi import ARRAY_DATA, LIST_ITEMS, TUPLE_ITEMS
-from tracejit.xla_lite.runtime.native.arrays import decref, drop, incref, new_array, shrink_array
+from tracejit.xla_lite.runtime.native.arrays import decref, drop, incref, late_array, new_array
+from tracejit.xla_lite.runtime.native.blocks import tj_free
 from tracejit.xla_lite.runtime.native.frame import (
     ARRAY_COUNT,
     ARRAYS,
@@ -24,16 +25,17 @@ from tracejit.xla_lite.runtime.native.frame import (
     MAKE_NAMED,
     OBJECTS,
     ON_ERROR,
+    OPTIONAL,
     OUT_ARRAY,
     OUT_BOOL,
     OUT_BYTES,
     OUT_DIMS,
     OUT_DTYPE,
-    OUT_FINAL,
     OUT_FLOAT,
     OUT_INT,
     OUT_ITEM,
     OUT_KIND,
+    OUT_LATE,
     OUT_RANK,
     OUT_SCALAR,
     OUT_TENSOR,
@@ -104,7 +106,10 @@ def read_sizes(frame: int, sizes: int, count: int, into: int) -> None:
 
 
 def allocate_outputs(frame: int, spec: int) -> int:
-    """Makes output arrays and points `outs` at their data or at scratch cells; 0 if there is no memory."""
+    """Makes output arrays and points `outs` at their data or at scratch cells; 0 if there is no memory.
+
+    The cell of a late output receives the address of a block, which then belongs to the call.
+    """
     dims = stack(MOST_AXES)
     out = word(spec, COMPUTED_TABLE)
     outs = frame + word(spec, OUTS)
@@ -177,6 +182,29 @@ def raise_error(frame: int, spec: int, status: int) -> int:
     return 0
 
 
+@noinline
+def free_late(frame: int, spec: int) -> None:
+    """Frees what compiled code allocated for outputs that nobody gets."""
+    out = word(spec, COMPUTED_TABLE)
+    cell = frame + word(spec, SCRATCH)
+    for _ in range(word(spec, COMPUTED)):
+        if word(out, OUT_KIND) == OUT_LATE:
+            tj_free(word(cell, 0))
+            put_word(cell, 0, 0)
+        out = out + OUT_BYTES
+        cell = cell + 16
+
+
+@noinline
+def late_result(frame: int, out: int, cell: int) -> int:
+    """The array of an output whose memory compiled code allocated."""
+    dims = stack(MOST_AXES)
+    read_sizes(frame, word(out, OUT_DIMS), word(out, OUT_RANK), dims)
+    data = word(cell, 0)
+    put_word(cell, 0, 0)
+    return late_array(word(out, OUT_DTYPE), word(out, OUT_ITEM), word(out, OUT_RANK), dims, data)
+
+
 def scalar_result(out: int, cell: int) -> int:
     """The object of an output that is no array."""
     kind = word(out, OUT_KIND)
@@ -205,12 +233,10 @@ def wrap_tensor(out: int, array: int) -> int:
 
 def finish_output(frame: int, out: int, array: int, cell: int) -> int:
     """The object of one computed output after main; takes over the reference to the array."""
-    if word(out, OUT_KIND) != OUT_ARRAY:
-        return scalar_result(out, cell)
-    if unlikely(word(out, OUT_FINAL) != 0):
-        dims = stack(MOST_AXES)
-        read_sizes(frame, word(out, OUT_FINAL), word(out, OUT_RANK), dims)
-        array = shrink_array(array, word(out, OUT_ITEM), dims)
+    if unlikely(word(out, OUT_KIND) != OUT_ARRAY):
+        if word(out, OUT_KIND) != OUT_LATE:
+            return scalar_result(out, cell)
+        array = late_result(frame, out, cell)
         if array == 0:
             return 0
     return array if word(out, OUT_TENSOR) == 0 else wrap_tensor(out, array)
@@ -226,6 +252,7 @@ def finish_outputs(frame: int, spec: int) -> int:
         made = finish_output(frame, out, array, frame + word(spec, SCRATCH) + 16 * i)
         put_word(results, 8 * i, made)
         if unlikely(made == 0):
+            free_late(frame, spec)
             return 0
         out = out + OUT_BYTES
     return 1
@@ -245,6 +272,10 @@ def build(frame: int, node: int) -> int:
         value = word(region(frame, OBJECTS), 8 * word(node, FIRST))
     elif kind == ROOT:
         value = word(region(frame, ROOT_VALUES), 8 * word(node, FIRST))
+    elif kind == OPTIONAL:
+        if word(region(frame, RESULTS), 8 * word(node, FIRST)) != _Py_TrueStruct:
+            return build(frame, word(node, SECOND))
+        value = _Py_NoneStruct
     else:
         return build_sequence(frame, node, kind)
     incref(value)
@@ -299,6 +330,7 @@ def execute(frame: int, spec: int) -> int:
     else:
         status = call_int32(word(spec, MAIN), frame + SLOTS, frame + word(spec, OUTS))
     if unlikely(status != 0):
+        free_late(frame, spec)
         return raise_error(frame, spec, status)
     if unlikely(finish_outputs(frame, spec) == 0):
         return 0

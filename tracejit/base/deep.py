@@ -1,4 +1,4 @@
-"""Room for deep trees: an expression of thousands of terms is a tree of that depth.
+"""Room for deep trees: an expression of thousands of terms is a tree of that depth, and so are branches of branches.
 
 Flows in:  work that recurses.
 Flows out: its result, from a thread with a large stack if Python's limit was met.
@@ -31,7 +31,8 @@ def with_deep_stack(work: Callable[[], T], name: str) -> T:
     with _LOCK:
         kept: dict[str, Any] = _in_large_thread(work)
     if isinstance(kept.get("error"), RecursionError):
-        raise UnsupportedError(f"{name!r} is nested too deeply", why="its syntax tree exceeds the compiler's recursion",
+        raise UnsupportedError(f"{name!r} is nested too deeply",
+                               why="the tree of its statements exceeds the compiler's recursion",
                                fix="split the longest expression or the deepest block") from None
     if "error" in kept:
         raise kept["error"]
@@ -54,7 +55,7 @@ def _in_large_thread(work: Callable[[], Any]) -> dict[str, Any]:
 
     size = threading.stack_size(_STACK_BYTES)
     try:
-        thread = threading.Thread(target=run, name="tracejit-convert")
+        thread = threading.Thread(target=run, name="tracejit-deep")
         thread.start()
     finally:
         threading.stack_size(size)
