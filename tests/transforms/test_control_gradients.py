@@ -8,7 +8,7 @@ from tests.transforms.gradients import check_gradients
 from tracejit import ops  # noqa: F401
 from tracejit.base.dtypes import BOOL, F64, I64
 from tracejit.base.types import ArrayType
-from tracejit.ir.terms import apply, apply_all, build, compare, constant, select, spread, splat, total
+from tracejit.ir.terms import apply, apply_all, build, compare, constant, select, splat, spread, total
 
 SCALAR, WORD, FLAG = ArrayType(F64), ArrayType(I64), ArrayType(BOOL)
 VECTOR, MATRIX = ArrayType(F64, (4,)), ArrayType(F64, (4, 4))

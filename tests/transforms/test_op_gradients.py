@@ -3,9 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from tests.ops.cases import draw_inputs
 from tests.transforms.gradients import check_gradients
-
 from tracejit import ops  # noqa: F401
 from tracejit.base.dtypes import C128, F64
 from tracejit.ir.graph import Graph

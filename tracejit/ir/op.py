@@ -32,6 +32,7 @@ class Op:
     cost: rough work per element in units of one addition; engines inline what is cheap.
     facts: what else tests and engines may ask; `sorted_operands`: numbers of operands that must ascend.
     gradient: its derivative, a `tracejit/ops/derivatives.py: Gradient`; None: not differentiable.
+    batch: what it does on operands with a new leading axis, see `tracejit/ops/batching.py`; None: as its kind says.
     exact: the compiled result must equal NumPy's bit for bit.  ulps: else, the tolerance.
     """
 
@@ -48,6 +49,7 @@ class Op:
     ulps: float = 4.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     gradient: Any = None
+    batch: Any = None
 
     def __repr__(self) -> str:
         return f"<op {self.name}>"

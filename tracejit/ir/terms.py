@@ -91,9 +91,9 @@ def apply(op: Any, *terms: Term, **attributes: Any) -> Term:
     return result
 
 
-def apply_all(op: Any, terms: Sequence[Term], attributes: dict[str, Any]) -> list[Term]:
-    """One op on terms of one graph, of which there is at least one; all its results."""
-    near = terms[0]
+def apply_all(op: Any, terms: Sequence[Term], attributes: dict[str, Any], near: Term | None = None) -> list[Term]:
+    """One op on terms of one graph; all its results. near: a term of that graph, if there are no operands."""
+    near = near or terms[0]
     return [Term(near.graph, v, near.span)
             for v in near.graph.emit(op, [t.value for t in terms], attributes, near.span)]
 

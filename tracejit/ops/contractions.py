@@ -16,6 +16,7 @@ from tracejit.base.errors import DtypeError, ShapeError
 from tracejit.base.types import ArrayType
 from tracejit.ir.op import Case
 from tracejit.ir.terms import Term, apply
+from tracejit.ops.batching import dot_batch
 from tracejit.ops.declare import ANY, Index, declare, refuse
 from tracejit.ops.derivatives import multilinear
 from tracejit.ops.references import in_single
@@ -125,4 +126,4 @@ def _dot_by_rhs(ct: Term, x: Term, y: Term, lhs_batch: Axes, rhs_batch: Axes, lh
 
 dot_general = declare("contraction", "dot_general", type_rule=_dot_type, numpy=in_single(_dot), lower=_dot_index,
                       exact=False, cases=_dot_cases,
-                      gradient=multilinear(_dot_by_lhs, _dot_by_rhs))
+                      gradient=multilinear(_dot_by_lhs, _dot_by_rhs), batch=dot_batch)

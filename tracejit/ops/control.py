@@ -15,6 +15,7 @@ from tracejit.base.dtypes import BOOL, I32, I64
 from tracejit.base.errors import TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
+from tracejit.ops.batching import case_batch, for_batch, while_batch
 from tracejit.ops.control_derivatives import CASE, FOR, WHILE
 from tracejit.ops.declare import declare, refuse
 from tracejit.ops.effects import Caught
@@ -65,7 +66,7 @@ def _while(*operands: Array, cond: Region, body: Region, carries: int) -> tuple[
     return state
 
 
-while_ = declare("control", "while", type_rule=_while_type, numpy=_while, gradient=WHILE)
+while_ = declare("control", "while", type_rule=_while_type, numpy=_while, gradient=WHILE, batch=while_batch)
 
 
 # ---- for -------------------------------------------------------------------------------------------------------
@@ -88,7 +89,7 @@ def _for(lower: Array, upper: Array, step: Array, *operands: Array, body: Region
     return state
 
 
-for_ = declare("control", "for", type_rule=_for_type, numpy=_for, gradient=FOR)
+for_ = declare("control", "for", type_rule=_for_type, numpy=_for, gradient=FOR, batch=for_batch)
 
 
 # ---- try -------------------------------------------------------------------------------------------------------
@@ -142,7 +143,7 @@ def _case(index: Array, *operands: Array, branches: tuple[Region, ...]) -> tuple
     return branches[at if 0 <= at < len(branches) else -1](*operands)
 
 
-case = declare("control", "case", type_rule=_case_type, numpy=_case, gradient=CASE)
+case = declare("control", "case", type_rule=_case_type, numpy=_case, gradient=CASE, batch=case_batch)
 
 
 def _fusion_type(*types: ArrayType, body: Graph, kind: str) -> list[ArrayType]:

@@ -17,6 +17,7 @@ from tracejit.base.errors import DtypeError, ShapeError, TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.op import Op
 from tracejit.ir.terms import Term, apply, apply_all, iota
+from tracejit.ops.batching import all_lifted, shifted_axis
 from tracejit.ops.declare import declare, refuse, require_arity, require_axis
 from tracejit.ops.derivatives import ZERO, Attributes, Gradient, Terms
 
@@ -67,7 +68,7 @@ sort = declare("library", "sort", type_rule=_sort_type, numpy=_sort, cost=40, ca
     ("i8[9] f32[9] i64[9]", {"axis": 0, "num_keys": 2, "descending": True}),
     ("f64[0,2]", {"axis": 0, "num_keys": 1, "descending": False}),
     ("f64[2,1]", {"axis": 1, "num_keys": 1, "descending": True})],
-               gradient=Gradient(_sort_jvp, _sort_vjp))
+               gradient=Gradient(_sort_jvp, _sort_vjp), batch=all_lifted(shifted_axis))
 
 
 def _compact_type(mask: ArrayType, *, size: Size) -> list[ArrayType]:

@@ -16,6 +16,16 @@ from tracejit.base.dims import Size
 from tracejit.base.errors import DtypeError, ShapeError, TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.terms import Term, apply, constant, total
+from tracejit.ops.batching import (
+    all_lifted,
+    broadcast_batch,
+    pad_batch,
+    reshape_batch,
+    shifted_axes,
+    shifted_axis,
+    slice_batch,
+    transpose_batch,
+)
 from tracejit.ops.declare import (
     Condition,
     Index,
@@ -73,7 +83,7 @@ broadcast_in_dim = view("broadcast_in_dim", type_rule=_broadcast_type, numpy=_br
     (((3,),), {"shape": (2, 3), "dims": (1,)}), (((2,),), {"shape": (2, 3), "dims": (0,)}),
     (((),), {"shape": (2, 3), "dims": ()}), (((2, 1),), {"shape": (2, 4), "dims": (0, 1)}),
     (((1, 3),), {"shape": (2, 5, 3), "dims": (0, 2)}), (((1,),), {"shape": (0, 2), "dims": (0,)})],
-                        gradient=linear(_broadcast_transpose))
+                        gradient=linear(_broadcast_transpose), batch=broadcast_batch)
 
 
 # ---- reshape ---------------------------------------------------------------------------------------------------
@@ -131,7 +141,7 @@ reshape = view("reshape", type_rule=_reshape_type, numpy=lambda x, shape: np.res
                cases=[(((2, 6),), {"shape": (3, 4)}), (((2, 3),), {"shape": (6,)}), (((),), {"shape": (1, 1)}),
                       (((6, 5, 1),), {"shape": (2, 3, 5)}), (((2, 3, 4),), {"shape": (4, 1, 6)}),
                       (((0, 3),), {"shape": (3, 0, 2)}), (((1,),), {"shape": ()})],
-               gradient=linear(lambda ct, x, shape: apply("reshape", ct, shape=x.shape)))
+               gradient=linear(lambda ct, x, shape: apply("reshape", ct, shape=x.shape)), batch=reshape_batch)
 
 
 # ---- transpose, slice, reverse ---------------------------------------------------------------------------------
@@ -156,7 +166,8 @@ transpose = view("transpose", type_rule=_transpose_type, numpy=lambda x, permuta
                  index=lambda index, source, target, permutation: tuple(index[i] for i in inverse(permutation)),
                  cases=[(((2, 3, 4),), {"permutation": (2, 0, 1)}), (((2, 3),), {"permutation": (1, 0)}),
                         (((),), {"permutation": ()}), (((0, 1, 3),), {"permutation": (2, 1, 0)})],
-                 gradient=linear(lambda ct, x, permutation: apply("transpose", ct, permutation=inverse(permutation))))
+                 gradient=linear(lambda ct, x, permutation: apply("transpose", ct, permutation=inverse(permutation))),
+                 batch=transpose_batch)
 
 
 def _slice_type(x: ArrayType, *, start: Shape, limit: Shape, stride: tuple[int, ...]) -> list[ArrayType]:
@@ -193,7 +204,7 @@ slice_ = view("slice", type_rule=_slice_type, index=_slice_index,
                      (((7,),), {"start": (1,), "limit": (7,), "stride": (3,)}),
                      (((3, 2),), {"start": (2, 0), "limit": (2, 2), "stride": (1, 1)}),
                      (((),), {"start": (), "limit": (), "stride": ()})],
-              gradient=linear(_slice_transpose))
+              gradient=linear(_slice_transpose), batch=slice_batch)
 
 
 def _axes_type(x: ArrayType, *, axes: tuple[int, ...]) -> list[ArrayType]:
@@ -206,7 +217,7 @@ reverse = view("reverse", type_rule=_axes_type, numpy=lambda x, axes: np.flip(x,
                    target[a] - 1 - i if a in axes else i for a, i in enumerate(index)),
                cases=[(((2, 3),), {"axes": (1,)}), (((2, 3),), {"axes": (0, 1)}), (((4,),), {"axes": ()}),
                       (((0, 3),), {"axes": (0,)})],
-               gradient=linear(lambda ct, x, axes: apply("reverse", ct, axes=axes)))
+               gradient=linear(lambda ct, x, axes: apply("reverse", ct, axes=axes)), batch=all_lifted(shifted_axes))
 
 
 # ---- pad, concatenate ------------------------------------------------------------------------------------------
@@ -268,7 +279,7 @@ pad = view("pad", type_rule=_pad_type, numpy=_pad, index=Piecewise(_pad_pieces),
     (((3,), ()), {"low": (2,), "high": (1,), "interior": (0,)}),
     (((3,), ()), {"low": (0,), "high": (0,), "interior": (0,)}), (((), ()), {"low": (), "high": (), "interior": ()}),
     (((0, 2), ()), {"low": (1, 1), "high": (1, 0), "interior": (2, 0)})],
-           gradient=linear(_pad_transpose))
+           gradient=linear(_pad_transpose), batch=pad_batch)
 
 
 def _concatenate_type(*xs: ArrayType, axis: int) -> list[ArrayType]:
@@ -313,4 +324,4 @@ concatenate = view("concatenate", type_rule=_concatenate_type, numpy=lambda *xs,
                    index=Piecewise(_concatenate_pieces),
                    cases=[(((2, 3), (1, 3)), {"axis": 0}), (((2, 3), (2, 2), (2, 1)), {"axis": 1}),
                           (((4,),), {"axis": 0}), (((0, 2), (2, 2)), {"axis": 0})],
-                   gradient=linear(_concatenate_transpose))
+                   gradient=linear(_concatenate_transpose), batch=all_lifted(shifted_axis))

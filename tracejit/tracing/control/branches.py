@@ -17,7 +17,7 @@ from tracejit.tracing.control.identity import NOTHING, OWN, Choice, choice_of, m
 from tracejit.tracing.control.lists import after_branches
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
-from tracejit.tracing.control.schema import JoinError, Leaf, Schema, Static, build, describe, flatten, join, zeros
+from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, join, zeros
 from tracejit.tracing.control.world import Place, World, cells_of
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth

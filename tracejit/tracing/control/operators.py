@@ -16,9 +16,9 @@ from tracejit.tracing.context import TraceContext
 from tracejit.tracing.control import lists, loops
 from tracejit.tracing.control.branches import branch, choice, known_truth
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
-from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.ordering import compare_sequences, is_sequence_comparison
 from tracejit.tracing.control.regions import Unreachable
+from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.streams import Sink, Stream
 from tracejit.tracing.control.trying import try_statement, with_statement
 from tracejit.tracing.control.world import CellFunction, cells_of
