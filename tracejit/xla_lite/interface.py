@@ -20,6 +20,8 @@ LEAST_SIZE = 2      # symbolic sizes: 0 and 1 get code of their own
 OPTIMISATION = 2    # the engine's level for compiled functions
 SCALAR_LOOPS = 4    # ... where `main` itself has innermost loops
 MOST_TEXT = 200_000 # characters of LLVM text that this level is spent on: kernels, vectors already, go through it too
+LARGE = 5           # ... where `main` is so long that optimising it takes longer than anybody waits
+LONG_MAIN = 12_000  # statements
 
 
 @dataclass(frozen=True, slots=True)

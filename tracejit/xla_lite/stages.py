@@ -17,7 +17,16 @@ from tracejit.xla_lite.cpu.emitter import EmittedModule, emit_program
 from tracejit.xla_lite.cpu.target import host
 from tracejit.xla_lite.entry import build_program
 from tracejit.xla_lite.imports import blas_bits
-from tracejit.xla_lite.interface import MOST_TEXT, OPTIMISATION, SCALAR_LOOPS, ErrorSite, Interface, output_sizes
+from tracejit.xla_lite.interface import (
+    LARGE,
+    LONG_MAIN,
+    MOST_TEXT,
+    OPTIMISATION,
+    SCALAR_LOOPS,
+    ErrorSite,
+    Interface,
+    output_sizes,
+)
 from tracejit.xla_lite.kernels.kernel_ir import Buffer, Call, Const, Loop, Program, Statement, While, statements
 from tracejit.xla_lite.passes.pipeline import optimise
 from tracejit.xla_lite.program import ARENA
@@ -66,8 +75,11 @@ class Stages:
     @property
     def level(self) -> int:
         """The engine's level: loops of scalars get all that LLVM knows about loops."""
+        main = list(statements(self.program.main.body))
+        if len(main) > LONG_MAIN:
+            return LARGE
         short = len(self.emitted.text) <= MOST_TEXT
-        return SCALAR_LOOPS if short and any(map(_is_scalar_loop, statements(self.program.main.body))) else OPTIMISATION
+        return SCALAR_LOOPS if short and any(map(_is_scalar_loop, main)) else OPTIMISATION
 
     def metadata(self) -> dict[str, Any]:
         """What a later process needs beside the machine code."""
