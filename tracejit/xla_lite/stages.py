@@ -40,6 +40,7 @@ class Stages:
         self.graph, self.interface, self.precision = graph, interface, precision
         self.seconds: dict[str, float] = {}
         self.sites: list[ErrorSite] = []
+        self.states: list[tuple[int, ...]] = []
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -57,7 +58,8 @@ class Stages:
         fused = self.fused
         with self.timed("kernels"):
             sizes = output_sizes(self.graph, self.interface)
-            program, self.sites = build_program(fused, self.interface, sizes, blas_bits(), self.precision != "strict")
+            program, self.sites, self.states = build_program(fused, self.interface, sizes, blas_bits(),
+                                                             self.precision != "strict")
         return program
 
     @cached_property
@@ -84,8 +86,8 @@ class Stages:
     def metadata(self) -> dict[str, Any]:
         """What a later process needs beside the machine code."""
         return {"what": "function", "exports": list(self.emitted.exports), "imports": list(self.emitted.imports),
-                "sites": [_write_site(s) for s in self.sites], "kernels": len(self.program.kernels),
-                "temporaries": _temporaries(self.program)}
+                "sites": [_write_site(s) for s in self.sites], "states": self.states,
+                "kernels": len(self.program.kernels), "temporaries": _temporaries(self.program)}
 
 
 def _is_scalar_loop(s: Statement) -> bool:
