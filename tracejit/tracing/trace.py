@@ -14,7 +14,7 @@ import numpy as np
 
 from tracejit.base.errors import InternalError, RecursionLimitError, TracejitError
 from tracejit.ir.graph import Graph
-from tracejit.tracing import methods, reductions, scalars
+from tracejit.tracing import methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.control.regions import Unreachable
@@ -148,4 +148,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Call", "Trace", "methods", "reductions", "scalars", "trace"]
+__all__ = ["Call", "Trace", "methods", "reductions", "scalars", "sorting", "trace"]
