@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 import tracejit.ops  # noqa: F401
+from tracejit.base.dims import Dim, Size
 from tracejit.base.dtypes import BOOL, F64, I64
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
 
 SIZE = 5
-NUMBER = ArrayType(I64)
-TYPES = {"i": NUMBER, "j": NUMBER, "x": ArrayType(F64), "a": ArrayType(F64, (SIZE,)), "b": ArrayType(F64, (SIZE,))}
+NUMBER, REAL = ArrayType(I64), ArrayType(F64)
+NAMES = ("i", "j", "x", "a", "b")
 PLACES = ("a", "b", "i")    # what a failure of the function leaves changed: two arguments and a stored number
 Variables = dict[str, Value]
 
@@ -40,9 +41,15 @@ class Writer:
 
     rng: np.random.Generator
     whole: bool
+    size: Size
     handlers: list[Handler] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     labels: int = 0
+
+    @property
+    def types(self) -> dict[str, ArrayType]:
+        array = ArrayType(F64, (self.size,))
+        return {"i": NUMBER, "j": NUMBER, "x": REAL, "a": array, "b": array}
 
     def pick(self, items: Sequence[Any]) -> Any:
         return items[int(self.rng.integers(len(items)))]
@@ -61,11 +68,11 @@ class Writer:
         self.changed.add(name)
 
     def constant(self, g: Graph, value: int | float) -> Value:
-        return g.add("constant", value=value, type=NUMBER if isinstance(value, int) else TYPES["x"])
+        return g.add("constant", value=value, type=NUMBER if isinstance(value, int) else REAL)
 
     def small(self, g: Graph, now: Variables) -> Value:
         """An index of the arrays."""
-        size = self.constant(g, SIZE)
+        size = g.add("dimension", size=self.size)
         return g.add("remainder", now[self.pick("ij")], size)
 
     def number(self, g: Graph, now: Variables, depth: int) -> None:
@@ -94,8 +101,8 @@ class Writer:
         elif kind < 0.4:
             self.assign(now, name, now[other])
         else:
-            wide = g.add("broadcast_in_dim", now["x"], shape=(SIZE,), dims=())
-            half = g.add("constant", value=0.5, type=TYPES["a"])
+            wide = g.add("broadcast_in_dim", now["x"], shape=(self.size,), dims=())
+            half = g.add("constant", value=0.5, type=self.types["a"])
             made = g.add("add", g.add("multiply", now[name], half), wide)
             self.assign(now, name, g.add("reverse", made, axes=(0,)) if self.rng.random() < 0.3 else made)
 
@@ -119,15 +126,15 @@ class Writer:
     def region(self, write: Callable[[Graph, Variables], None], before: Sequence[ArrayType] = (),
                names: Sequence[str] = ()) -> Graph:
         """A graph from all variables, behind other parameters. names: variables that these stand for."""
-        g = Graph([*before, *TYPES.values()])
-        now = dict(zip(TYPES, g.params[len(before):], strict=True))
+        g = Graph([*before, *self.types.values()])
+        now = dict(zip(NAMES, g.params[len(before):], strict=True))
         now.update(zip(names, g.params[len(before) - len(names):], strict=False))
         write(g, now)
         g.outputs = tuple(now.values())
         return g
 
     def finish(self, now: Variables, values: Sequence[Value]) -> None:
-        now.update(zip(TYPES, values, strict=True))
+        now.update(zip(NAMES, values, strict=True))
 
     def inside(self, depth: int) -> Callable[[Graph, Variables], None]:
         return lambda g, now: self.block(g, now, depth + 1)
@@ -145,26 +152,26 @@ class Writer:
         self.finish(now, g.emit("case", [test, *now.values()], {"branches": tuple(branches)}))
 
     def count(self, g: Graph, now: Variables, depth: int) -> None:
-        self.changed |= set(TYPES)
+        self.changed |= set(NAMES)
         trips = g.add("remainder", now["j"], self.constant(g, 4))
         body = self.region(self.inside(depth), [NUMBER], ["i"] if self.rng.random() < 0.5 else [])
         bounds = [self.constant(g, 0), trips, self.constant(g, 1)]
-        self.finish(now, g.emit("for", [*bounds, *now.values()], {"body": body, "carries": len(TYPES)}))
+        self.finish(now, g.emit("for", [*bounds, *now.values()], {"body": body, "carries": len(NAMES)}))
 
     def loop(self, g: Graph, now: Variables, depth: int) -> None:
         """While a counter of its own is below 3 and x is not too large."""
-        self.changed |= set(TYPES)
-        cond = Graph([NUMBER, *TYPES.values()])
+        self.changed |= set(NAMES)
+        cond = Graph([NUMBER, *self.types.values()])
         cond.outputs = (cond.add("compare", cond.params[0], self.constant(cond, 3), direction="LT"),)
         body = self.region(self.inside(depth), [NUMBER])
         body.outputs = (body.add("add", body.params[0], self.constant(body, 1)), *body.outputs)
         made = g.emit("while", [self.constant(g, 0), *now.values()],
-                      {"cond": cond, "body": body, "carries": 1 + len(TYPES)})
+                      {"cond": cond, "body": body, "carries": 1 + len(NAMES)})
         self.finish(now, made[1:])
 
     def attempt(self, g: Graph, now: Variables, depth: int) -> None:
         self.labels += 1
-        label, names = f"t{self.labels}", tuple(TYPES)
+        label, names = f"t{self.labels}", NAMES
         own = [Handler(f"{label}:{k}", int(self.rng.integers(2)), tuple(n for n in names if self.rng.random() < 0.7))
                for k in range(int(self.rng.integers(1, 3)))]
         self.handlers += own
@@ -172,7 +179,7 @@ class Writer:
         del self.handlers[-len(own):]
         handlers = []
         for handler in own:
-            types = [*[NUMBER] * handler.payload, *(TYPES[n] for n in handler.state)]
+            types = [*[NUMBER] * handler.payload, *(self.types[n] for n in handler.state)]
             quiet = self.rng.random() < 0.4
             handlers.append(self.region((lambda g, now: None) if quiet else self.inside(depth), types, handler.state))
         self.finish(now, g.emit("try", list(now.values()),
@@ -181,22 +188,22 @@ class Writer:
 
 def random_attempts(seed: int, whole: bool) -> Graph:
     """Outputs: a, b, i, then x and j. whole: a last output says whether the function failed."""
-    writer = Writer(np.random.default_rng(seed), whole)
-    g = Graph(TYPES.values())
-    now = dict(zip(TYPES, g.params, strict=True))
+    writer = Writer(np.random.default_rng(seed), whole, Dim.symbol("n") if seed % 3 == 1 else SIZE)
+    g = Graph(writer.types.values())
+    now = dict(zip(NAMES, g.params, strict=True))
     for _ in range(4):
         writer.block(g, now, 0)
     g.outputs = tuple(now[n] for n in (*PLACES, "x", "j"))
-    return _as_one_attempt(g) if whole else g
+    return _as_one_attempt(g, writer.types) if whole else g
 
 
-def _as_one_attempt(body: Graph) -> Graph:
+def _as_one_attempt(body: Graph, types: dict[str, ArrayType]) -> Graph:
     body.outputs = (*body.outputs, body.add("constant", value=False, type=ArrayType(BOOL)))
-    handler = Graph([*(TYPES[n] for n in PLACES), *TYPES.values()])
-    state, operands = handler.params[:len(PLACES)], dict(zip(TYPES, handler.params[len(PLACES):], strict=True))
+    handler = Graph([*(types[n] for n in PLACES), *types.values()])
+    state, operands = handler.params[:len(PLACES)], dict(zip(NAMES, handler.params[len(PLACES):], strict=True))
     handler.outputs = (*state, operands["x"], operands["j"],
                        handler.add("constant", value=True, type=ArrayType(BOOL)))
-    g = Graph(TYPES.values())
+    g = Graph(types.values())
     g.outputs = g.emit("try", g.params, {"label": "all", "body": body, "handlers": (handler,)})
     return g
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.compiled.random_attempts import PLACES, random_arguments, random_attempts
+from tests.compiled.random_attempts import PLACES, SIZE, random_arguments, random_attempts
 from tracejit.base.options import options
 from tracejit.ir.evaluator import evaluate
 from tracejit.ir.graph import Graph
@@ -22,6 +22,7 @@ from tracejit.xla_lite.replay import compile_for_arrays, run
 from tracejit.xla_lite.runtime.signature import ERROR_WORDS
 
 INPUTS = 4
+SIZES = {"n": SIZE}
 A, B = 3, 4      # parameters
 
 
@@ -29,22 +30,30 @@ def expected(seed: int, arguments: list[NDArray[Any]]) -> tuple[NDArray[Any], ..
     return evaluate(random_attempts(seed, True), arguments)
 
 
-def compiled(graph: Graph) -> Executable:
-    """The arrays are written back to the arguments, the number is an output that failures fill."""
-    params = [ParamPlace("array", ERROR_WORDS + k, written=k >= A) for k in range(len(graph.params))]
+def compiled(graph: Graph, strided: bool) -> Executable:
+    """The arrays are written back to the arguments, the number is an output that failures fill. strided: array `a`."""
+    params = [ParamPlace("array", ERROR_WORDS + k, None, written=k >= A) for k in range(len(graph.params))]
+    at = ERROR_WORDS + len(params)
+    if strided:
+        params[A] = ParamPlace("array", ERROR_WORDS + A, at, written=True)
+    dims = dict.fromkeys(graph.params[A].type.symbols(), at + 1)
     outputs = [OutputPlace("write_back", param=A), OutputPlace("write_back", param=B),
                *(OutputPlace("new", k) for k in range(len(graph.outputs) - 2))]
-    return compile_graph(graph, params, outputs, dim_slots={}, first_free_slot=ERROR_WORDS + len(params),
+    return compile_graph(graph, params, outputs, dim_slots=dims, first_free_slot=at + 2,
                          kept={k: k for k in range(len(PLACES))})
 
 
 def call(executable: Executable, arguments: list[NDArray[Any]]) -> tuple[int, list[NDArray[Any]]]:
     """The status, and a, b, i, x, j as they are afterwards."""
     arrays = [np.array(x) for x in arguments]
+    arrays[A] = np.repeat(arrays[A], 3)[::3]
+    if executable.interface.params[A].strides_slot is None:
+        arrays[A] = arrays[A].copy()
     slots = (ctypes.c_int64 * executable.sizes.num_slots)()
     for k, array in enumerate(arrays):
         slots[ERROR_WORDS + k] = array.ctypes.data
-    outs = [np.full(v.shape, 77, v.dtype.numpy) for v in executable.graph.outputs[2:]]
+    slots[ERROR_WORDS + len(arrays):ERROR_WORDS + len(arrays) + 2] = [*arrays[A].strides, SIZE]
+    outs = [np.full(v.type.concrete_shape(SIZES), 77, v.dtype.numpy) for v in executable.graph.outputs[2:]]
     pointers = (ctypes.c_void_p * len(outs))(*(o.ctypes.data for o in outs))
     main = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p)(executable.main_address)
     return main(slots, pointers), [arrays[A], arrays[B], *outs]
@@ -52,7 +61,7 @@ def call(executable: Executable, arguments: list[NDArray[Any]]) -> tuple[int, li
 
 def check_function(seed: int) -> int:
     """A failure leaves what the attempt around the whole function says; what it does not name is as before."""
-    executable, failed = compiled(random_attempts(seed, False)), 0
+    executable, failed = compiled(random_attempts(seed, False), seed % 2 == 1), 0
     for n in range(INPUTS):
         arguments = random_arguments(seed + 1000 * n)
         *wanted, fails = expected(seed, arguments)
@@ -73,7 +82,7 @@ def check_attempt(seed: int) -> None:
     executable = compile_for_arrays(graph)
     for n in range(INPUTS):
         arguments = random_arguments(seed + 1000 * n)
-        for x, y in zip(run(executable, arguments), expected(seed, arguments), strict=True):
+        for x, y in zip(run(executable, arguments, SIZES), expected(seed, arguments), strict=True):
             np.testing.assert_allclose(x, y, rtol=1e-12, err_msg=f"seed {seed}, input {n}")
 
 
@@ -110,10 +119,10 @@ def test_many_random_attempts(block: int) -> None:
 class Words(np.ndarray[Any, Any]):
     """Slots as an array, and the arrays that they point to."""
 
-    arrays: dict[int, NDArray[Any]]
+    arrays: dict[Any, NDArray[Any]]
 
     def __getitem__(self, index: Any) -> Any:
-        return self.arrays[index] if isinstance(index, int) else super().__getitem__(index)
+        return self.arrays[index] if index in self.arrays else super().__getitem__(index)
 
 
 @pytest.mark.parametrize("seed", range(200, 206))
@@ -123,8 +132,10 @@ def test_the_interpreter_of_kernel_ir_agrees(seed: int) -> None:
     verify_program(program)
     arguments = random_arguments(seed)
     slots = np.zeros(executable.sizes.num_slots, np.int64).view(Words)
+    for word in executable.interface.dim_slots.values():
+        slots[word] = SIZE
     slots.arrays = {ERROR_WORDS + k: x.copy() for k, x in enumerate(arguments)}
-    outs = [np.zeros(v.shape, v.dtype.numpy) for v in executable.graph.outputs]
+    outs = [np.zeros(v.type.concrete_shape(SIZES), v.dtype.numpy) for v in executable.graph.outputs]
     assert run_program(program, slots, outs).status == 0
     for x, y in zip(outs, expected(seed, arguments), strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-12)

@@ -480,6 +480,29 @@ def test_late_outputs_that_nobody_can_hold_are_freed() -> None:
     assert live_bytes() == before
 
 
+@pytest.mark.parametrize("state", [0, 7])
+def test_a_failure_that_left_a_state_is_recovered_from(state: int) -> None:
+    tree = OutSeq(tuple, (OutArray(F8, ("n",)), OutLate(F8, (Slot(11),)), OutPython("int"), OutInput(0)))
+    seen: list[Any] = []
+    settings = {"recover": lambda *made: seen.append(made), "state_slot": 8}
+    f = compiled(specialise(((Positional(0), IntLeaf()), (Positional(1), VECTOR)), tree, "fail", **settings))
+    before, x = live_bytes(), np.ones(3)
+    for _ in range(3):
+        with pytest.raises(ArithmeticError, match="status 3, words"):
+            f(state, x)
+    assert len(seen) == (3 if state else 0) and live_bytes() == before
+    for number, (array, late, left, given) in seen:
+        assert (number, array.shape, late, left, given) == (7, (3,), None, 0, 7)
+
+
+def test_an_error_while_recovering_takes_the_place_of_the_error() -> None:
+    roots = ((Positional(0), IntLeaf()),)
+    f = compiled(specialise(roots, OutConst(1), "fail", recover=lambda state, made: 1 / 0, state_slot=8))
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            f(1)
+
+
 @pytest.mark.parametrize("flag", [True, False])
 def test_optional_outputs_are_none_where_their_flag_is_true(flag: bool) -> None:
     tree = OutSeq(

@@ -5,13 +5,14 @@ Flows out: the trace with such results written to the donated arrays, which are 
 """
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from tracejit.tracing.inputs import ArrayInput
-from tracejit.tracing.outputs import ComputedOut, InputOut, Out, TreeOut
+from tracejit.tracing.outputs import ComputedOut, InputOut, Out, StoreOut, parts, replaced
 from tracejit.tracing.trace import Trace
 
 
@@ -20,7 +21,8 @@ def donate(trace: Trace, donated: Collection[str]) -> Trace:
     free = [a for a in trace.arrays if is_donated(a.path, donated) and _is_free(a, trace)]
     taken: dict[int, ArrayInput] = {}
     for out in _leaves(trace.result):
-        if isinstance(out, ComputedOut) and out.form == "array" and out.index not in taken:
+        shown = set(trace.kept.values()) | set(taken)
+        if isinstance(out, ComputedOut) and out.form == "array" and out.index not in shown:
             fitting = next((a for a in free if a.type == out.type), None)
             if fitting is not None:
                 taken[out.index] = fitting
@@ -36,19 +38,20 @@ def is_donated(path: str, donated: Collection[str]) -> bool:
 def _is_free(array: ArrayInput, trace: Trace) -> bool:
     """Whether nothing else knows the array or its memory, and results laid out as new ones fit there."""
     plain = array.holder is np.ndarray and array.layout == "C" and array.data.flags.writeable
-    outs = [trace.result, *(s.value for s in trace.stores if s.value is not None)]
+    outs = [trace.result, *(s.value for s in (*trace.stores, *(left.store for left in trace.left)))]
     returned = any(isinstance(leaf, InputOut) and leaf.input is array for out in outs for leaf in _leaves(out))
     shared = array in trace.written or array.same_as is not None or any(
         a is not array and np.may_share_memory(a.data, array.data) for a in trace.arrays)
     return plain and not returned and not shared
 
 
-def _leaves(out: Out) -> Iterator[Out]:
-    if isinstance(out, TreeOut):
-        for item in out.items:
-            yield from _leaves(item)
-    else:
+def _leaves(out: Out | None) -> Iterator[Out]:
+    """What a value is made of."""
+    if out is not None and not (below := parts(out)):
         yield out
+    elif out is not None:
+        for part in below:
+            yield from _leaves(part)
 
 
 def _with_written(trace: Trace, taken: Mapping[int, ArrayInput]) -> Trace:
@@ -58,16 +61,15 @@ def _with_written(trace: Trace, taken: Mapping[int, ArrayInput]) -> Trace:
     kept = [i for i in range(results) if i not in taken]
     number = {old: new for new, old in enumerate(kept)}
 
-    def moved(out: Out) -> Out:
-        if isinstance(out, TreeOut):
-            return TreeOut(out.structure, tuple(map(moved, out.items)))
-        if not isinstance(out, ComputedOut):
-            return out
-        return InputOut(taken[out.index]) if out.index in taken else ComputedOut(number[out.index], out.form, out.type)
+    def leaf(out: Any) -> Any:
+        return InputOut(taken[out.index]) if out.index in taken else replace(out, index=number[out.index])
 
-    stores = tuple(s if s.value is None else dataclasses.replace(s, value=moved(s.value)) for s in trace.stores)
+    def moved(store: StoreOut) -> StoreOut:
+        return replace(store, value=replaced(store.value, leaf))
+
     outputs = graph.outputs
     graph.outputs = (*[outputs[i] for i in kept], *outputs[results:], *[outputs[i] for i in taken])
-    left = {place: output - len(taken) for place, output in trace.kept.items()}
-    return dataclasses.replace(trace, result=moved(trace.result), stores=stores, kept=left,
-                               written=(*trace.written, *taken.values()))
+    places = {place: number.get(output, output - len(taken)) for place, output in trace.kept.items()}
+    left = [replace(made, store=moved(made.store), flag=replaced(made.flag, leaf)) for made in trace.left]
+    return replace(trace, result=replaced(trace.result, leaf), stores=tuple(map(moved, trace.stores)), kept=places,
+                   left=tuple(left), written=(*trace.written, *taken.values()))

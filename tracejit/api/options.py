@@ -13,6 +13,7 @@ from typing import Any
 from tracejit.autograph.entry import python_function
 from tracejit.base.dtypes import dtype_of
 from tracejit.base.errors import SignatureError, SourceUnavailableError, UnsupportedError
+from tracejit.base.spans import SourceSpan
 from tracejit.base.trees import flatten_with_paths
 from tracejit.base.types import ArrayType
 
@@ -65,11 +66,12 @@ def parameter_names(fn: Any) -> tuple[str, ...]:
 def refuse_generators(fn: Any) -> None:
     """UnsupportedError for functions that don't return when they are called."""
     try:
-        flags = python_function(fn).__code__.co_flags
+        code = python_function(fn).__code__
     except SourceUnavailableError:
         return
-    if flags & _CODE_SUSPENDS:
+    if code.co_flags & _CODE_SUSPENDS:
         raise UnsupportedError(f"{getattr(fn, '__qualname__', fn)} is a generator or coroutine",
+                               span=SourceSpan(code.co_filename, code.co_firstlineno, function=code.co_name),
                                why="a compiled function runs to its end in one native call",
                                fix="compile the function that computes, and yield or await outside of it")
 

@@ -40,7 +40,7 @@ class Results:
     order: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for out in (self.trace.result, *(s.value for s in self.trace.stores)):
+        for out in all_outs(self.trace):
             if out is not None:
                 self._number(out)
 
@@ -63,10 +63,9 @@ class Results:
         """The output tree and what follows it. sizes: of each graph output."""
         leaves = _Leaves(self, sizes)
         result = self.trace.result
-        if not self.trace.stores and self.is_native(result):
+        if not self.trace.stores and not self.trace.left and self.is_native(result):
             return leaves.native(result), None
-        outs = [result, *(s.value for s in self.trace.stores if s.value is not None)]
-        flat = [leaf for out in outs for leaf in leaves.flat(out)]
+        flat = [leaf for out in all_outs(self.trace) if out is not None for leaf in leaves.flat(out)]
         roots = [rt.OutRoot(i) for i in range(len(self.trace.roots))]
         return rt.OutSeq(tuple, (rt.OutSeq(tuple, tuple(flat)), rt.OutSeq(tuple, tuple(roots)))), self.finish
 
@@ -206,8 +205,13 @@ class _Leaves:
         return rt.OutScalar(dtype) if out.form == "scalar" else rt.OutPython(out.form)  # type: ignore[arg-type]
 
 
+def all_outs(trace: Trace) -> list[Out | None]:
+    """The result, what is stored after the call, and what is stored after a failure."""
+    return [trace.result, *(s.value for s in trace.stores), *(out for left in trace.left for out in left.outs)]
+
+
 def _computed(trace: Trace) -> Iterator[ComputedOut | ColumnOut]:
-    pending: list[Out | None] = [trace.result, *(s.value for s in trace.stores)]
+    pending = all_outs(trace)
     while pending:
         out = pending.pop()
         if isinstance(out, (ComputedOut, ColumnOut)):

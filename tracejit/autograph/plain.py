@@ -53,7 +53,7 @@ class PlainNamespace:
 
     def construct(self, cls: type, init: FunctionType, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """`cls(*args, **kwargs)` with a converted `__init__`."""
-        made: Any = object.__new__(cls)
+        made: Any = cls.__new__(cls, *args, **kwargs) if issubclass(cls, BaseException) else object.__new__(cls)
         self.converted(init)(made, *args, **kwargs)
         return made
 
@@ -237,8 +237,8 @@ class PlainNamespace:
         if self.condition(test):
             evaluate(body)
 
-    def list_display(self, elements: list[Any], /) -> Any:
-        return elements
+    def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
+        return elements if type(times) is int and times == 1 else elements * times
 
     def defined(self, value: Any, name: str, /) -> Any:
         return value

@@ -86,11 +86,15 @@ def resolve(fn: Any, packages: frozenset[str] = NO_PACKAGES) -> Callee | None:
 
 
 def constructor(cls: Any, packages: frozenset[str] = NO_PACKAGES) -> Any:
-    """The user's `__init__` of a class which is made as usual: no `__new__`, no metaclass that calls differently."""
+    """The user's `__init__` of a class which is made as usual: no `__new__`, no metaclass that calls differently.
+    Exceptions too: their `__new__` keeps the arguments and does nothing else."""
     if not isinstance(cls, type) or type(cls).__call__ is not type.__call__:
         return None
-    new, init = getattr(cls, "__new__", None), getattr(cls, "__init__", None)
-    return init if new is object.__new__ and is_user_function(init, packages) else None
+    init = getattr(cls, "__init__", None)
+    maker = next(c for c in cls.__mro__ if "__new__" in vars(c))
+    usual = maker is object or maker.__module__ == "builtins" and issubclass(cls, BaseException) and not issubclass(
+        cls, (OSError, BaseExceptionGroup))
+    return init if usual and is_user_function(init, packages) else None
 
 
 def property_getter(obj: Any, name: str, packages: frozenset[str] = NO_PACKAGES) -> FunctionType | None:

@@ -26,6 +26,7 @@ from tracejit.tracing.sizes import Size
 from tracejit.tracing.text import TracedText, call_text
 
 BUILTINS: dict[Any, Callable[..., Any]] = {}    # written by `builtin` at import
+METHODS: dict[tuple[type, str], Callable[..., Any]] = {}    # of Python's containers; written by modules at import
 
 
 def builtin(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

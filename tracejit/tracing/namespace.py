@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import Enum
-from types import CellType, FunctionType, ModuleType
+from types import BuiltinMethodType, CellType, FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from tracejit.autograph import policy
 from tracejit.autograph.namespace import Scope
 from tracejit.base.errors import RecursionLimitError, UnsupportedError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
-from tracejit.tracing.builtins import BUILTINS, attribute_function
+from tracejit.tracing.builtins import BUILTINS, METHODS, attribute_function
 from tracejit.tracing.context import TraceContext
 from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
@@ -72,7 +72,7 @@ class TracingNamespace(ControlFlow):
     def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
         if any(type(a) is Optional for a in args):
             args = args if policy.resolve(fn) is not None else tuple(map(unwrapped, args))
-        special = _lookup(BUILTINS, fn)
+        special = _special(fn)
         if special is not None and (result := special(self, *args, **kwargs)) is not NotImplemented:
             return result
         if is_text_method(fn) and (result := call_text(fn, args, kwargs)) is not NotImplemented:
@@ -262,6 +262,15 @@ def recursion_error(fn: Any) -> RecursionLimitError:
         why="every call is traced into its caller; the end of the recursion must not depend on traced values",
         fix="write the recursion as a loop, or make the argument that ends it static: "
             f"@tj.function(static={('n',)!r})")
+
+
+def _special(fn: Any) -> Any:
+    """What a builtin, or a method of one of Python's containers, does with traced values; None if it is no such."""
+    found = _lookup(BUILTINS, fn)
+    if found is None and fn.__class__ is BuiltinMethodType:
+        method = METHODS.get((type(fn.__self__), fn.__name__))
+        return None if method is None else lambda namespace, *args, **kw: method(namespace, fn.__self__, *args, **kw)
+    return found
 
 
 def _lookup(table: dict[Any, Any], key: Any) -> Any:

@@ -5,7 +5,7 @@ Flows out: `Out` trees whose leaves are graph outputs, inputs or fixed objects.
 """
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
@@ -100,6 +100,28 @@ def parts(out: Out) -> tuple[Out, ...]:
         case RowsOut(length=length, item=item):
             return length, item
     return ()
+
+
+def computed(out: Out | None) -> Iterator[ComputedOut | ColumnOut]:
+    """The outputs of the graph that a value is made of, in order."""
+    if isinstance(out, (ComputedOut, ColumnOut)):
+        yield out
+    for part in parts(out) if out is not None else ():
+        yield from computed(part)
+
+
+def replaced(out: Any, leaf: Callable[[Any], Any]) -> Any:
+    """`out` with `leaf(part)` in place of each output of the graph, asked in order."""
+    match out:
+        case ComputedOut() | ColumnOut():
+            return leaf(out)
+        case TreeOut(structure=structure, items=items):
+            return TreeOut(structure, tuple([replaced(item, leaf) for item in items]))
+        case OptionalOut(missing=missing, value=value):
+            return OptionalOut(replaced(missing, leaf), replaced(value, leaf))
+        case RowsOut(length=length, item=item):
+            return RowsOut(replaced(length, leaf), replaced(item, leaf))
+    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,6 +242,12 @@ def check_returnable(value: Any) -> None:
             f"the function returns (or stores) a {name}, which holds traced values",
             why="objects made in a compiled function can leave it only as containers",
             fix=f"make {name} a dataclass, or call tj.tree.register_node({name}, ...)")
+
+
+def write_backs(reader: Reader) -> list[ArrayInput]:
+    """The inputs whose memory was changed."""
+    params = reader.context.root.graph.params
+    return [a for a in reader.arrays if a.same_as is None and a.tracer.value is not params[a.param]]
 
 
 def container_stores(reader: Reader, writer: Writer) -> list[StoreOut]:

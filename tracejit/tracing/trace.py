@@ -14,16 +14,16 @@ import numpy as np
 
 from tracejit.base.errors import InternalError, RecursionLimitError, TracejitError
 from tracejit.ir.graph import Graph
-from tracejit.tracing import methods, reductions, scalars
+from tracejit.tracing import methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.host import belongs_to_run, raise_at_run_time
 from tracejit.tracing.implements import load_front_end
 from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, ShapeFor
-from tracejit.tracing.kept import Keeper, write_backs
+from tracejit.tracing.kept import Keeper, LeftOut
 from tracejit.tracing.namespace import TracingNamespace
-from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores
+from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
 
 _ATTEMPTS = 100
 
@@ -34,7 +34,8 @@ class Trace:
 
     graph: one parameter per array and scalar input; outputs are the computed results, then the new contents of the
     arrays in `written`.  roots: arguments first, then names in the order in which they were read.
-    hints: sizes of the traced call by symbol.  kept: number of a place that failures leave changed -> its output.
+    hints: sizes of the traced call by symbol.
+    kept: number of something that failures leave behind -> the output that gets it.  left: the stores made of those.
     """
 
     graph: Graph
@@ -49,6 +50,7 @@ class Trace:
     decisions: Decisions
     notes: tuple[str, ...]
     kept: Mapping[int, int]
+    left: tuple[LeftOut, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     namespace = TracingNamespace(context, reader)
     context.capture = lambda value: namespace.root_of(value, _array_name(value))[1]
     context.call, context.namespace = namespace.call, namespace
-    keeper = Keeper(reader)
+    keeper = Keeper(context, reader, namespace, call.returns)
     context.changed = keeper.state
     roots, values = _read_arguments(call, reader)
     reader.in_arguments = False
@@ -106,12 +108,13 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     writer = Writer(reader, call.returns)
     out = writer.out(result)
     stores = (*name_stores(namespace, writer), *container_stores(reader, writer))
-    written = list(dict.fromkeys([*write_backs(reader), *keeper.arrays]))
+    written = list(dict.fromkeys([*write_backs(reader), *(array for array, _ in keeper.arrays.values())]))
+    kept, left = keeper.outputs(writer, stores, written)
     graph = context.root.graph
     graph.outputs = (*writer.values, *(a.tracer.value for a in written))
     return Trace(graph, (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
                  tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes),
-                 keeper.outputs(written, len(writer.values)))
+                 kept, left)
 
 
 def _read_arguments(call: Call, reader: Reader) -> tuple[list[Root], list[Any]]:
@@ -145,4 +148,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Call", "Trace", "methods", "reductions", "scalars", "trace"]
+__all__ = ["Call", "Trace", "methods", "reductions", "scalars", "sorting", "trace"]

@@ -46,7 +46,7 @@ FOLDERS = ("", "passes", "kernels", "kernels/elementary", "cpu", "../ops")
 class Executable:
     """Compiled code of one graph.
 
-    sizes: how large outputs are, and which of them `main` allocates.
+    sizes: how large outputs are, and which of them `main` allocates.  states: what failures leave, see `Interface`.
     error_sites: status k > 0 is site k - 1, its message's values in slots[0..7].  seconds: per stage.
     """
 
@@ -58,6 +58,7 @@ class Executable:
     library: Library
     sizes: OutputSizes
     error_sites: list[ErrorSite]
+    states: list[tuple[int, ...]]
     work: Work
     num_kernels: int
     temporaries: str
@@ -122,7 +123,7 @@ def _compile(graph: Graph, interface: Interface, precision: str) -> Executable:
     seconds["total"] = time.perf_counter() - start
     return Executable(
         graph, interface, precision, library["tj_main"], library.addresses.get("tj_prepare", 0), library,
-        sizes, _read_sites(metadata["sites"]),
+        sizes, _read_sites(metadata["sites"]), [tuple(numbers) for numbers in metadata["states"]],
         work_of(graph, interface.dim_slots), metadata["kernels"], metadata["temporaries"], stages is None, seconds,
         {} if stages is None else {"all": stages}, host_sites(graph))
 

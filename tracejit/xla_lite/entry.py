@@ -46,13 +46,16 @@ HANDLED_BY = effects, loops, stacks    # importing them fills the table of ops t
 
 
 def build_program(graph: Graph, interface: Interface, sizes: OutputSizes, blas: Mapping[str, int],
-                  contract: bool) -> tuple[Program, list[ErrorSite]]:
-    """Kernel IR of a fused graph, and its sites of failure. sizes: found from the graph before it was fused."""
+                  contract: bool) -> tuple[Program, list[ErrorSite], list[tuple[int, ...]]]:
+    """Kernel IR of a fused graph, its sites of failure, and the states that they leave: numbers of what is kept.
+
+    sizes: found from the graph before it was fused.
+    """
     main = _Main(graph, interface, sizes, Lowering(blas, contract))
     kernel = main.build()
     prepare, bindings = _prepare(interface, sizes)
     program = Program(tuple(main.shared.kernels.values()), kernel, tuple(main.bindings), prepare, bindings)
-    return program, main.shared.sites
+    return program, main.shared.sites, main.shared.states
 
 
 class _Main:
@@ -71,14 +74,16 @@ class _Main:
         for i, (value, place) in enumerate(zip(self.graph.params, self.interface.params, strict=True)):
             self.parameter(i, value, place)
         targets = [self.output(k, v) for k, v in enumerate(self.graph.outputs)]
-        kept = {number: targets[k] for number, k in self.interface.kept.items()}
-        self.shared.kept = {number: target for number, target in kept.items() if isinstance(target, Memory)}
+        for number, k in self.interface.kept.items():
+            self.shared.kept[number] = targets[k]
+        if self.sizes.state:
+            self.shared.state_word = self.sizes.state
+            self.writer.store("slots", (Const(self.sizes.state),), Const(0))
         plan = plan_buffers(self.graph, [self.target(k) for k in range(len(targets))])
         if plan.uses_arena():
             self.writer.emit(Buffer(ARENA, U8, (maximum(size_expr(plan.total), Const(ALIGNMENT)),), "heap"))
-        RegionLowering(self.shared, self.graph, plan, ARENA, Const(0), targets).run()
-        for word, size in self.sizes.measured.items():
-            self.writer.store("slots", (Const(word),), size_expr(size))
+        wanted = [None if p.kind == "left" else t for t, p in zip(targets, self.interface.outputs, strict=True)]
+        RegionLowering(self.shared, self.graph, plan, ARENA, Const(0), wanted).run()
         return Kernel("main", tuple(self.params), self.writer.finish(), self.shared.contract)
 
     def add(self, param: Param, source: Literal["slot", "out", "slots"], index: int = 0) -> None:
@@ -113,16 +118,16 @@ class _Main:
         if place.kind == "write_back":
             return self.shared.memory[self.graph.params[place.param]]
         name = f"out.{k}"
-        if self.sizes.late[k]:
+        if place.kind == "left" or self.sizes.late[k]:
             self.add(BufferParam(name, I64, (Const(2),), None, True, True), "out", place.out)
-            return Late(name)
+            return Late(name, self.sizes.dims[k])
         self.add(BufferParam(name, storage(value.dtype), storage_shape(value), None, True, True), "out", place.out)
         return Memory(name)
 
     def target(self, k: int) -> Target:
         place = self.interface.outputs[k]
         if place.kind != "write_back":
-            return Target()
+            return Target(place.kind != "left")
         contiguous = self.shared.memory[self.graph.params[place.param]].strides is None
         kept = next((number for number, output in self.interface.kept.items() if output == k), -1)
         return Target(contiguous, place.param, self.interface.params[place.param].donated, kept)

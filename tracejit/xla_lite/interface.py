@@ -20,6 +20,8 @@ LEAST_SIZE = 2      # symbolic sizes: 0 and 1 get code of their own
 OPTIMISATION = 2    # the engine's level for compiled functions
 SCALAR_LOOPS = 4    # ... where `main` itself has innermost loops
 MOST_TEXT = 200_000 # characters of LLVM text that this level is spent on: kernels, vectors already, go through it too
+LARGE = 5           # ... where `main` is so long that optimising it takes longer than anybody waits
+LONG_MAIN = 12_000  # statements
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,11 @@ class ParamPlace:
 @dataclass(frozen=True, slots=True)
 class OutputPlace:
     """Where one output goes. new: the fresh array outs[out]; where only the run knows its size, outs[out] receives its
-    address.  scalar: the 16 bytes at outs[out].  write_back: the caller's array of parameter number `param`."""
+    address.  scalar: the 16 bytes at outs[out].  write_back: the caller's array of parameter number `param`.
+    left: as scalar or as new, but only failures put something there, an array of any size.
+    """
 
-    kind: Literal["new", "scalar", "write_back"]
+    kind: Literal["new", "scalar", "write_back", "left"]
     out: int = -1
     param: int = -1
 
@@ -89,9 +93,11 @@ class OutputSizes:
 
     late: whether only the run knows them, so that `main` allocates.
     computed: word -> size that `prepare` puts there.  measured: word -> size that `main` puts there.
+    state: the word that says after a failure which state it left, counted from 1; 0 if failures leave none.
     """
 
     num_slots: int
+    state: int = 0
     dims: list[tuple[int | Slot, ...]] = field(default_factory=list)
     late: list[bool] = field(default_factory=list)
     computed: dict[int, Size] = field(default_factory=dict)
@@ -101,7 +107,15 @@ class OutputSizes:
 def output_sizes(graph: Graph, interface: Interface) -> OutputSizes:
     """How large each output is, and who finds out."""
     sizes = OutputSizes(interface.first_free_slot)
-    for value in graph.outputs:
+    if interface.kept:
+        sizes.state = sizes.num_slots
+        sizes.num_slots += 1
+    for value, place in zip(graph.outputs, interface.outputs, strict=True):
+        if place.kind == "left":
+            sizes.dims.append(tuple(map(Slot, range(sizes.num_slots, sizes.num_slots + value.rank))))
+            sizes.late.append(value.rank > 0)
+            sizes.num_slots += value.rank
+            continue
         late = bool(value.type.symbols() - interface.dim_slots.keys())
         table = sizes.measured if late else sizes.computed
         sizes.dims.append(tuple([_word(n, sizes, interface, table) for n in value.shape]))

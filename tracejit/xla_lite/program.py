@@ -37,6 +37,7 @@ from tracejit.xla_lite.kernels.scalars import Complex, Scalar
 from tracejit.xla_lite.kernels.scatter import place_of, update_place
 from tracejit.xla_lite.kernels.writer import Writer
 from tracejit.xla_lite.passes.plan import Place, Plan
+from tracejit.xla_lite.runtime.signature import Slot
 
 PAYLOAD = 8      # words of a failure's message
 ARENA = "arena"  # the buffer that temporaries are slices of
@@ -54,10 +55,11 @@ class Memory:
 class Late:
     """Where an output goes whose size only the run knows: its memory is made when the size is known.
 
-    cell: the buffer that receives its address.
+    cell: the buffer that receives its address, or its value if it is a scalar.  dims: where its sizes are put.
     """
 
     cell: str
+    dims: tuple[int | Slot, ...]
 
 
 Target = Memory | Late | None
@@ -84,7 +86,9 @@ class Lowering:
     memory: dict[Value, Memory] = field(default_factory=dict)
     whole: dict[str, str] = field(default_factory=dict)     # view -> the buffer whose memory it is
     strided: dict[str, str] = field(default_factory=dict)   # buffer of a parameter -> the same with its strides
-    kept: dict[int, Memory] = field(default_factory=dict)   # number of a place that outlives a failure -> where it is
+    kept: dict[int, Memory | Late] = field(default_factory=dict)   # number of what failures leave -> where it goes
+    states: list[tuple[int, ...]] = field(default_factory=list)    # the numbers that one failure leaves
+    state_word: int = 0                                     # of the slots: which state was left
     handlers: dict[str, Handler] = field(default_factory=dict)  # of the attempts around, as failures name them
     elements: Elements = field(init=False)
 
@@ -279,9 +283,17 @@ class RegionLowering:
         """Where output k goes, allocated by now."""
         found = self.targets[k]
         if isinstance(found, Late):
-            value, cell = self.graph.outputs[k], found.cell
-            found = self.targets[k] = self.shared.buffer(value, "late", "output", cell)
+            found = self.targets[k] = self.open_late(self.graph.outputs[k], found)
         return found
+
+    def open_late(self, value: Value, late: Late) -> Memory:
+        """Memory for an output, now that its size is known; a scalar lies in the cell."""
+        if not value.rank:
+            return self.shared.buffer(value, "late", "local", late.cell)
+        for dim, size in zip(late.dims, value.shape, strict=True):
+            if isinstance(dim, Slot):
+                self.writer.store("slots", (Const(dim.index),), size_expr(size))
+        return self.shared.buffer(value, "late", "output", late.cell)
 
     def reshape(self, node: Node) -> None:
         shared, (operand,) = self.shared, node.operands
@@ -405,8 +417,16 @@ class RegionLowering:
 
     def leave_state(self, values: Sequence[Value], kept: Sequence[int]) -> None:
         """What places outside of the program hold after a failure."""
-        targets = [self.shared.kept[number] for number in kept]
+        if not kept:
+            return
+        places = [self.shared.kept[number] for number in kept]
+        targets = [place if isinstance(place, Memory) else self.open_late(value, place)
+                   for value, place in zip(values, places, strict=True)]
         self.deliver(list(zip(values, targets, strict=True)), {self.shared.root(t.buffer) for t in targets})
+        states = self.shared.states
+        if tuple(kept) not in states:
+            states.append(tuple(kept))
+        self.writer.store("slots", (Const(self.shared.state_word),), Const(states.index(tuple(kept)) + 1))
 
 
 def _single(node: Node) -> Graph:

@@ -17,7 +17,16 @@ from tracejit.xla_lite.cpu.emitter import EmittedModule, emit_program
 from tracejit.xla_lite.cpu.target import host
 from tracejit.xla_lite.entry import build_program
 from tracejit.xla_lite.imports import blas_bits
-from tracejit.xla_lite.interface import MOST_TEXT, OPTIMISATION, SCALAR_LOOPS, ErrorSite, Interface, output_sizes
+from tracejit.xla_lite.interface import (
+    LARGE,
+    LONG_MAIN,
+    MOST_TEXT,
+    OPTIMISATION,
+    SCALAR_LOOPS,
+    ErrorSite,
+    Interface,
+    output_sizes,
+)
 from tracejit.xla_lite.kernels.kernel_ir import Buffer, Call, Const, Loop, Program, Statement, While, statements
 from tracejit.xla_lite.passes.pipeline import optimise
 from tracejit.xla_lite.program import ARENA
@@ -31,6 +40,7 @@ class Stages:
         self.graph, self.interface, self.precision = graph, interface, precision
         self.seconds: dict[str, float] = {}
         self.sites: list[ErrorSite] = []
+        self.states: list[tuple[int, ...]] = []
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:
@@ -48,7 +58,8 @@ class Stages:
         fused = self.fused
         with self.timed("kernels"):
             sizes = output_sizes(self.graph, self.interface)
-            program, self.sites = build_program(fused, self.interface, sizes, blas_bits(), self.precision != "strict")
+            program, self.sites, self.states = build_program(fused, self.interface, sizes, blas_bits(),
+                                                             self.precision != "strict")
         return program
 
     @cached_property
@@ -66,14 +77,17 @@ class Stages:
     @property
     def level(self) -> int:
         """The engine's level: loops of scalars get all that LLVM knows about loops."""
+        main = list(statements(self.program.main.body))
+        if len(main) > LONG_MAIN:
+            return LARGE
         short = len(self.emitted.text) <= MOST_TEXT
-        return SCALAR_LOOPS if short and any(map(_is_scalar_loop, statements(self.program.main.body))) else OPTIMISATION
+        return SCALAR_LOOPS if short and any(map(_is_scalar_loop, main)) else OPTIMISATION
 
     def metadata(self) -> dict[str, Any]:
         """What a later process needs beside the machine code."""
         return {"what": "function", "exports": list(self.emitted.exports), "imports": list(self.emitted.imports),
-                "sites": [_write_site(s) for s in self.sites], "kernels": len(self.program.kernels),
-                "temporaries": _temporaries(self.program)}
+                "sites": [_write_site(s) for s in self.sites], "states": self.states,
+                "kernels": len(self.program.kernels), "temporaries": _temporaries(self.program)}
 
 
 def _is_scalar_loop(s: Statement) -> bool:

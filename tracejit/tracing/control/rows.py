@@ -39,6 +39,6 @@ class RunTimeList:
         """The item at an index that is in range."""
         raise NotImplementedError
 
-    def rows(self) -> Rows | None:
-        """What it holds now, in the running scope; None while its items are those that Python sees."""
+    def rows(self) -> Rows:
+        """What it holds now, in the running scope."""
         raise NotImplementedError

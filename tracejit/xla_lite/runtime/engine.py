@@ -16,16 +16,18 @@ from tracejit.xla_lite.runtime.locks import hold_while_forking, runtime_lock
 
 # What each level does before code generation, and the level of code generation itself.  Below 4 LLVM's vectorisers
 # never run: kernels come with explicit vectors.  Level 3 inlines `alwaysinline` functions as well.  Level 4 is LLVM's
-# own pipeline with everything for loops of scalars: three times the compile time, up to twice the speed.
+# own pipeline with everything for loops of scalars: three times the compile time, up to twice the speed.  Level 5 is
+# for functions of ten thousands of instructions: the time of what it leaves out grows with the square of their length.
 PASSES: dict[int, tuple[str, ...]] = {
     0: (),
     1: ("instruction_combine", "simplify_cfg"),
     2: ("sroa", "instruction_combine", "simplify_cfg", "dead_store_elimination"),
     3: ("always_inliner", "sroa", "instruction_combine", "simplify_cfg", "new_gvn", "jump_threading",
         "instruction_combine", "simplify_cfg"),
+    5: ("sroa", "simplify_cfg", "dead_store_elimination"),
 }  # fmt: skip
 EVERYTHING = 4
-CODEGEN_LEVEL = {0: 0, 1: 1, 2: 2, 3: 2, EVERYTHING: 2}
+CODEGEN_LEVEL = {0: 0, 1: 1, 2: 2, 3: 2, EVERYTHING: 2, 5: 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class Engine:
         return Target(triple, cpu, features)
 
     def compile_text(self, text: str, level: int = 2, target: Target | None = None) -> bytes:
-        """Object code. level 0: fast code generation, no passes; 1 to 3: `PASSES`; 4: all of LLVM's."""
+        """Object code. level 0: fast code generation, no passes; 1 to 3 and 5: `PASSES`; 4: all of LLVM's."""
         target = target or self.host
         with runtime_lock:
             module = self._prepare(text, level, target)

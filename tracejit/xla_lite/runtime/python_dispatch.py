@@ -217,7 +217,7 @@ class Call:
         outs = (ctypes.c_void_p * max(1, len(places)))(*(address(place) for place in places))
         status = _run_unlocked()(self.spec.main_address, ctypes.addressof(self.slots), ctypes.addressof(outs))
         if status:
-            free_late(outputs, places)
+            self.recover(outputs, places)
             self.spec.on_error(status, tuple(self.slots[:ERROR_WORDS]))
             raise SystemError("on_error returned")
         try:
@@ -227,6 +227,16 @@ class Call:
             raise
         result = self.build(self.spec.outputs, results, iter(results))
         return result if self.spec.finish is None else self.spec.finish(result)
+
+    def recover(self, outputs: list[Computed], places: list[Any]) -> None:
+        """Makes the stores that were made before a failure, and frees outputs that nobody gets."""
+        state = int(self.slots[self.spec.state_slot])
+        try:
+            if self.spec.recover is not None and state:
+                results = [self.finish_output(out, place) for out, place in zip(outputs, places)]
+                self.spec.recover(state, self.build(self.spec.outputs, results, iter(results)))
+        finally:
+            free_late(outputs, places)
 
     def allocate(self, out: Computed) -> Any:
         """An array, or room for a scalar."""
@@ -241,6 +251,8 @@ class Call:
         if isinstance(out, OutScalar):
             return np.frombuffer(place, out.dtype, 1)[0]
         if isinstance(out, OutLate):
+            if not block_in(place):    # main failed before
+                return None
             place = self.late(out, place)
         return self.tensor(place) if out.tensor else place
 

@@ -313,6 +313,8 @@ UNKNOWN_WORK = Work(((1 << 40, ()),))  # loops whose length depends on data
 class Specialisation:
     """Compiled code for one signature.
 
+    recover(state, result): called before an error is raised, if slots[state_slot] says that main left a state, with
+    what `finish` would get; late outputs that have no memory are None.
     written: leaf numbers of arrays that main writes; a call where their memory overlaps another leaf's is a miss.
     on_error(status, words) raises.  finish(result) gives what the call returns, if set.
     library, keep: whatever must live as long as the code.
@@ -326,6 +328,8 @@ class Specialisation:
     extra_words: int = 0
     work: Work = UNKNOWN_WORK
     finish: Callable[[Any], Any] | None = None
+    recover: Callable[[int, Any], Any] | None = None
+    state_slot: int = 0
     written: tuple[int, ...] = ()
     tensor_class: type | None = None
     library: object = None

@@ -283,6 +283,7 @@ class _Writer:
                 *(words, *regions, len(arrays), spec.main_address, spec.prepare_address, self.object(spec.on_error)),
                 *(0 if spec.finish is None else self.object(spec.finish), len(outputs), computed, tree),
                 *(len(spec.work.terms), terms, len(spec.written), written, nodes),
+                *(0 if spec.recover is None else self.object(spec.recover), 8 * spec.state_slot),
             ]
         )
 

@@ -38,8 +38,10 @@ from __future__ import annotations
     WRITTEN,
     WRITTEN_TABLE,
     ARRAY_NODES,
-) = range(0, 8 * 30, 8)
-SPEC_WORDS = 30
+    RECOVER,
+    STATE,  # byte offset in the slots
+) = range(0, 8 * 32, 8)
+SPEC_WORDS = 32
 
 # A frame: these words, then the slots, then the regions above.
 FRAME_SPEC, FRAME_HELD, FRAME_DEFERRED, FRAME_HOLD = 0, 8, 16, 24

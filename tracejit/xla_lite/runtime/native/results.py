@@ -41,6 +41,7 @@ from tracejit.xla_lite.runtime.native.frame import (
     OUT_TENSOR,
     OUT_TENSOR_OFFSET,
     OUTS,
+    RECOVER,
     RESULT,
     RESULT_TREE,
     RESULTS,
@@ -49,6 +50,7 @@ from tracejit.xla_lite.runtime.native.frame import (
     SCRATCH,
     SECOND,
     SLOTS,
+    STATE,
     TERM_TABLE,
     TERMS,
     THIRD,
@@ -89,6 +91,8 @@ PyDict_SetItem = external("i32(i64, i64, i64)")
 PyObject_CallObject = external("i64(i64, i64)")
 PyObject_CallFunctionObjArgs = external("i64(i64, ...)")
 PyErr_SetNone = external("void(i64)")
+PyErr_Fetch = external("void(i64, i64, i64)")
+PyErr_Restore = external("void(i64, i64, i64)")
 _PyDict_NewPresized = external("i64(i64)")
 
 
@@ -201,6 +205,9 @@ def late_result(frame: int, out: int, cell: int) -> int:
     dims = stack(MOST_AXES)
     read_sizes(frame, word(out, OUT_DIMS), word(out, OUT_RANK), dims)
     data = word(cell, 0)
+    if data == 0:  # main failed before
+        incref(_Py_NoneStruct)
+        return _Py_NoneStruct
     put_word(cell, 0, 0)
     return late_array(word(out, OUT_DTYPE), word(out, OUT_ITEM), word(out, OUT_RANK), dims, data)
 
@@ -239,6 +246,8 @@ def finish_output(frame: int, out: int, array: int, cell: int) -> int:
         array = late_result(frame, out, cell)
         if array == 0:
             return 0
+        if array == _Py_NoneStruct:
+            return array
     return array if word(out, OUT_TENSOR) == 0 else wrap_tensor(out, array)
 
 
@@ -321,6 +330,43 @@ def build_dict(frame: int, node: int) -> int:
     return made
 
 
+@noinline
+def recover(frame: int, spec: int) -> int:
+    """After a failure: `recover(state, result)` makes the stores that Python would have made before; 0 if it raises.
+
+    An exception that is set stays set.
+    """
+    kept = stack(3)
+    PyErr_Fetch(kept, kept + 8, kept + 16)
+    result = 0
+    if finish_outputs(frame, spec):
+        result = build(frame, word(spec, RESULT_TREE))
+    state = PyLong_FromLongLong(word(frame, SLOTS + word(spec, STATE)))
+    answer = 0
+    if result != 0 and state != 0:
+        answer = PyObject_CallFunctionObjArgs(word(spec, RECOVER), state, result, 0)
+    drop(state)
+    drop(result)
+    if answer == 0:
+        drop(word(kept, 0))
+        drop(word(kept, 8))
+        drop(word(kept, 16))
+        return 0
+    decref(answer)
+    PyErr_Restore(word(kept, 0), word(kept, 8), word(kept, 16))
+    return 1
+
+
+@noinline
+def leave(frame: int, spec: int, status: int) -> int:
+    """What follows a failure of main. Gives 0, with an exception."""
+    if word(spec, RECOVER) != 0 and word(frame, SLOTS + word(spec, STATE)) != 0:
+        if recover(frame, spec) == 0:
+            return 0
+    free_late(frame, spec)
+    return raise_error(frame, spec, status)
+
+
 def execute(frame: int, spec: int) -> int:
     """Allocates, runs main, builds the result; 0 with an exception."""
     if unlikely(allocate_outputs(frame, spec) == 0):
@@ -330,8 +376,7 @@ def execute(frame: int, spec: int) -> int:
     else:
         status = call_int32(word(spec, MAIN), frame + SLOTS, frame + word(spec, OUTS))
     if unlikely(status != 0):
-        free_late(frame, spec)
-        return raise_error(frame, spec, status)
+        return leave(frame, spec, status)
     if unlikely(finish_outputs(frame, spec) == 0):
         return 0
     result = build(frame, word(spec, RESULT_TREE))
