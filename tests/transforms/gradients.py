@@ -39,7 +39,8 @@ def check_gradients(graph: Graph, point: Sequence[Array], rng: np.random.Generat
     cts = [random_like(t, rng) for t in tangents]
     flags = [v.dtype.is_inexact for v in graph.outputs]
     expected = sum(np.sum(c * t).real for c, t in zip(cts, tangents, strict=True))
-    for back in (pulled(graph, point, cts, active, flags, sizes), pulled_split(graph, point, cts, active, flags, sizes)):
+    for way in (pulled, pulled_split):
+        back = way(graph, point, cts, active, flags, sizes)
         found = sum(np.sum(b * m).real for b, m in zip(back, moves, strict=True))
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 

@@ -21,7 +21,8 @@ def batching_cases():
         for k, (types, attributes) in enumerate(op.cases()):
             for batched in sorted({(True,) * len(types), (True, *[False] * (len(types) - 1)),
                                    (*[False] * (len(types) - 1), True)}):
-                yield pytest.param(op, types, attributes, batched, id=f"{op.name}-{k}-{''.join('ft'[b] for b in batched)}")
+                name = f"{op.name}-{k}-{''.join('ft'[b] for b in batched)}"
+                yield pytest.param(op, types, attributes, batched, id=name)
 
 
 @pytest.mark.parametrize("op, types, attributes, batched", list(batching_cases()))

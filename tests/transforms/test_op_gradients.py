@@ -12,7 +12,7 @@ from tracejit.ir.graph import Graph
 from tracejit.ir.op import OPS
 
 WIDE = (F64, C128)
-NOT_CONTINUOUS = ("bitcast_convert",)
+NOT_CONTINUOUS = ("bitcast_convert", "stop_gradient")
 
 
 def differentiable_cases():

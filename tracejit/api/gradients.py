@@ -7,7 +7,7 @@ Flows out: functions. Inside a trace the function is recorded as a graph, transf
 from __future__ import annotations
 
 import functools
-import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
@@ -22,6 +22,7 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, lift
 from tracejit.tracing.context import active
 from tracejit.tracing.control.schema import build, describe
+from tracejit.tracing.control.schema import leaves as leaves_of
 from tracejit.tracing.control.subgraph import Recorded, put_back, record
 from tracejit.tracing.spans import current_span
 from tracejit.transforms.forward import jvp as jvp_graph
@@ -45,7 +46,7 @@ def grad(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
         value, found = _value_and_grad(fn, argnums, has_aux, args, kwargs)
         return (found, value[1]) if has_aux else found
 
-    return _derived("grad", fn, gradient, argnums, has_aux)
+    return derived("grad", fn, gradient, argnums, has_aux)
 
 
 def value_and_grad(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
@@ -53,7 +54,7 @@ def value_and_grad(fn: Function, argnums: Argnums = 0, has_aux: bool = False) ->
     def both(*args: Any, **kwargs: Any) -> Any:
         return _value_and_grad(fn, argnums, has_aux, args, kwargs)
 
-    return _derived("value_and_grad", fn, both, argnums, has_aux)
+    return derived("value_and_grad", fn, both, argnums, has_aux)
 
 
 def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
@@ -61,7 +62,7 @@ def jvp(fn: Function, primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[
     def pushed(primals: Sequence[Any], tangents: Sequence[Any]) -> tuple[Any, Any]:
         return _jvp(fn, tuple(primals), tangents)
 
-    return _derived("jvp", fn, pushed)(tuple(primals), tuple(tangents))     # type: ignore[no-any-return]
+    return derived("jvp", fn, pushed)(tuple(primals), tuple(tangents))     # type: ignore[no-any-return]
 
 
 def vjp(fn: Function, *primals: Any, has_aux: bool = False) -> Any:
@@ -72,7 +73,7 @@ def vjp(fn: Function, *primals: Any, has_aux: bool = False) -> Any:
     def forward(*primals: Any) -> Any:
         return _vjp_forward(fn, primals, has_aux)
 
-    value, kept, part = _derived("vjp", fn, forward, has_aux)(*primals)
+    value, kept, part = derived("vjp", fn, forward, has_aux)(*primals)
 
     def pullback(cotangent: Any) -> Any:
         return _pull(part, kept, cotangent)
@@ -205,7 +206,7 @@ def _pull(part: Backward, kept: tuple[Any, ...], cotangent: Any) -> Any:
         rest = iter(leaves)
         return tuple([unflatten(s, [next(rest) for _ in range(s.num_leaves)]) for s in part.call.structures])
 
-    return _derived("pullback", part, pull)(kept, cotangent)
+    return derived("pullback", part, pull)(kept, cotangent)
 
 
 # ---- checks ----------------------------------------------------------------------------------------------------
@@ -256,12 +257,11 @@ def _leading(recorded: Recorded, has_aux: bool) -> int:
     """The number of outputs that the value is made of, without the auxiliary results."""
     if not has_aux:
         return recorded.count
-    children = getattr(recorded.result, "children", ())
+    children: tuple[Any, ...] = getattr(recorded.result, "children", ())
     if getattr(recorded.result, "cls", None) is not tuple or len(children) != 2:
         raise GradientError(f"has_aux=True, but the function gives {recorded.result}", span=current_span(2),
                             fix="return a pair (value, aux)")
-    from tracejit.tracing.control.schema import leaves
-    return len(list(leaves(children[0])))
+    return len(list(leaves_of(children[0])))
 
 
 def _fitting(given: Any, like: Any, types: Sequence[ArrayType], what: str) -> list[Array]:
@@ -319,17 +319,22 @@ class Derived:
         return self._compiled
 
 
-_known: weakref.WeakKeyDictionary[Any, dict[Any, Derived]] = weakref.WeakKeyDictionary()    # by function
+KNOWN = 1000        # derivatives that are remembered, the newest ones
+_known: OrderedDict[Any, Derived] = OrderedDict()
 
 
-def _derived(kind: str, fn: Any, python: Function, *options: Any) -> Derived:
+def derived(kind: str, fn: Any, python: Function, *options: Any) -> Derived:
     """The derivative of a function is one object, so that its traces are found again."""
     name = f"{kind}({_title(fn)})"
-    key = kind, *(tuple(o) if isinstance(o, list) else o for o in options)
+    key = kind, fn, *(tuple(o) if isinstance(o, list) else o for o in options)
     try:
-        known = _known.setdefault(fn, {})
-    except TypeError:
+        known = _known.get(key)
+    except TypeError:       # a callable without a hash
         return Derived(python, name, fn)
-    if key not in known:
-        known[key] = Derived(python, name, fn)
-    return known[key]
+    if known is None:
+        known = _known[key] = Derived(python, name, fn)
+        while len(_known) > KNOWN:
+            _known.popitem(last=False)
+    else:
+        _known.move_to_end(key)
+    return known

@@ -15,6 +15,9 @@ Reading order:
     contractions  dot_general
     library       sort, compact_indices, searchsorted
     control       while, for, case, fusion
+    custom        stop_gradient, functions with derivatives of their own
+    derivatives   what a derivative is stated with; control_derivatives: of loops and branches
+    batching      what ops do on a new leading axis
     effects       bind_dim, assert, print, host_call
     stacks        stack_new, stack_push, stack_pop, ...: memory that grows
     sources       constant, iota, dimension
@@ -25,6 +28,7 @@ from tracejit.ops import (
     contractions,
     control,
     cumulative,
+    custom,
     effects,
     elementary,
     indexing,
@@ -35,5 +39,5 @@ from tracejit.ops import (
     views,
 )
 
-__all__ = ["arithmetic", "bitwise", "contractions", "control", "cumulative", "effects", "elementary",
+__all__ = ["arithmetic", "bitwise", "contractions", "control", "cumulative", "custom", "effects", "elementary",
            "indexing", "library", "reductions", "sources", "stacks", "views"]

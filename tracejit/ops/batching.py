@@ -1,8 +1,8 @@
 """The vocabulary of batching: what ops do on operands with one new leading axis.
 
 Flows in:  terms, of which some have a new leading axis of one size.
-Flows out: rules `batch(op, ins, batched, attributes, size, recur) -> results, which of them are batched`. An op without a
-           rule of its own or of its kind runs in a loop over the lanes.
+Flows out: rules `batch(op, ins, batched, attributes, size, recur) -> results, which of them are batched`. An op without
+           a rule of its own or of its kind runs in a loop over the lanes.
 """
 from __future__ import annotations
 
@@ -59,18 +59,23 @@ def lanes(near: Term, size: Size, shape: Sequence[Size]) -> Term:
 
 def in_a_loop(op: Op, ins: Sequence[Term], batched: Sequence[bool], attributes: Attributes, size: Size, recur: Any
               ) -> Batched:
-    """One lane after the other."""
-    probe = Graph([_lane_type(x, b) for x, b in zip(ins, batched, strict=True)])
+    """One op, one lane after the other."""
+    probe = Graph([lane_type(x, b) for x, b in zip(ins, batched, strict=True)])
     types = [v.type for v in probe.emit(op, probe.params, dict(attributes))]
+    return over_lanes(ins, batched, types, size, lambda mine, i: apply_all(op, mine, dict(attributes), i))
+
+
+def over_lanes(ins: Sequence[Term], batched: Sequence[bool], types: Sequence[ArrayType], size: Size,
+               call: Callable[[list[Term], Term], list[Term]]) -> Batched:
+    """A loop over the lanes: `call(operands of one lane, its number)` gives results of `types`."""
     zero = constant(ins[0], 0, ArrayType(I64))
     outs = [spread(constant(ins[0], 0, ArrayType(t.dtype)), (size, *t.shape), range(1 + len(t.shape))) for t in types]
 
     def body(i: Term, *terms: Term) -> list[Term]:
         memory, operands = terms[:len(outs)], terms[len(outs):]
         mine = [apply("gather", x, i, axes=(0,)) if b else x for x, b in zip(operands, batched, strict=True)]
-        made = apply_all(op, mine, dict(attributes), i)
-        return [apply("dynamic_update_slice", m, apply("reshape", x, shape=(1, *x.shape)), i, *[zero_like(i)] * x.rank)
-                for m, x in zip(memory, made, strict=True)]
+        return [apply("dynamic_update_slice", m, apply("reshape", x, shape=(1, *x.shape)), i, *[i.like(0)] * x.rank)
+                for m, x in zip(memory, call(mine, i), strict=True)]
 
     region = build([ArrayType(I64), *(t.type for t in (*outs, *ins))], body)
     results = apply_all("for", [zero, size_of(ins[0], size), zero + 1, *outs, *ins],
@@ -78,11 +83,7 @@ def in_a_loop(op: Op, ins: Sequence[Term], batched: Sequence[bool], attributes: 
     return results, [True] * len(results)
 
 
-def zero_like(x: Term) -> Term:
-    return x.like(0)
-
-
-def _lane_type(x: Term, is_batched: bool) -> ArrayType:
+def lane_type(x: Term, is_batched: bool) -> ArrayType:
     return ArrayType(x.dtype, x.shape[1:]) if is_batched else x.type
 
 

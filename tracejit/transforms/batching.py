@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from tracejit.base.dims import Size
 from tracejit.ir.graph import Graph, Node, Value
-from tracejit.ir.terms import Term, spread
-from tracejit.ops.batching import KINDS, in_a_loop
+from tracejit.ir.terms import Term, inlined, spread
+from tracejit.ops.batching import KINDS, in_a_loop, over_lanes
 
 
 class Batching:
@@ -25,8 +25,10 @@ class Batching:
 
 def vmap(graph: Graph, batched: Sequence[bool], size: Size, outputs: Sequence[bool] = ()) -> tuple[Graph, list[bool]]:
     """outputs: those that get the axis even if all lanes are the same. Returns the graph, and which outputs have it."""
-    made = Graph([p.type.with_shape((size, *p.shape)) if b else p.type for p, b in zip(graph.params, batched, strict=True)],
-                 graph.names)
+    made = Graph([p.type.with_shape((size, *p.shape)) if b else p.type
+                  for p, b in zip(graph.params, batched, strict=True)], graph.names)
+    if has_stacks(graph):
+        return lane_by_lane(graph, made, batched, size)
     values = dict(zip(graph.params, made.params, strict=True))
     lanes = {p for p, b in zip(graph.params, batched, strict=True) if b}
     for node in graph.nodes:
@@ -55,3 +57,16 @@ def push(made: Graph, node: Node, values: dict[Value, Value], lanes: set[Value],
         values[value] = term.value
         if flag:
             lanes.add(value)
+
+
+def has_stacks(graph: Graph) -> bool:
+    """Whether lanes would share a stack that each of them needs for itself."""
+    return any(n.op.name.startswith("stack_") or any(has_stacks(r) for _, r in n.regions()) for n in graph.nodes)
+
+
+def lane_by_lane(graph: Graph, made: Graph, batched: Sequence[bool], size: Size) -> tuple[Graph, list[bool]]:
+    """The whole graph in a loop over the lanes."""
+    results, flags = over_lanes([Term(made, p) for p in made.params], batched, [v.type for v in graph.outputs], size,
+                                lambda mine, i: inlined(graph, mine, i))
+    made.outputs = tuple([t.value for t in results])
+    return made, flags

@@ -141,6 +141,13 @@ class Reverse:
     def varied(self, graph: Graph, wanted: Sequence[bool]) -> list[bool]:
         return varied_outputs(graph, wanted)
 
+    def transposed(self, graph: Graph, first: int) -> tuple[Graph, list[bool]]:
+        """Of a graph that is linear in its parameters from `first` on: (params, cotangents) -> their cotangents."""
+        wanted = [k >= first for k in range(len(graph.params))]
+        both = joint(graph, wanted, [True] * len(graph.outputs))
+        cotangents = both.graph.outputs[len(graph.outputs):]
+        return extract(both.graph, both.graph.params, cotangents, effects=False), both.given[first:]
+
     def split(self, graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Sequence[bool]) -> Split:
         return split(graph, wanted, active, free)
 

@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope, TraceContext, inside
 from tracejit.tracing.control.regions import Unreachable, finish, run_region
-from tracejit.tracing.control.schema import Schema, build, describe, flatten, leaves
+from tracejit.tracing.control.schema import Leaf, Schema, Tree, build, describe, flatten, leaves
 from tracejit.tracing.control.world import Place, World, cells_of
 
 
@@ -35,20 +36,36 @@ class Recorded:
         """The number of outputs that the result is made of."""
         return len(list(leaves(self.result)))
 
-    def restored(self, outputs: Sequence[Array]) -> Any:
-        """The function's result, made of the outputs; what it changed is changed."""
+    def restored(self, outputs: Sequence[Array], batched: bool = False) -> Any:
+        """The function's result, made of the outputs; what it changed is changed. batched: they have one more axis."""
         rest = iter(outputs)
+        if batched:
+            return build(in_lanes(self.result), rest)
         result = build(self.result, rest)
         for place, form in zip(self.places, self.forms, strict=True):
             self.world.put(place, build(form, rest))
         return result
 
 
-def record(namespace: Any, function: Callable[..., Any], given: Sequence[Array]) -> Recorded:
-    """Traces `function(*copies of the given arrays)`. Raises Unreachable if it does not reach its end."""
+def in_lanes(form: Schema) -> Schema:
+    """The form of many results along a new axis: numbers have become arrays."""
+    if isinstance(form, Leaf):
+        return Leaf(form.type, None, "numpy" if form.kind == "python" else form.kind, True)
+    if isinstance(form, Tree):
+        return Tree(form.cls, form.meta, tuple(map(in_lanes, form.children)), form.make)
+    return form
+
+
+def record(namespace: Any, function: Callable[..., Any], given: Sequence[Array],
+           types: Sequence[ArrayType] | None = None) -> Recorded:
+    """Traces `function(*copies of the given arrays)`. Raises Unreachable if it does not reach its end.
+
+    types: of the copies, if they are not those of the arrays.
+    """
     context: TraceContext = namespace.context
     scope = Scope(Graph([]), context.scope)
-    copies = [Array(scope.graph.add_param(a.type), scope, a.kind, a.weak, a.boxed) for a in given]
+    copies = [Array(scope.graph.add_param(t), scope, a.kind, a.weak, a.boxed if types is None else bool(t.shape))
+              for a, t in zip(given, types or [a.type for a in given], strict=True)]
     world = World(cells_of(function), (), namespace)
     region = run_region(context, world, lambda: function(*copies), scope)
     if not region.reached:

@@ -159,5 +159,17 @@ def fold_try(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Binding
     return g.graph.inline(body, operands)
 
 
-RULES: tuple[Rule, ...] = (fold_pointwise, fold_view, fold_reduction, fold_dimension, fold_case, fold_while, fold_for,
+@rewrite_each("custom")
+def fold_custom(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
+    """A function with derivatives of its own is its body: they are taken before."""
+    return g.graph.inline(attributes["body"], operands)
+
+
+@rewrite_each("stop_gradient")
+def fold_stop_gradient(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
+    """The identity, once derivatives are taken."""
+    return operands[0],
+
+
+RULES: tuple[Rule, ...] = (fold_custom, fold_stop_gradient, fold_pointwise, fold_view, fold_reduction, fold_dimension, fold_case, fold_while, fold_for,
                            fold_try)
