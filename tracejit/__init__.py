@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tracejit.api.batching import vmap
     from tracejit.api.custom import custom_gradient, stop_gradient
     from tracejit.api.gradients import grad, jvp, value_and_grad, vjp
+    from tracejit.api.jacobians import hessian, jacobian
     from tracejit.api.tensor import Tensor, constant
     from tracejit.base import errors
     from tracejit.base.options import config, options
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tracejit.tracing.host import print_values as print
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "custom_gradient", "errors", "function", "grad", "host_call", "jvp",
+__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "custom_gradient", "errors", "function", "grad", "hessian", "host_call", "jacobian", "jvp",
            "numpy", "options", "print", "tree", "stop_gradient", "value_and_grad", "vjp", "vmap"]
 
 # Where each name lives: module, attribute (empty: the module itself).
@@ -36,6 +37,7 @@ _PLACES = {
     "print": ("tracejit.tracing.host", "print_values"), "tree": ("tracejit.tree", ""),
     "custom_gradient": ("tracejit.api.custom", "custom_gradient"),
     "stop_gradient": ("tracejit.api.custom", "stop_gradient"), "vmap": ("tracejit.api.batching", "vmap"),
+    "hessian": ("tracejit.api.jacobians", "hessian"), "jacobian": ("tracejit.api.jacobians", "jacobian"),
     **{name: ("tracejit.api.gradients", name) for name in ("grad", "jvp", "value_and_grad", "vjp")}}
 
 

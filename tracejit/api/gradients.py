@@ -84,7 +84,7 @@ def vjp(fn: Function, *primals: Any, has_aux: bool = False) -> Any:
 # ---- inside a trace --------------------------------------------------------------------------------------------
 
 
-class _Call:
+class Call:
     """A call whose arguments at `argnums` are differentiated. leaves: those, as traced arrays."""
 
     def __init__(self, fn: Function, args: tuple[Any, ...], kwargs: dict[str, Any], argnums: Argnums):
@@ -127,29 +127,29 @@ def _value_and_grad(fn: Function, argnums: Argnums, has_aux: bool, args: tuple[A
                     ) -> tuple[Any, Any]:
     context = active()
     assert context is not None
-    call = _Call(fn, args, kwargs, argnums)
+    call = Call(fn, args, kwargs, argnums)
     recorded = record(context.namespace, call.run, call.leaves)
     _require_loss(recorded, fn, has_aux)
     count = len(recorded.graph.outputs)
-    both = joint(recorded.graph, _wanted(call, recorded), [k == 0 for k in range(count)])
+    both = joint(recorded.graph, wanted(call, recorded), [k == 0 for k in range(count)])
     seed = constant(1, recorded.graph.outputs[0].dtype)
     made = put_back(context, both.graph, call.leaves, recorded.operands, [seed])
     return recorded.restored(made[:count]), call.gradients(made[count:], both.given)
 
 
-def _wanted(call: _Call, recorded: Recorded) -> list[bool]:
+def wanted(call: Call, recorded: Recorded) -> list[bool]:
     return [True] * len(call.leaves) + [False] * len(recorded.operands)
 
 
 def _jvp(fn: Function, primals: tuple[Any, ...], tangents: Sequence[Any]) -> tuple[Any, Any]:
     context = active()
     assert context is not None
-    call = _Call(fn, primals, {}, tuple(range(len(primals))))
+    call = Call(fn, primals, {}, tuple(range(len(primals))))
     moves = _fitting(tuple(tangents), primals, [leaf.type for leaf in call.leaves], "tangents")
     recorded = record(context.namespace, call.run, call.leaves)
     count, results = len(recorded.graph.outputs), recorded.count
     dense = [k < results and v.dtype.is_inexact for k, v in enumerate(recorded.graph.outputs)]
-    graph, given = jvp_graph(recorded.graph, _wanted(call, recorded), dense)
+    graph, given = jvp_graph(recorded.graph, wanted(call, recorded), dense)
     made = put_back(context, graph, call.leaves, recorded.operands, moves)
     rest = iter(made[count:])
     found = [next(rest) if g else _zero(v.type) for g, v in zip(given, recorded.graph.outputs, strict=True)]
@@ -172,12 +172,12 @@ class Backward:
 def _vjp_forward(fn: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple[Any, tuple[Any, ...], Backward]:
     context = active()
     assert context is not None
-    call = _Call(fn, primals, {}, tuple(range(len(primals))))
+    call = Call(fn, primals, {}, tuple(range(len(primals))))
     recorded = record(context.namespace, call.run, call.leaves)
     count = len(recorded.graph.outputs)
     value_count = _leading(recorded, has_aux)
     flags = [k < value_count and v.dtype.is_inexact for k, v in enumerate(recorded.graph.outputs)]
-    halves = split(recorded.graph, _wanted(call, recorded), flags, [False] * len(recorded.graph.params))
+    halves = split(recorded.graph, wanted(call, recorded), flags, [False] * len(recorded.graph.params))
     made = put_back(context, halves.forward, call.leaves, recorded.operands)
     value = recorded.restored(made[:count])
     types = tuple([v.type for v, f in zip(recorded.graph.outputs, flags, strict=True) if f])
