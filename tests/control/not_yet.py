@@ -4,11 +4,10 @@ Flows in: nothing.  Flows out: names of programs, of those whose trace does not 
 """
 
 NOT_YET = set("""
-    append_arrays_and_stack append_in_while append_some append_traced_count
 
     changes_before_an_error 
     finally_writes
-    handler_reads_the_error histogram_by_hand list_as_a_stack loop_over_a_tail
+    handler_reads_the_error histogram_by_hand loop_over_a_tail
     match_mapping match_sequence object_changed_before_an_error
     slices_with_traced_bounds
 

@@ -152,8 +152,8 @@ class Namespace(Protocol):
     def when(self, test: Any, body: Callable[[], None], emit: Callable[[Any], Any], /) -> None:
         """`if test` inside a comprehension: `body()`, which emits, where it holds."""
 
-    def list_display(self, elements: list[Any], /) -> Any:
-        """`[...]` that gets a name, an attribute or an item, or is returned."""
+    def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
+        """`[...]`, or `[...] * times`."""
 
     def defined(self, value: Any, name: str, /) -> Any:
         """`value`, read from the variable `name`, which may have no value on some path to here."""

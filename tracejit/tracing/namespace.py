@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from types import BuiltinMethodType, CellType, FunctionType, ModuleType
 from typing import Any
 
@@ -20,6 +21,7 @@ from tracejit.base.errors import RecursionLimitError, UnsupportedError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
 from tracejit.tracing.builtins import BUILTINS, METHODS, attribute_function
 from tracejit.tracing.context import TraceContext
+from tracejit.tracing.control.lists import argument
 from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.implements import implementation
@@ -50,6 +52,8 @@ class TracingNamespace(ControlFlow):
         self.roots: list[Root] = []
         self.stored: dict[tuple[int, str], tuple[str, Any, str, Any]] = {}    # kind, holder, name, value
         self.plain_lists: dict[int, tuple[list[Any], Any]] = {}    # by id: lists that may grow, and their keys
+        self.watched: list[tuple[list[Any], list[Any], Callable[[], None]]] = []    # lists of which there are copies
+        reader.argument = partial(argument, self)
         self._loaded: dict[tuple[int, str], Any] = {}
         self._functions: dict[FunctionType, Callable[..., Any]] = {}
 

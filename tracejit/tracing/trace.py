@@ -17,6 +17,7 @@ from tracejit.ir.graph import Graph
 from tracejit.tracing import methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
+from tracejit.tracing.control.lists import check_watched
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.host import belongs_to_run, raise_at_run_time
 from tracejit.tracing.implements import load_front_end
@@ -105,6 +106,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     reader.in_arguments = False
     args, kwargs = values[:len(call.args)], dict(zip(call.kwargs, values[len(call.args):], strict=True))
     result = _run(call, namespace, args, kwargs)
+    check_watched(namespace)
     writer = Writer(reader, call.returns)
     out = writer.out(result)
     stores = (*name_stores(namespace, writer), *container_stores(reader, writer))

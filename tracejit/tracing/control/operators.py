@@ -71,8 +71,8 @@ class ControlFlow(PlainNamespace):
             return lists.comprehension(self, unwrapped(iterable), body)
         return super().comprehension(kind, unwrapped(iterable), body, one_by_one)
 
-    def list_display(self, elements: list[Any], /) -> Any:
-        return lists.displayed(self, elements)
+    def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
+        return lists.displayed(self, elements, unwrapped(times))
 
     def each(self, iterable: Any, body: Callable[[Any, Any], None], emit: Any, /) -> None:
         if not isinstance(emit, Sink):
