@@ -90,8 +90,8 @@ class ControlFlow(PlainNamespace):
             evaluate(body)
 
     def try_(self, body: Thunk, handlers: tuple[Handler, ...], orelse: Thunk | None, final: Thunk | None,
-             names: tuple[str, ...], /) -> None:
-        try_statement(self, body, handlers, orelse, final, names)
+             names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
+        try_statement(self, body, handlers, orelse, final, names, taken)
 
     def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
         with_statement(self, unwrapped(manager), body, names)
