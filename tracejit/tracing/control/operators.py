@@ -101,7 +101,8 @@ class ControlFlow(PlainNamespace):
         context = self.context
         if make_error is None:
             super().raise_(make_error, make_cause)
-        error = made_error(make_error, make_cause)    # type: ignore[arg-type]
+        assert make_error is not None
+        error = made_error(lambda: unwrapped(make_error()), make_cause)
         catcher = context.catcher(type(error))
         if context.scope is context.root or catcher is not None and catcher.scope is context.scope:
             raise error

@@ -21,6 +21,7 @@ from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import broadcast_to, constant, convert, lift
 from tracejit.tracing.context import current
 from tracejit.tracing.control.containers import Keys, attributes, is_instance, refill
+from tracejit.tracing.control.errors import put_together, taken_apart
 from tracejit.tracing.control.optional import UNDEFINED, Optional
 from tracejit.tracing.sizes import Size
 
@@ -139,6 +140,9 @@ def describe(value: Any, numbers: bool = False) -> Schema:
     if (node := None if value is None or isinstance(value, type) else node_type(value)) is not None:
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple([describe(c, numbers) for c in children]), node.unflatten)
+    if isinstance(value, BaseException) and id(value) not in current().objects:
+        error, tracers = taken_apart(value)
+        return Tree(type(value), error, tuple([describe(t) for t in tracers]), put_together)
     if is_instance(value) and id(value) not in current().objects:
         held = attributes(value)
         return Tree(type(value), tuple(held), tuple([describe(c, numbers) for c in held.values()]),
@@ -155,6 +159,8 @@ def instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
 
 def parts(value: Any) -> Sequence[Any]:
     """The children of a value whose form is a `Tree`."""
+    if isinstance(value, BaseException):
+        return taken_apart(value)[1]
     node = node_type(value)
     return tuple(node.flatten(value)[0]) if node is not None else tuple(attributes(value).values())
 
