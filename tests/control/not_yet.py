@@ -5,10 +5,8 @@ Flows in: nothing.  Flows out: names of programs, of those whose trace does not 
 
 NOT_YET = set("""
 
-    changes_before_an_error 
-    finally_writes
     handler_reads_the_error histogram_by_hand loop_over_a_tail
-    match_mapping match_sequence object_changed_before_an_error
+    match_mapping match_sequence
     slices_with_traced_bounds
 
     
