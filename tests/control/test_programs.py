@@ -27,7 +27,8 @@ from tests.control.program import Program, outcome_difference, outcomes, python_
 from tracejit.autograph import convert
 
 MODULES = (programs_branches, programs_loops, programs_iterables, programs_functions, programs_carried,
-           programs_state, programs_errors, programs_scalars, programs_arrays, programs_numerics, programs_searches)
+           programs_state, programs_errors, programs_trying, programs_scalars, programs_arrays, programs_numerics,
+           programs_searches)
 PROGRAMS = [program for module in MODULES for program in module.TABLE.programs]
 
 
