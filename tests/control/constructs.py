@@ -55,6 +55,8 @@ CONSTRUCTS = {
     "weak scalars join the body's type": "`s = 0; s += x[i]` carries the type of `x`",
     "None before the first round": "a flag says whether there is a value; `is None` reads it",
     "first set inside a loop": "UnboundLocalError at run time, if no round set it",
+    "result or None": "a flag says which; the caller gets None or the value, of any structure",
+    "result whose size the data decide": "the compiled code allocates it, once the size is known",
     "list append": "static counts while tracing; run-time counts grow a native list, which `np.array` reads",
     "item assignment in loops": "in place; indices and bounds of slices may be traced",
     "augmented assignment": "in place for arrays, also through views",

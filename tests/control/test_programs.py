@@ -17,6 +17,7 @@ from tests.control import (
     programs_iterables,
     programs_loops,
     programs_numerics,
+    programs_results,
     programs_scalars,
     programs_searches,
     programs_state,
@@ -28,7 +29,7 @@ from tracejit.autograph import convert
 
 MODULES = (programs_branches, programs_loops, programs_iterables, programs_functions, programs_carried,
            programs_state, programs_errors, programs_trying, programs_scalars, programs_arrays, programs_numerics,
-           programs_searches)
+           programs_searches, programs_results)
 PROGRAMS = [program for module in MODULES for program in module.TABLE.programs]
 
 
