@@ -26,7 +26,7 @@ class BranchRewriter(LiftingRewriter):
         made = [definition]
         orelse: ast.expr = self.none(node)
         if node.orelse:
-            definition, orelse = self.lift("orelse", node.orelse, node.orelse[0])
+            definition, orelse = self.lift("orelse", node.orelse, node)
             made.append(definition)
         call = operator("if_", node.test, test, body, orelse, self.names(facts.results, node))
         return [*made, statement(call, node.test)]
