@@ -4,15 +4,13 @@ Flows in: nothing.  Flows out: names of programs, of those whose trace does not 
 """
 
 NOT_YET = set("""
-    append_arrays_and_stack append_in_while append_some append_traced_count
+    gauss_seidel
 
-    changes_before_an_error decorated_lambda
-    double_buffered finally_writes
-    handler_reads_the_error histogram_by_hand list_as_a_stack loop_over_a_tail
-    match_mapping match_sequence object_changed_before_an_error
+    handler_reads_the_error loop_over_a_tail
+    match_mapping match_sequence
     slices_with_traced_bounds
 
-    write_to_one_of_two_arrays
+    
 """.split())
 UNENDING: set[str] = set()
 WORKLOADS_NOT_YET = set("""

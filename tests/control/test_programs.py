@@ -16,15 +16,20 @@ from tests.control import (
     programs_functions,
     programs_iterables,
     programs_loops,
+    programs_numerics,
+    programs_results,
     programs_scalars,
+    programs_searches,
     programs_state,
+    programs_trying,
 )
 from tests.control.not_yet import NOT_YET, UNENDING
 from tests.control.program import Program, outcome_difference, outcomes, python_frames
 from tracejit.autograph import convert
 
 MODULES = (programs_branches, programs_loops, programs_iterables, programs_functions, programs_carried,
-           programs_state, programs_errors, programs_scalars, programs_arrays)
+           programs_state, programs_errors, programs_trying, programs_scalars, programs_arrays, programs_numerics,
+           programs_searches, programs_results)
 PROGRAMS = [program for module in MODULES for program in module.TABLE.programs]
 
 

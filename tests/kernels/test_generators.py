@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from tests.compiled.test_compiled_control import IN_PLACE
 from tests.passes.examples import graph, number
 from tests.passes.test_fuse import EXAMPLES as FUSED
 from tracejit.ir.graph import Graph
@@ -48,6 +49,7 @@ KERNELS = {
 }
 
 PROGRAMS = {
+    "attempt": IN_PLACE.replace("dynamic_update_slice(%0, %3, %2)", "dynamic_update_slice(%0, %3, %1)"),
     "arena_is_used_again": graph("f32[40]", *[f"f32[40] = cumulative_sum(%{i}, axis=0, reverse={i % 2 == 0})"
                                               for i in range(4)]),
     "takeover": graph("f32[40]", "f32[40] = cumulative_sum(%0, axis=0, reverse=False)", "f32[40] = sine(%1)",

@@ -87,7 +87,7 @@ def test_a_scalar_whose_value_python_needs_becomes_static() -> None:
 
 def test_values_computed_from_scalars_make_their_sources_static() -> None:
     traced(lambda x, n, m, k: x[: n + m] * k, np.ones(6), 2, 1, 5)
-    made = traced(lambda x, n, m, k: [x] * (n + m) if k else x, np.ones(6), 2, 1, True)
+    made = traced(lambda x, n, m, k: (x,) * (n + m) if k else x, np.ones(6), 2, 1, True)
     assert made.decisions.static == {"n", "m"}
 
 
@@ -98,7 +98,7 @@ def test_constants_have_values() -> None:
 
 def test_the_value_of_array_content_is_refused() -> None:
     with pytest.raises(ConcretizationError, match="int"):
-        traced(lambda x: [1] * int(x[0]), np.ones(2))
+        traced(lambda x: (1,) * int(x[0]), np.ones(2))
 
 
 def test_unchanged_inputs_are_outputs_without_computation() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from tracejit.api.donation import is_donated
 from tracejit.api.failures import error_raiser
@@ -48,9 +49,18 @@ def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[s
     specialisation = rt.Specialisation(
         roots=roots, outputs=outputs, main_address=executable.main_address,
         on_error=error_raiser(executable.error_sites), prepare_address=executable.prepare_address,
-        extra_words=executable.sizes.num_slots - layout.extra, work=executable.work, finish=finish, written=written,
+        extra_words=executable.sizes.num_slots - layout.extra, work=executable.work, finish=finish,
+        recover=_recovery(results, executable), state_slot=executable.sizes.state, written=written,
         tensor_class=KINDS.get("tensor"), library=executable.library, keep=(executable, results))
     return Compiled(trace, signature, executable, specialisation)
+
+
+def _recovery(results: Results, executable: Executable) -> Callable[[int, Any], None] | None:
+    """What makes the stores of state number `state`, counted from 1; None if failures leave none."""
+    if not results.trace.left:
+        return None
+    states = [frozenset(numbers) for numbers in executable.states]
+    return lambda state, made: results.recover(states[state - 1], made)
 
 
 def _params(trace: Trace, signature: Signature, layout: rt.SlotLayout, donated: Collection[str]) -> list[ParamPlace]:

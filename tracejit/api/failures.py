@@ -18,11 +18,14 @@ from tracejit.base.spans import SourceSpan
 from tracejit.base.tracebacks import traceback_at
 
 OUT_OF_MEMORY = "MemoryError"
+NO_MEMORY = -2    # the status where compiled code could not allocate
 
 
 def error_raiser(sites: Sequence[Any]) -> Callable[[int, tuple[int, ...]], Any]:
     """What dispatch calls when compiled code fails. sites: site k - 1 belongs to status k."""
     def raise_error(status: int, words: tuple[int, ...]) -> None:
+        if status == NO_MEMORY:
+            raise MemoryLimitError("out of memory: an array which the compiled function makes does not fit")
         if not 0 < status <= len(sites):
             raise InternalError(f"compiled code returned the unknown status {status}")
         site = sites[status - 1]

@@ -5,7 +5,7 @@ Flows out: the runtime's output tree; `finish`, which rebuilds what dispatch can
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ from tracejit.tracing.outputs import (
     RowsOut,
     StoreOut,
     TreeOut,
+    computed,
     parts,
 )
 from tracejit.tracing.trace import Trace
@@ -33,11 +34,15 @@ from tracejit.xla_lite.runtime import signature as rt
 
 @dataclass(slots=True)
 class Results:
-    """order: for each graph output its position among the outputs that main writes, or None if it is not returned."""
+    """order: for each graph output its position among the outputs that main writes, or None if it is not returned.
+
+    starts: of each store of a failure, where its leaves begin among all.
+    """
 
     trace: Trace
     signature: Signature
     order: dict[int, int] = field(default_factory=dict)
+    starts: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for out in all_outs(self.trace):
@@ -52,11 +57,12 @@ class Results:
 
     def places(self) -> list[OutputPlace]:
         """Where each graph output goes; written arrays come last."""
-        forms = dict.fromkeys(self.order, "array")
-        for out in _computed(self.trace):
-            forms[out.index] = "array" if isinstance(out, ColumnOut) else out.form
-        returned = [OutputPlace("new" if forms[i] in ("array", "tensor") else "scalar", self.order[i])
-                    for i in range(len(self.order))]
+        kinds: dict[int, Any] = dict.fromkeys(self.order, "left")
+        for out in (self.trace.result, *(s.value for s in self.trace.stores)):
+            for leaf in computed(out):
+                is_array = isinstance(leaf, ColumnOut) or leaf.form in ("array", "tensor")
+                kinds[leaf.index] = "new" if is_array else "scalar"
+        returned = [OutputPlace(kinds[i], self.order[i]) for i in range(len(self.order))]
         return returned + [OutputPlace("write_back", param=a.param) for a in self.trace.written]
 
     def build(self, sizes: OutputSizes) -> tuple[rt.OutNode, Callable[[Any], Any] | None]:
@@ -65,7 +71,11 @@ class Results:
         result = self.trace.result
         if not self.trace.stores and not self.trace.left and self.is_native(result):
             return leaves.native(result), None
-        flat = [leaf for out in all_outs(self.trace) if out is not None for leaf in leaves.flat(out)]
+        outs = [result, *(s.value for s in self.trace.stores if s.value is not None)]
+        flat = [leaf for out in outs for leaf in leaves.flat(out)]
+        for left in self.trace.left:
+            self.starts.append(len(flat))
+            flat += [leaf for out in left.outs for leaf in leaves.flat(out)]
         roots = [rt.OutRoot(i) for i in range(len(self.trace.roots))]
         return rt.OutSeq(tuple, (rt.OutSeq(tuple, tuple(flat)), rt.OutSeq(tuple, tuple(roots)))), self.finish
 
@@ -93,6 +103,17 @@ class Results:
         for store, value in zip(self.trace.stores, values, strict=True):
             self.apply(store, value, roots)
         return result
+
+    def recover(self, numbers: Collection[int], made: tuple[tuple[Any, ...], tuple[Any, ...]]) -> None:
+        """The stores that were made before a failure which left `numbers`."""
+        roots, todo = made[1], []
+        for left, start in zip(self.trace.left, self.starts, strict=True):
+            if all(number in numbers for number in left.numbers):
+                leaves = iter(made[0][start + (left.flag is not None):])
+                value = None if left.store.value is None else self.rebuild(left.store.value, leaves, roots)
+                todo.append((left.store, value))
+        for store, value in todo:
+            self.apply(store, value, roots)
 
     def rebuild(self, out: Out, leaves: Iterator[Any], roots: tuple[Any, ...]) -> Any:
         match out:
@@ -208,16 +229,6 @@ class _Leaves:
 def all_outs(trace: Trace) -> list[Out | None]:
     """The result, what is stored after the call, and what is stored after a failure."""
     return [trace.result, *(s.value for s in trace.stores), *(out for left in trace.left for out in left.outs)]
-
-
-def _computed(trace: Trace) -> Iterator[ComputedOut | ColumnOut]:
-    pending = all_outs(trace)
-    while pending:
-        out = pending.pop()
-        if isinstance(out, (ComputedOut, ColumnOut)):
-            yield out
-        elif out is not None:
-            pending += parts(out)
 
 
 def _elements(column: np.ndarray[Any, Any], form: str) -> Iterable[Any]:

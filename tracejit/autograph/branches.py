@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from tracejit.autograph.conditions import asked
 from tracejit.autograph.lifting import LiftingRewriter
 from tracejit.autograph.rewriting import operator, statement
 
@@ -20,12 +21,12 @@ class BranchRewriter(LiftingRewriter):
         if variables is None or self.context.in_class:
             return super().visit_If(node)    # type: ignore[misc]
         facts = variables.facts[node]
-        test = self.visit(node.test)
+        test = self.visit(asked(node.test))
         definition, body = self.lift("body", node.body, node)
         made = [definition]
         orelse: ast.expr = self.none(node)
         if node.orelse:
-            definition, orelse = self.lift("orelse", node.orelse, node.orelse[0])
+            definition, orelse = self.lift("orelse", node.orelse, node)
             made.append(definition)
         call = operator("if_", node.test, test, body, orelse, self.names(facts.results, node))
         return [*made, statement(call, node.test)]

@@ -31,7 +31,6 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
     def __init__(self, context: Context) -> None:
         super().__init__(context)
         self.used_whole: set[ast.expr] = set()    # generators whose elements are all taken
-        self.displays: set[ast.expr] = set()    # lists that get a name
 
     def visit_Call(self, node: ast.Call) -> ast.expr:
         function = node.func
@@ -93,31 +92,16 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
         parts += [ast.comprehension(g.target, g.iter, _conditions(g.ifs), 0) for g in rest]
         return _function((items,), locate(ast.GeneratorExp(element, parts), node))
 
-    def visit_Assign(self, node: ast.Assign) -> Any:
-        node.value = self.displayed(node.value)
-        return super().visit_Assign(node)
-
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
-        if node.value is not None:
-            node.value = self.displayed(node.value)
-        return super().visit_AnnAssign(node)
-
-    def visit_Return(self, node: ast.Return) -> Any:
-        if node.value is not None:
-            node.value = self.visit(self.displayed(node.value))
-        return node
-
-    def displayed(self, value: ast.expr) -> ast.expr:
-        """Lists that get a name, also several at once."""
-        if isinstance(value, ast.Tuple):
-            value.elts = [self.displayed(e) for e in value.elts]
-        if isinstance(value, ast.List):
-            self.displays.add(value)
-        return value
-
     def visit_List(self, node: ast.List) -> ast.expr:
         self.children(node)
-        return operator("list_display", node, node) if node in self.displays else node
+        return operator("list_display", node, node) if isinstance(node.ctx, ast.Load) else node
+
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
+        """`[0] * n`."""
+        if not isinstance(node.op, ast.Mult) or not isinstance(node.left, ast.List):
+            return super().visit_BinOp(node)
+        self.children(node.left)
+        return operator("list_display", node, node.left, self.visit(node.right))
 
 
 def _element(node: Any) -> ast.expr:

@@ -22,7 +22,7 @@ class ConditionRewriter(LiftingRewriter):
     """Contract: afterwards no test of the user's asks for truth except through the namespace, as far as said above."""
 
     def test(self, node: ast.expr) -> ast.expr:
-        return operator("condition", node, self.visit(node))
+        return operator("condition", node, self.visit(asked(node)))
 
     def visit_If(self, node: Any) -> Any:
         node.test = self.test(node.test)
@@ -50,12 +50,14 @@ class ConditionRewriter(LiftingRewriter):
         return operator(name, node, self.visit(node.values[0]), *map(self.thunk, node.values[1:]))
 
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.expr:
-        node.operand = self.visit(node.operand)
-        return operator("not_", node, node.operand) if isinstance(node.op, ast.Not) else node
+        if not isinstance(node.op, ast.Not):
+            node.operand = self.visit(node.operand)
+            return node
+        return operator("not_", node, self.visit(asked(node.operand)))
 
     def visit_IfExp(self, node: ast.IfExp) -> ast.expr:
         if self.may_wait(node.body, node.orelse):
-            test = self.visit(node.test)
+            test = self.visit(asked(node.test))
             return operator("if_expression", node.test, test, self.thunk(node.body), self.thunk(node.orelse))
         node.test, node.body, node.orelse = self.test(node.test), self.visit(node.body), self.visit(node.orelse)
         return node
@@ -79,6 +81,33 @@ class ConditionRewriter(LiftingRewriter):
         if node.msg is not None and not self.may_wait(node.msg):
             node.test, node.msg = self.test(node.test), self.visit(node.msg)
             return node
-        test = self.visit(node.test)
+        test = self.visit(asked(node.test))
         message = [] if node.msg is None else [self.thunk(node.msg)]
         return statement(operator("assert_", node.test, test, *message), node)
+
+
+def asked(node: ast.expr) -> ast.expr:
+    """An expression of which only the truth is wanted: operands of `and` and `or` become `not not operand`.
+
+    As values they would have to be of one type: `if 0 <= i < n and counts[i]` has a bool and an int.
+    """
+    pending = [node]
+    while pending:
+        found = pending.pop()
+        if isinstance(found, ast.BoolOp):
+            pending += found.values
+            found.values = [v if _is_truth(v) else _twice_negated(v) for v in found.values]
+    return node
+
+
+def _is_truth(node: ast.expr) -> bool:
+    """Whether the value is True or False, or an array of them. Flags of the converter are."""
+    if isinstance(node, ast.Name):
+        return "!" in node.id
+    return isinstance(node, ast.Compare | ast.BoolOp) or isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not)
+
+
+def _twice_negated(node: ast.expr) -> ast.expr:
+    for _ in range(2):
+        node = locate(ast.UnaryOp(ast.Not(), node), node)
+    return node

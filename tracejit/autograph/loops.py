@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from typing import Any
 
+from tracejit.autograph.conditions import asked
 from tracejit.autograph.jumps import negated
 from tracejit.autograph.lifting import LiftingRewriter
 from tracejit.autograph.rewriting import load, operator, statement
@@ -23,7 +24,7 @@ class LoopRewriter(LiftingRewriter):
             return super().visit_While(node)    # type: ignore[misc]
         facts = variables.facts[node]
         self.context.surely -= facts.deletes
-        test = self.thunk(node.test)
+        test = self.thunk(asked(node.test))
         definition, body = self.lift("body", node.body, node)
         call = operator("while_", node.test, test, body, self.names(facts.carried, node))
         return [definition, statement(call, node.test)]

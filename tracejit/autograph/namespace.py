@@ -128,8 +128,9 @@ class Namespace(Protocol):
         """`for item in iterable: body(item)`. go_on: asked after every round; false leaves the loop."""
 
     def try_(self, body: Callable[[], None], handlers: tuple[Handler, ...], orelse: Callable[[], None] | None,
-             final: Callable[[], None] | None, names: tuple[str, ...], /) -> None:
-        """`try: body`, `except types: handler(error)` for each, `else: orelse`, `finally: final`."""
+             final: Callable[[], None] | None, names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
+        """`try: body`, `except types: handler(error)` for each, `else: orelse`, `finally: final`. taken: variables
+        that a part may bind or delete and that handlers or `final` may read."""
 
     def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
         """`with manager as value: body(value)`."""
@@ -152,8 +153,8 @@ class Namespace(Protocol):
     def when(self, test: Any, body: Callable[[], None], emit: Callable[[Any], Any], /) -> None:
         """`if test` inside a comprehension: `body()`, which emits, where it holds."""
 
-    def list_display(self, elements: list[Any], /) -> Any:
-        """`[...]` that gets a name, an attribute or an item, or is returned."""
+    def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
+        """`[...]`, or `[...] * times`."""
 
     def defined(self, value: Any, name: str, /) -> Any:
         """`value`, read from the variable `name`, which may have no value on some path to here."""

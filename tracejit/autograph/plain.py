@@ -189,7 +189,7 @@ class PlainNamespace:
                 break
 
     def try_(self, body: Callable[[], None], handlers: tuple[Handler, ...], orelse: Callable[[], None] | None,
-             final: Callable[[], None] | None, names: tuple[str, ...], /) -> None:
+             final: Callable[[], None] | None, names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
         try:
             try:
                 evaluate(body)

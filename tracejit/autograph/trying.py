@@ -1,8 +1,8 @@
 """`try`, `with` and `raise`.
 
 Flows in:  `try` and `with` statements without jumps, and `raise`.
-Flows out: `ag.try_(body, handlers, orelse, final, names)` and `ag.with_(manager, body, names)`, whose parts are
-           functions, and `ag.raise_(make_error, make_cause)`.
+Flows out: `ag.try_(body, handlers, orelse, final, names, taken)` and `ag.with_(manager, body, names)`, whose
+           parts are functions, and `ag.raise_(make_error, make_cause)`.
 """
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class TryRewriter(LiftingRewriter):
         if variables is None or self.context.in_class:
             return self.children(node)
         facts = variables.facts
-        live = facts[node].live_after.union(*(facts[h.body[0]].live_before - {h.name} for h in node.handlers),
-                                            *(facts[s].live_before for s in node.finalbody[:1]))
+        taken = frozenset().union(*(facts[h.body[0]].live_before - {h.name} for h in node.handlers),
+                                  *(facts[s].live_before for s in node.finalbody[:1]))
         made: list[ast.stmt] = []
         body = self.part("body", node.body, node, made)
         handlers = [self.handler(handler, made) for handler in node.handlers]
@@ -31,7 +31,7 @@ class TryRewriter(LiftingRewriter):
                          for stem, block in (("orelse", node.orelse), ("final", node.finalbody)))
         every: ast.expr = locate(ast.Tuple(handlers, ast.Load()), node)
         call = operator("try_", locate_start(ast.Pass(), node), body, every, orelse, final,
-                        self.names(facts[node].writes & live, node))
+                        self.names(facts[node].results, node), self.names(facts[node].writes & taken, node))
         return [*made, statement(call, node)]
 
     def part(self, stem: str, body: list[ast.stmt], at: Any, made: list[ast.stmt]) -> ast.expr:

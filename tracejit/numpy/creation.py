@@ -165,7 +165,7 @@ def arange(start: Any = None, stop: Any = None, step: Any = None, dtype: Any = N
     start, step = 0 if start is None else start, 1 if step is None else step
     kind = as_dtype(dtype) if dtype is not None else result_dtype(start, stop, step)
     count = _arange_count(start, stop, step)
-    base = iota(count, kind if kind is not BOOL else "i64")
+    base = iota(count, kind if kind is not BOOL and not kind.is_complex else "i64")
     if not (_is_number(step, 1)):
         base = elementwise(np.multiply, base, convert(lift(step), kind))
     if not (_is_number(start, 0)):

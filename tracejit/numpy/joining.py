@@ -32,8 +32,8 @@ from tracejit.numpy.support import (
     transposed,
     unsupported,
 )
-from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import broadcast_to, constant, convert, lift, result_dtype, static_int
+from tracejit.tracing.arrays import TRACED_LIKE, Array
+from tracejit.tracing.building import assert_, broadcast_to, constant, convert, lift, result_dtype, static_int
 from tracejit.tracing.implements import NUMPY, implements
 from tracejit.tracing.sizes import same_size
 
@@ -49,6 +49,25 @@ def as_list(arrays: Any) -> list[Any]:
         return list(arrays)
     x = lift(arrays)
     return [read(x, i) for i in range(static_int(x.shape[0]))]
+
+
+def rows_of(arrays: Any) -> Array | None:
+    """Arrays whose number only the run knows, as the rows of one; ValueError at run time if there is none."""
+    if type(arrays) not in TRACED_LIKE and type(arrays) is not Array:
+        return None
+    x = operand(arrays)
+    if not x.ndim or isinstance(shape_of(x)[0], int):
+        return None
+    some = emit("compare", convert(lift(x.shape[0]), "i64"), constant(0, "i64"), direction="GT")
+    assert_(some, "ValueError", "need at least one array to concatenate")
+    return x
+
+
+def merged(x: Array, axis: int) -> Array:
+    """The rows of `x` one after the other along an axis of theirs."""
+    moved = moveaxis(x, 0, axis)
+    shape = shape_of(moved)
+    return reshaped(moved, (*shape[:axis], shape[axis] * shape[axis + 1], *shape[axis + 2:]))
 
 
 def joined(arrays: Sequence[Array], axis: int, dtype: Any = None) -> Array:
@@ -70,6 +89,9 @@ def joined(arrays: Sequence[Array], axis: int, dtype: Any = None) -> Array:
 
 @implements(np.concatenate)
 def concatenate(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    if (rows := rows_of(arrays)) is not None and rows.ndim > 1:
+        made = flattened(rows) if axis is None else merged(rows, normal_axis(axis, rows.ndim - 1))
+        return finish(made if dtype is None else convert(made, as_dtype(dtype)), out, casting=casting)
     parts = [operand(a) for a in as_list(arrays)]
     if not parts:
         fail(ValueError, "need at least one array to concatenate")
@@ -85,6 +107,9 @@ implements(np.concat)(concatenate)
 
 @implements(np.stack)
 def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+    if (given := rows_of(arrays)) is not None:
+        made = moveaxis(given, 0, normal_axis(axis, given.ndim))
+        return finish(made if dtype is None else convert(made, as_dtype(dtype)), out, casting=casting)
     parts = [operand(a) for a in as_list(arrays)]
     if not parts:
         fail(ValueError, "need at least one array to stack")
@@ -98,6 +123,11 @@ def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, cas
 
 def _stacker(prepare: Callable[[Array], Array], axis: Callable[[Array], int]) -> Function:
     def function(tup: Any, *, dtype: Any = None, casting: str = "same_kind") -> Any:
+        if (rows := rows_of(tup)) is not None:
+            row = prepare(reshaped(emit("slice", rows, start=(0,) * rows.ndim, limit=(1, *shape_of(rows)[1:]),
+                                        stride=(1,) * rows.ndim), shape_of(rows)[1:]))
+            made = merged(reshaped(rows, (shape_of(rows)[0], *shape_of(row))), axis(row))
+            return made if dtype is None else convert(made, as_dtype(dtype))
         parts = [prepare(operand(a)) for a in as_list(tup)]
         if not parts:
             fail(ValueError, "need at least one array to concatenate")

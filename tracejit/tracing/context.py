@@ -37,7 +37,8 @@ class Decisions:
     unrolled: loops that Python runs while tracing, with the reason.  rebound: loop and variable which rounds bind to
     another array, in place of writing to the one it has.  attempted: `try` statements that catch what the run raises.
     growing: lists that grow in native loops, with the form of their items; fixed: lists that can't, with the reason.
-    live: loops over a list whose length they change.
+    live: loops over a list whose length they change.  deep: growing lists whose items are lists that change.
+    captured: `while` loops whose test is known to be true before the first round, but not later.
     spans: where each of these decisions was made, for explain().
     """
 
@@ -45,10 +46,14 @@ class Decisions:
     static: set[str] = field(default_factory=set)
     unrolled: dict[SourceSpan | None, str] = field(default_factory=dict)
     rebound: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
+    identified: set[SourceSpan | None] = field(default_factory=set)
+    referenced: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
     attempted: set[SourceSpan | None] = field(default_factory=set)
     growing: dict[Any, Any] = field(default_factory=dict)
     fixed: dict[Any, str] = field(default_factory=dict)
     live: set[SourceSpan | None] = field(default_factory=set)
+    deep: set[Any] = field(default_factory=set)
+    captured: set[SourceSpan | None] = field(default_factory=set)
     spans: dict[str, SourceSpan | None] = field(default_factory=dict)
 
     def unroll(self, loop: SourceSpan | None, reason: str) -> None:
@@ -166,6 +171,7 @@ class TraceContext:
         self.catching: list[Catching] = []      # the `try` statements around
         self.origins: dict[int, tuple[BaseException, Any, list[SourceSpan | None]]] = {}    # of errors in handlers
         self.labels = 0     # of `try` ops
+        self.held: dict[int, Any] = {}  # by id: arrays of a loop's rounds that may be the caller's, or have other names
         self.tests: list[Any] = []      # traced tests of the branches around
         self._facts: dict[Value, bool] = {}
         self._fresh = 0

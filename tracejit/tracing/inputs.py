@@ -146,6 +146,7 @@ class Reader:
         self.containers: dict[int, ContainerInput] = {}     # by id of the traced copy
         self.copies: dict[int, ContainerInput] = {}         # by id of the user's container
         self.objects: dict[int, ObjectInput] = {}           # by id
+        self.argument: Callable[[str, Any], Any] = lambda path, copy: copy     # what the trace works on
         self._memory: dict[Any, ArrayInput] = {}
 
     def read(self, value: Any, path: str) -> tuple[Input, Any]:
@@ -244,7 +245,7 @@ class Reader:
             input_, seen = self.read(child, path + node.path(meta, i))
             made.children.append(input_)
             traced.append(seen)
-        made.traced, made.original = node.unflatten(meta, traced), traced
+        made.traced, made.original = self.argument(path, node.unflatten(meta, traced)), traced
         self.containers[id(made.traced)] = made
         return made, made.traced
 

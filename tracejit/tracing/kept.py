@@ -95,9 +95,8 @@ class Keeper:
         writer = _Noting(self.reader, self.returns)
         for store in (*name_stores(self.namespace, writer), *container_stores(self.reader, writer)):
             values = [writer.arrays[leaf.index] for leaf in computed(store.value)] or [constant(True, BOOL)]
-            if not any(self.context.late_symbols(n) for value in values for n in value.type.shape):
-                found += values
-                numbers += self.left(store, values).numbers
+            found += values
+            numbers += self.left(store, values).numbers
         return found, tuple(numbers)
 
     def number(self, type: ArrayType) -> int:
@@ -122,7 +121,8 @@ class Keeper:
         kept: dict[int, int] = {}
         for key, left in self.stores.items():
             mine = [leaf.index for leaf in computed(final[key].value)] if key in final else []
-            free = len(set(mine)) == len(left.numbers) and not set(mine) & set(kept.values())
+            free = len(set(mine)) == len(left.numbers) and not set(mine) & set(kept.values()) \
+                and not any(self.is_late(self.types[number]) for number in left.numbers)
             kept.update(zip(left.numbers, mine if free else self.hidden(left, writer), strict=True))
         made = tuple([placed(left, kept) for left in self.stores.values()])
         first = len(writer.values)
@@ -130,10 +130,14 @@ class Keeper:
         return kept, made
 
     def hidden(self, left: LeftOut, writer: Writer) -> list[int]:
-        """Outputs that hold nothing unless a failure sets them."""
+        """Outputs that hold nothing unless a failure sets them, to an array of any size."""
         types = [self.types[number] for number in left.numbers]
-        writer.values += [constant(0, t.dtype, t.shape).value for t in types]
+        writer.values += [constant(0, t.dtype, (0,) * t.rank).value for t in types]
         return list(range(len(writer.values) - len(left.numbers), len(writer.values)))
+
+    def is_late(self, type: ArrayType) -> bool:
+        """Whether only the run knows the size."""
+        return any(self.context.late_symbols(n) for n in type.shape)
 
 
 def placed(left: LeftOut, outputs: Mapping[int, int]) -> LeftOut:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from enum import Enum
+from functools import partial
 from types import BuiltinMethodType, CellType, FunctionType, ModuleType
 from typing import Any
 
@@ -20,8 +21,10 @@ from tracejit.base.errors import RecursionLimitError, UnsupportedError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
 from tracejit.tracing.builtins import BUILTINS, METHODS, attribute_function
 from tracejit.tracing.context import TraceContext
+from tracejit.tracing.control.lists import argument
 from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
+from tracejit.tracing.control.picking import is_position, pick, replace
 from tracejit.tracing.implements import implementation
 from tracejit.tracing.inputs import Input, ObjectInput, Reader, Root
 from tracejit.tracing.sizes import Size
@@ -50,6 +53,8 @@ class TracingNamespace(ControlFlow):
         self.roots: list[Root] = []
         self.stored: dict[tuple[int, str], tuple[str, Any, str, Any]] = {}    # kind, holder, name, value
         self.plain_lists: dict[int, tuple[list[Any], Any]] = {}    # by id: lists that may grow, and their keys
+        self.watched: list[tuple[list[Any], list[Any], Callable[[], None]]] = []    # lists of which there are copies
+        reader.argument = partial(argument, self)
         self._loaded: dict[tuple[int, str], Any] = {}
         self._functions: dict[FunctionType, Callable[..., Any]] = {}
 
@@ -227,7 +232,19 @@ class TracingNamespace(ControlFlow):
     def load_item(self, obj: Any, index: Any, /) -> Any:
         if id(obj) in self.reader.objects and attribute_function(obj, "__getitem__") is not None:
             return self.call(obj.__getitem__, index)
-        return obj[unwrapped(index)]
+        index = unwrapped(index)
+        if type(obj) in (list, tuple) and is_position(index):
+            return pick(self, obj, index)
+        return obj[index]
+
+    def store_item(self, value: Any, obj: Any, index: Any, /) -> None:
+        obj, index = unwrapped(obj), unwrapped(index)
+        if attribute_function(obj, "__setitem__") is not None:
+            self.call(obj.__setitem__, index, value)
+        elif type(obj) is list and is_position(index):
+            replace(self, obj, index, value)
+        else:
+            obj[index] = value
 
     def outside(self, key: tuple[int, str], entry: tuple[str, Any, str, Any]) -> Any:
         kind, holder, name, _ = entry

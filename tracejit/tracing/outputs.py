@@ -22,7 +22,15 @@ from tracejit.tracing.building import lift
 from tracejit.tracing.control.optional import Optional
 from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.schema import Leaf, Perhaps, Schema, Tree
-from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput, Reader
+from tracejit.tracing.inputs import (
+    ArrayInput,
+    ContainerInput,
+    Input,
+    NumberInput,
+    ObjectInput,
+    Reader,
+    is_dataclass_like,
+)
 from tracejit.tracing.namespace import TracingNamespace, is_deleted
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.text import TracedText
@@ -251,7 +259,7 @@ def write_backs(reader: Reader) -> list[ArrayInput]:
 
 
 def container_stores(reader: Reader, writer: Writer) -> list[StoreOut]:
-    """Lists and dicts whose traced copy differs from what was read."""
+    """Lists, dicts and dataclasses whose traced copy differs from what was read."""
     found = []
     for container in reader.containers.values():
         if isinstance(container.traced, RunTimeList):
@@ -259,6 +267,10 @@ def container_stores(reader: Reader, writer: Writer) -> list[StoreOut]:
         elif container.cls in (list, dict) and (changed := _contents(container)) is not None:
             items = tuple([writer.out(v) for v in changed.values()])
             found.append(StoreOut("contents", container, "", TreeOut(TreeDef(dict, tuple(changed)), items)))
+        elif is_dataclass_like(container.cls, container.meta):
+            found += [StoreOut("attribute", container, name, writer.out(getattr(container.traced, name)))
+                      for name, before in zip(container.meta, container.original, strict=True)
+                      if getattr(container.traced, name) is not before]
     return found
 
 

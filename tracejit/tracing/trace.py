@@ -17,7 +17,9 @@ from tracejit.ir.graph import Graph
 from tracejit.tracing import methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
+from tracejit.tracing.control.lists import check_watched
 from tracejit.tracing.control.regions import Unreachable
+from tracejit.tracing.filling import fill_stacks
 from tracejit.tracing.host import belongs_to_run, raise_at_run_time
 from tracejit.tracing.implements import load_front_end
 from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, ShapeFor
@@ -105,6 +107,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     reader.in_arguments = False
     args, kwargs = values[:len(call.args)], dict(zip(call.kwargs, values[len(call.args):], strict=True))
     result = _run(call, namespace, args, kwargs)
+    check_watched(namespace)
     writer = Writer(reader, call.returns)
     out = writer.out(result)
     stores = (*name_stores(namespace, writer), *container_stores(reader, writer))
@@ -112,7 +115,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     kept, left = keeper.outputs(writer, stores, written)
     graph = context.root.graph
     graph.outputs = (*writer.values, *(a.tracer.value for a in written))
-    return Trace(graph, (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
+    return Trace(fill_stacks(graph), (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
                  tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes),
                  kept, left)
 

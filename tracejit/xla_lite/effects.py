@@ -11,7 +11,19 @@ from tracejit.ops.effects import HOST_OPS
 from tracejit.xla_lite.host_calls import frame_sizes, shown_operands, site_number
 from tracejit.xla_lite.kernels.elements import store
 from tracejit.xla_lite.kernels.expressions import size_expr
-from tracejit.xla_lite.kernels.kernel_ir import RAISED, Apply, Buffer, BufferRef, Call, Const, Fail, If, Let, Name
+from tracejit.xla_lite.kernels.kernel_ir import (
+    FALSE,
+    RAISED,
+    Apply,
+    Buffer,
+    BufferRef,
+    Call,
+    Const,
+    Fail,
+    If,
+    Let,
+    Name,
+)
 from tracejit.xla_lite.kernels.scalars import Complex
 from tracejit.xla_lite.program import Memory, RegionLowering, handles
 
@@ -21,6 +33,9 @@ def lower_assert(region: RegionLowering, node: Node) -> None:
     """What is only needed where it fails is done there."""
     holds, writer = region.elements.at(node.operands[0], ()), region.writer
     assert not isinstance(holds, Complex)
+    if holds == FALSE:
+        region.fail(node)
+        return
     fails = writer.let(Apply("not", (holds,), BOOL))
     with writer.block(arm=True) as block:
         region.fail(node)

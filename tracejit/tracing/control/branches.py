@@ -14,7 +14,7 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import emit
 from tracejit.tracing.context import Scope, TraceContext, inside
 from tracejit.tracing.control.identity import NOTHING, OWN, Choice, choice_of, mark_choices, memory_parts
-from tracejit.tracing.control.lists import after_branches
+from tracejit.tracing.control.lists import after_branches, grow_all, watch_joined
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
 from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, join, zeros
@@ -81,6 +81,7 @@ def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], 
     arrays: list[Array | None] = []
     for place, form in zip(places, forms, strict=True):
         made = build(form, results)
+        watch_joined(world.namespace, made, [_value(place, r, world) for r in regions if r.reached])
         arrays += memory_parts(made, form)
         if place is RESULT:
             value = made
@@ -124,7 +125,7 @@ def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
     if place.kind == "variable" and "!" in place.name and any(v is not UNDEFINED for v in values):
         values = [v for v in values if v is not UNDEFINED]
     if values and all(v is values[0] for v in values) and (
-            type(values[0]) is not Array or id(values[0]) in world.seen):
+            id(values[0]) in world.seen or len(values) == len(regions) and type(values[0]) is not Array):
         return Static(values[0])
     forms = [describe(v) for v in values]
     try:
@@ -133,6 +134,7 @@ def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
             result = join(result, form)
         return result
     except JoinError as problem:
+        grow_all(world.namespace, values)
         raise differing(place, forms, values, str(problem)) from None
 
 

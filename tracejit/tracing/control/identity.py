@@ -16,9 +16,10 @@ from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array, OneOf, View
 from tracejit.tracing.building import constant, emit
 from tracejit.tracing.context import Scope, current, inside
+from tracejit.tracing.control.containers import is_container
 from tracejit.tracing.control.optional import Optional
 from tracejit.tracing.control.regions import Region, finish, share_operands
-from tracejit.tracing.control.schema import Leaf, Perhaps, Schema, Tree, parts
+from tracejit.tracing.control.schema import JoinError, Leaf, Perhaps, Reference, Schema, Tree, parts
 from tracejit.tracing.control.world import World
 from tracejit.tracing.implements import CHOSEN_READ, CHOSEN_WRITE, implements
 from tracejit.tracing.spans import current_span
@@ -27,6 +28,13 @@ from tracejit.tracing.spans import current_span
 def has_memory(value: Any) -> bool:
     """Whether a value is an array that can be written."""
     return type(value) is Array and value.kind == "numpy" and not value.is_scalar
+
+
+def is_mutable(value: Any) -> bool:
+    """Whether a value is, or holds, something that can be changed in place."""
+    if type(value) is Optional:
+        return is_mutable(value.value)
+    return has_memory(value) or is_container(value) or isinstance(value, tuple) and any(map(is_mutable, value))
 
 
 def memory_parts(value: Any, schema: Schema) -> Iterator[Array | None]:
@@ -96,10 +104,7 @@ def index_among(identity: Identity, memories: Sequence[Array | None]) -> Array:
         return constant(places[identity.index], I32)
     if places == list(range(len(places))):
         return identity.index
-    result = constant(places[-1], I32)
-    for k, place in enumerate(places[:-1]):
-        result = emit("select", is_index(identity.index, k), constant(place, I32), result)
-    return result
+    return translated(identity.index, [constant(place, I32) for place in places])
 
 
 def is_index(index: Array, k: int) -> Array:
@@ -214,6 +219,40 @@ def chosen(array: Array, index: Array | None, memories: tuple[Array | None, ...]
     """Says that `array`, which was just made, is one of several memories and holds their content now."""
     array.one_of = OneOf(index, memories, ask or (lambda: refuse_choice(name)))
     array.one_of.seen = array.state
+
+
+def reference(memories: tuple[Array, ...]) -> Reference:
+    """The form of an array which is one of these."""
+    leaf = Leaf(memories[0].type, None, "numpy", True)
+    if any(m.type != leaf.type for m in memories):
+        raise JoinError("shape")
+    return Reference(leaf, memories, _index_of, _one_of)
+
+
+def _index_of(value: Array, memories: Sequence[Array]) -> Array:
+    """The place of a value among memories, in the running scope. What it may be is looked up to the end."""
+    one = value.one_of
+    found = [k for k, memory in enumerate(memories) if memory is value]
+    if found or one is None:
+        return constant(found[0], I32)
+    index = one.index if one.index is not None else one.ask()
+    return translated(index, [_index_of(m, memories) for m in one.memories if m is not None])
+
+
+def translated(index: Array, places: Sequence[Array]) -> Array:
+    """i32[]: `places[index]`, in the running scope."""
+    result = places[-1]
+    for k, place in enumerate(places[:-1]):
+        result = emit("select", is_index(index, k), place, result)
+    return result
+
+
+def _one_of(index: Array, memories: Sequence[Array]) -> Array:
+    made = Array(memories[0]._value, memories[0].scope, "numpy", None, True)
+    chosen(made, index, tuple(memories))
+    if made.one_of is not None:
+        made.one_of.seen = -1       # its content is computed when it is read
+    return made
 
 
 def refuse_choice(name: str) -> NoReturn:

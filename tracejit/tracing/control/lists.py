@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NoReturn
 
 from tracejit.base.dims import Dim
@@ -21,8 +22,9 @@ from tracejit.ir.graph import Graph
 from tracejit.ops.stacks import CHANGING
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
-from tracejit.tracing.context import Restart, Scope, current
-from tracejit.tracing.control.iteration import Iteration, iteration_of
+from tracejit.tracing.context import Restart, Scope, current, inside
+from tracejit.tracing.control.containers import is_instance
+from tracejit.tracing.control.iteration import Iteration, iteration_of, traced_range
 from tracejit.tracing.control.rows import Rows, RunTimeList
 from tracejit.tracing.control.schema import (
     JoinError,
@@ -92,10 +94,29 @@ class TracedList(RunTimeList):
 
     def put(self, value: Any) -> list[Array]:
         """The arrays of an item, in the types of the stack."""
+        value = self.as_item(value)
         self.fit(unkept(describe(value, numbers=True)))
         for part in arrays_in(value):
             keep(part)
         return flatten(value, self.form or NOTHING)
+
+    def as_item(self, value: Any) -> Any:
+        """An item: lists in it that are changed later become native lists, others rows of which the list has copies."""
+        if type(value) is tuple:
+            return tuple(map(self.as_item, value))
+        if type(value) is list:
+            if not value or self.root_key in current().decisions.deep:
+                return native_list(self.namespace, value)
+            watch(self.namespace, value, partial(go_deep, self.root_key))
+            return [self.as_item(v) for v in value]
+        if isinstance(value, (dict, set)) or is_instance(value):
+            self.give_up(f"it holds a {type(value).__name__}, which can change")
+        return value
+
+    @property
+    def root_key(self) -> Key:
+        """The key of the list that this one was made from."""
+        return root_of(self.key)
 
     def fit(self, form: Schema) -> None:
         """Makes sure that items of `form` can be held: from the next attempt on if they can't yet."""
@@ -118,6 +139,8 @@ class TracedList(RunTimeList):
         value = build(self.form or NOTHING, iter(found if isinstance(found, tuple) else (found,)))
         for part in arrays_in(value):
             keep(part)
+        for row in lists_in(value):
+            watch(self.namespace, row, partial(go_deep, self.root_key))
         return value
 
     def position(self, index: Any, message: str) -> Array:
@@ -149,12 +172,12 @@ class TracedList(RunTimeList):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             columns = [NUMPY[READ](column, index) for column in self.columns()]
-            return self.new(columns, columns[0].type.shape[0]) if columns else self.give_up("a slice of it is taken")
+            return self.new("part", columns, columns[0].type.shape[0]) if columns else self.give_up("a slice of it is taken")
         return self.item(self.position(index, "list index out of range"))
 
-    def new(self, columns: Sequence[Array], count: AnySize) -> TracedList:
+    def new(self, kind: str, columns: Sequence[Array], count: AnySize | None) -> TracedList:
         """Another list, of the items in `columns`."""
-        made = make(self.namespace, ("part", current_span(3), self.key), self.form)
+        made = make(self.namespace, (kind, current_span(3), self.key), self.form)
         made.fit(self.form or NOTHING)
         made.extend_columns(columns, count)
         return made
@@ -286,7 +309,7 @@ class TracedList(RunTimeList):
         set_count(self, Count(None, 0))
 
     def copy(self) -> TracedList:
-        return self.new(self.columns(), self.known_length()) if self.types else self.give_up("it is copied")
+        return self.new("copy", self.columns(), self.known_length()) if self.types else self.give_up("it is copied")
 
     def reverse(self) -> None:
         self.replace([NUMPY[READ](c, slice(None, None, -1)) for c in self.columns()])
@@ -355,9 +378,43 @@ def make(namespace: Any, key: Key, form: Schema | None) -> TracedList:
     return made
 
 
-def displayed(namespace: Any, items: list[Any]) -> Any:
-    """A list display of converted code."""
-    return started(namespace, current_span(3), items)
+def displayed(namespace: Any, items: list[Any], times: Any) -> Any:
+    """A list display of converted code, `items * times`."""
+    key = "display", current_span(3)
+    if type(times) is int:
+        return started(namespace, key, items * times if times != 1 else items)
+    if type(times) not in (Array, Size) or type(times) is Array and not times.is_scalar:
+        return items * times
+    return repeated(namespace, key, items, times)
+
+
+def repeated(namespace: Any, key: Key, items: list[Any], times: Any) -> TracedList:
+    """`items * times` for a traced number of times."""
+    decisions = current().decisions
+    if key in decisions.fixed:
+        fix_list(key, decisions.fixed[key])
+    made = make(namespace, key, None)
+    for _ in range(1 if len(items) == 1 else 0):
+        arrays = made.put(items[0])
+        count = known_size(times)
+        made.extend_columns([broadcast_rows(a, count) for a in arrays], count)
+    if len(items) > 1:
+        namespace.each(traced_range(times), lambda _, emit_: made.extend(items), Sink(made.append, {}))
+    return made
+
+
+def broadcast_rows(row: Array, count: AnySize) -> Array:
+    shape = (count, *row.type.shape)
+    made: Array = emit("broadcast_in_dim", row, shape=shape, dims=tuple(range(1, len(shape))))
+    return made
+
+
+def known_size(number: Any) -> AnySize:
+    """A number that is not negative, as a size; 0 for a negative one."""
+    size = size_of(number)
+    if size is not None:
+        return max(size, 0) if type(size) is int else size
+    return run_time_size(emit("maximum", convert(lift(number), I64), constant(0, I64)))
 
 
 def started(namespace: Any, key: Key, items: list[Any]) -> Any:
@@ -375,9 +432,7 @@ def grow(namespace: Any, container: Any, items: Iterable[Any]) -> None:
     """A region changes how long a list is: from the next attempt on it grows. Returns if it can't."""
     if not isinstance(container, list):
         return
-    known = namespace.plain_lists.get(id(container))
-    argument = namespace.reader.containers.get(id(container))
-    key = known[1] if known is not None else ("argument", argument.path) if argument is not None else None
+    key = key_of(namespace, container)
     if key is None or key in current().decisions.fixed:
         return
     try:
@@ -385,6 +440,24 @@ def grow(namespace: Any, container: Any, items: Iterable[Any]) -> None:
     except JoinError:
         return
     raise Restart
+
+
+def key_of(namespace: Any, one: list[Any]) -> Key | None:
+    """What a plain list is known by; None where tracing did not see it made."""
+    known = namespace.plain_lists.get(id(one))
+    argument = namespace.reader.containers.get(id(one))
+    return known[1] if known is not None else ("argument", argument.path) if argument is not None else None
+
+
+def argument(namespace: Any, path: str, items: Any) -> Any:
+    """A list of the caller, as the trace sees it."""
+    key, decisions = ("argument", path), current().decisions
+    if type(items) is not list or key not in decisions.growing or key in decisions.fixed:
+        return items
+    with inside(current().root):
+        made = make(namespace, key, None)
+        made.extend(items)
+    return made
 
 
 def form_of(items: Iterable[Any]) -> Schema | None:
@@ -428,14 +501,81 @@ def note_comprehension(key: Key, element: Any) -> None:
     decisions = current().decisions
     if key in decisions.fixed:
         fix_list(key, decisions.fixed[key])
-    decisions.growing[key] = unkept(describe(element, numbers=True))
+    decisions.growing[key] = None if lists_in(element) else unkept(describe(element, numbers=True))
     raise Restart
 
 
-def fix_list(key: Key, why: str) -> NoReturn:
-    decisions = current().decisions
-    while isinstance(key, tuple) and key[0] in ("part", "sum"):
+def root_of(key: Key) -> Key:
+    """The key of the list that a list was made from, of the list itself."""
+    while key[0] in ("part", "sum", "copy"):
         key = key[2]
+    return key
+
+
+def native_list(namespace: Any, items: list[Any]) -> TracedList:
+    """A list that is put into a native list, as a native list."""
+    known = namespace.plain_lists.get(id(items))
+    if known is not None and known[1] not in current().decisions.fixed:
+        current().decisions.growing[known[1]] = form_of(items)
+        raise Restart
+    made = make(namespace, ("item", current_span(3)), None)
+    made.extend(items)
+    watch(namespace, items, lambda: None)
+    return made
+
+
+def watch(namespace: Any, one: list[Any], decide: Callable[[], None]) -> None:
+    """A plain list of which there are copies now. If it is changed all the same, `decide` starts another attempt."""
+    namespace.watched.append((one, list(one), decide))
+
+
+def check_watched(namespace: Any) -> None:
+    """Lists of which there are copies must stay as they are."""
+    for one, copy, decide in namespace.watched:
+        if len(one) != len(copy) or not all(a is b for a, b in zip(one, copy, strict=True)):
+            decide()
+            raise MutationError(
+                "a list is changed that was put into a list which grows in a loop, or chosen at run time",
+                span=current_span(2), why="only the run knows which list that is", fix="copy it first: list(x)")
+
+
+def go_deep(key: Key) -> None:
+    """From the next attempt on, the lists in a growing list are native too."""
+    decisions = current().decisions
+    if key in decisions.deep:
+        return
+    decisions.deep.add(key)
+    for other in [k for k in decisions.growing if root_of(k) == key]:
+        decisions.growing[other] = None
+    raise Restart
+
+
+def watch_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
+    """A list that is one of several, chosen at run time: if one is changed after that, all are native."""
+    for one in [made, *values] if type(made) is list and type(values[0]) is list else ():
+        watch(namespace, one, partial(grow_all, namespace, values))
+
+
+def grow_all(namespace: Any, values: Sequence[Any]) -> None:
+    """Values of one variable on several ways: from the next attempt on, lists among them are native. Returns if they
+    can't be."""
+    found = [v for v in values if type(v) is list and (key := key_of(namespace, v)) is not None
+             and key not in current().decisions.fixed]
+    forms = [v.form for v in values if type(v) is TracedList and v.form is not None]
+    try:
+        form = form_of([item for one in found for item in one])
+        for other in forms:
+            form = other if form is None else join(form, other)
+    except JoinError:
+        return
+    for one in found:
+        current().decisions.growing[key_of(namespace, one)] = form
+    if found:
+        raise Restart
+
+
+def fix_list(key: Key, why: str) -> NoReturn:
+    decisions, key = current().decisions, root_of(key)
     if key in decisions.fixed:
         raise UnsupportedError(
             f"a list that grows in a loop can't be compiled: {decisions.fixed[key]}", span=current_span(2),
@@ -467,7 +607,10 @@ def resolved(form: Schema | None) -> Schema | None:
     if isinstance(form, Leaf):
         return replace(form, type=ArrayType(form.type.dtype, tuple([resolve(n) for n in form.type.shape])))
     if isinstance(form, Tree):
-        return replace(form, children=tuple([resolved(c) for c in form.children]))
+        meta = form.meta
+        if type(meta) is Meta:
+            meta = replace(meta, form=resolved(current().decisions.growing.get(meta.key, meta.form)))
+        return replace(form, meta=meta, children=tuple([resolved(c) for c in form.children]))
     if isinstance(form, Perhaps):
         return replace(form, inner=resolved(form.inner))
     return form
@@ -497,6 +640,14 @@ def arrays_in(value: Any) -> Iterator[Array]:
             todo += one
         elif isinstance(one, dict):
             todo += one.values()
+
+
+def lists_in(value: Any) -> list[list[Any]]:
+    """Plain lists in an item."""
+    if type(value) not in (list, tuple):
+        return []
+    inner = [one for part in value for one in lists_in(part)]
+    return [value, *inner] if type(value) is list else inner
 
 
 def keep(array: Array) -> None:
@@ -555,6 +706,7 @@ def is_in_range(index: Array, length: Any) -> bool:
 
 def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:
     """A region was traced: lists whose length it changed grow in native code, from the next attempt on."""
+    check_watched(namespace)
     for place in changes:
         if place.kind == "content" and isinstance(place.holder, list):
             before = world.containers[place.key][1]
@@ -568,7 +720,7 @@ class LiveList(Iteration):
     __slots__ = ("source",)
 
     def __init__(self, source: TracedList):
-        self.source, self.item = source, source.at
+        self.source, self.item, self.once = source, source.at, None
 
     @property
     def length(self) -> Any:    # type: ignore[override]
@@ -621,9 +773,14 @@ def counted_lists(scope: Scope) -> dict[int, TracedList]:
             and scope.parent.fact(key) is not None}
 
 
-def begin_round(scope: Scope, changing: dict[int, TracedList]) -> None:
-    """In the body of a loop, lengths of lists that rounds change count from the beginning of the round."""
-    for key in changing:
+def begin_round(scope: Scope, changing: dict[int, TracedList], counted: bool) -> None:
+    """In the body of a loop, lengths of lists that rounds change count from the beginning of the round; in a loop whose
+    test may ask for lengths those of all lists do."""
+    outer, lists = scope.parent, dict(changing)
+    while outer is not None and not counted:
+        lists |= {key[1]: one for key, one in outer.facts.items() if isinstance(key, tuple) and key[0] == "list"}
+        outer = outer.parent
+    for key in lists:
         scope.facts["count", key] = Count(scope, 0)
 
 

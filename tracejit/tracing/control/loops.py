@@ -22,6 +22,7 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
 from tracejit.tracing.control.branches import branch, known_truth
+from tracejit.tracing.control.identity import has_memory, is_mutable, reference
 from tracejit.tracing.control.iteration import Iteration, iteration_of
 from tracejit.tracing.control.lists import (
     LiveList,
@@ -32,12 +33,14 @@ from tracejit.tracing.control.lists import (
     changes_lengths,
     count_of,
     counted_lists,
+    grow_all,
     refuse_kept_write,
     run_time_size,
 )
 from tracejit.tracing.control.optional import UNDEFINED
+from tracejit.tracing.control.rebinding import Rebinding
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
-from tracejit.tracing.control.schema import JoinError, Leaf, Schema, build, describe, flatten, join, leaves
+from tracejit.tracing.control.schema import JoinError, Leaf, Reference, Schema, build, describe, flatten, join, leaves
 from tracejit.tracing.control.streams import Sink, Stream
 from tracejit.tracing.control.world import CellFunction, Place, World, cells_of, content
 from tracejit.tracing.scalars import weak
@@ -84,7 +87,8 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
         return
     source = source.taken()
     rounds = source.length if type(source.length) is int else None
-    if rounds is not None and rounds <= UNROLLED or span in namespace.context.decisions.unrolled:
+    short = rounds is not None and rounds <= UNROLLED and not isinstance(iterable, TracedList)
+    if short or span in namespace.context.decisions.unrolled:
         is_plain = isinstance(iterable, (range, list, tuple))
         items = iterable if is_plain else map(source.item, range(int(source.length)))
         unroll(namespace, items, body, go_on, names)
@@ -154,9 +158,13 @@ def python_while(namespace: Any, test: Thunk, body: Thunk) -> None:
     while True:
         go = as_test(test())
         if known_truth(go) is None:
+            span, decisions = current_span(3), namespace.context.decisions
+            if span not in decisions.unrolled:
+                decisions.captured.add(span)
+                raise Restart
             raise UnsupportedError(
                 "this loop can't be captured: its body needs Python values that change from round to round",
-                span=current_span(3), why=namespace.context.decisions.unrolled.get(current_span(3), ""),
+                span=span, why=decisions.unrolled[span],
                 fix="use arrays in place of the Python value, or make the number of rounds static")
         if not known_truth(go):
             return
@@ -175,18 +183,20 @@ class _Loop:
         self.places: list[Place] = []
         self.forms: list[Schema] = []
         self.first: list[Any] = []      # what the places hold before the loop
+        self.rebinding = Rebinding(self)
+        self.left: set[int] = set()     # ids of arrays whose name was just found to be bound anew
         self.changing: dict[int, TracedList] = {}    # by id: lists that a round makes longer or shorter
         for name in names:
             if name in cells:
                 self.carry_variable(name, cells[name])
 
     def carry_variable(self, name: str, cell: CellType) -> None:
+        """Arrays and containers stay what they are, and their content changes, unless rounds bind the name anew."""
         value = content(cell)
-        place = Place("variable", id(cell), cell, name)
-        if type(value) is Array and not value.is_scalar and not self.is_rebound(name):
+        if self.is_rebound(name) or not is_mutable(value):
+            self.carry(Place("variable", id(cell), cell, name), value)
+        elif type(value) is Array and value.owner.one_of is None:
             self.carry_memory(value.owner, name)
-            return
-        self.carry(place, value)
 
     def carry_memory(self, owner: Array, name: str) -> None:
         place = Place("memory", id(owner), owner, name)
@@ -196,7 +206,8 @@ class _Loop:
     def carry(self, place: Place, value: Any) -> None:
         self.places.append(place)
         self.first.append(value)
-        self.forms.append(describe(value, numbers=True))
+        is_reference = (self.site.span, place.name) in self.context.decisions.referenced and has_memory(value)
+        self.forms.append(reference((value,)) if is_reference else describe(value, numbers=True))
 
     def is_rebound(self, name: str) -> bool:
         return (self.site.span, name) in self.context.decisions.rebound
@@ -266,14 +277,15 @@ class _Loop:
     def settle(self, body: Callable[[Any], Any], test: Thunk | None = None) -> Scope:
         """Traces the body until the types of its carries hold. Returns its scope."""
         for _ in range(_TRIES):
-            if test is not None and self.test_region(lambda _: test(), only_try=True) is None:
+            if test is not None and self.site.span not in self.context.decisions.captured \
+                    and self.test_region(lambda _: test(), only_try=True) is None:
                 raise StaysPython
             before = len(self.places)
             region = self.trace(body)
-            if self.widen(region) or len(self.places) != before or self.follow_lists(region):
+            if self.widen(region) or len(self.places) != before or self.follow_lists(region) \
+                    or self.rebinding.follow(region):
                 continue
-            self.refuse_ambiguous_writes()
-            with inside(region.scope):
+            with self.world.as_left(region.changes), inside(region.scope):
                 finish(region, self.outputs(region))
             return region.scope
         raise UnsupportedError("the types of this loop's variables don't settle", span=self.site.span,
@@ -290,16 +302,6 @@ class _Loop:
         self.changing.update(found)
         return bool(more)
 
-    def refuse_ambiguous_writes(self) -> None:
-        """An argument that rounds write to and also bind to another array: whose memory it is depends on the round."""
-        for place, before, head in zip(self.places, self.first, self.heads, strict=True):
-            if place.kind == "variable" and type(before) is Array and type(head) is Array and head.version \
-                    and not before.is_scalar and before.owner.origin is not None:
-                raise UnsupportedError(
-                    f"{place.name!r} is written in place and bound to another array in the same loop",
-                    span=self.site.span, why="it is the caller's memory: which array is written depends on the round",
-                    fix=f"work on a copy: {place.name} = {place.name}.copy() before the loop")
-
     def trace(self, body: Callable[[Any], Any]) -> Region:
         scope, head = self.open()
 
@@ -314,10 +316,10 @@ class _Loop:
         """A scope whose first parameters are the counter and the carries."""
         scope = Scope(Graph([]), self.context.scope)
         head = None
+        begin_round(scope, self.changing, self.counted)
         if self.counted:
             param = scope.graph.add_param(ArrayType(I64))
             self.context.loop_values[param] = self.site
-            begin_round(scope, self.changing)
             head = Array(param, scope, "python", "i")
         for form in self.forms:
             for leaf in leaves(form):
@@ -326,11 +328,10 @@ class _Loop:
 
     def place_head(self, scope: Scope) -> None:
         """Makes the world what it is when a round begins."""
-        self.heads = []
         params = iter([Array(p, scope) for p in scope.graph.params[int(self.counted):int(self.counted) + self.width()]])
-        for place, form in zip(self.places, self.forms, strict=True):
-            value = build(form, params)
-            self.heads.append(value)
+        self.heads = [build(form, params) for form in self.forms]
+        self.rebinding.begin(self.heads)
+        for place, value in zip(self.places, self.heads, strict=True):
             self.put(place, value)
 
     def width(self) -> int:
@@ -339,6 +340,8 @@ class _Loop:
     def put(self, place: Place, value: Any) -> None:
         if place.kind == "counter":
             self.counter = value
+        elif place.kind == "index":
+            self.rebinding.indices[place.key] = value
         else:
             self.world.put(place, value)
 
@@ -369,7 +372,8 @@ class _Loop:
         if not region.reached:
             return False
         changed = False
-        for place, value in region.changes.items():
+        self.left = set()
+        for place, value in [c for c in region.changes.items() if not self.is_unchanged(c[0], region)]:
             changed = self.note(place, value) or changed
         for k, place in enumerate(self.places):
             if place.kind == "memory" and place not in region.changes or place.kind == "counter":
@@ -378,25 +382,28 @@ class _Loop:
                 changed = self.widen_one(k, region.changes[place]) or changed
         return changed
 
+    def is_unchanged(self, place: Place, region: Region) -> bool:
+        """Whether memory holds at the end of a round what it held when the round began."""
+        return place.kind == "memory" and place in self.places and (
+            region.changes[place].value is self.heads[self.places.index(place)].value)
+
     def note(self, place: Place, value: Any) -> bool:
         """A change of something that is not carried yet."""
         if place in self.places:
             return False
-        if place.kind == "variable":
-            before = self.world.value_before(place)
-            if type(before) is Array and not before.is_scalar:
-                if value is before:
-                    return False
-                self.context.decisions.rebound.add((self.site.span, place.name))
-                self.drop_memory(before.owner)
-            self.carry(place, before)
-            return True
         if place.kind == "memory":
-            self.carry_memory(place.holder, place.name)
+            if place.key not in self.left:
+                self.carry_memory(place.holder, place.name)
             return True
         if place.kind == "content":
-            self.refuse_container()
-        self.carry(place, self.world.value_before(place))
+            self.refuse_container(place)
+        before = self.world.value_before(place)
+        if is_mutable(before):
+            self.context.decisions.rebound.add((self.site.span, place.name))
+            if has_memory(before):
+                self.drop_memory(before.owner)
+                self.left.add(id(before.owner))
+        self.carry(place, before)
         return True
 
     def drop_memory(self, owner: Array) -> None:
@@ -406,19 +413,21 @@ class _Loop:
                 del self.places[k], self.first[k], self.forms[k]
                 return
 
-    def refuse_container(self) -> None:
-        self.give_up("it changes a list, dict or set in every round")
+    def refuse_container(self, place: Place) -> None:
+        kind = "elements" if isinstance(place.holder, set) else "length" if isinstance(place.holder, list) else "keys"
+        self.give_up(f"its rounds change the {kind} of {place.name!r}")
 
     def widen_one(self, k: int, value: Any) -> bool:
         place, form = self.places[k], self.forms[k]
         if "!" in place.name and value is UNDEFINED:
             return False
-        now = describe(value, numbers=True)
+        now = describe(value, numbers=True) if not isinstance(form, Reference) else self.rebinding.reference(value)
         if "!" in place.name and self.first[k] is UNDEFINED and not isinstance(form, Leaf):
             form = now
         try:
             joined = join(form, now, loop=True)
         except JoinError as problem:
+            grow_all(self.namespace, [self.first[k], value])
             self.give_up(f"{place.name!r} is {form} before a round and {now} after it ({problem})", place.name)
         if joined == self.forms[k]:
             return False
@@ -444,6 +453,10 @@ class _Loop:
             mine = [next(heads) for _ in leaves(form)]
             if place.kind == "counter":
                 made += flatten(region.result, form) if region.reached else mine
+            elif place.kind == "index" and region.reached:
+                made.append(self.rebinding.index_after(place.key))
+            elif place in self.rebinding.orphans and region.reached:
+                made.append(self.rebinding.memory_after(place, mine[0]))
             elif place in region.changes:
                 made += flatten(region.changes[place], form)
             else:
@@ -467,8 +480,12 @@ class _Loop:
         attributes: dict[str, Any] = {name: s.graph for name, s in regions.items() if s is not None}
         results = self.context.emit(op, values, {**attributes, "body": body.graph, "carries": len(initial)})
         made = iter([Array(v, scope) for v in results])
-        for place, form in zip(self.places, self.forms, strict=True):
-            self.put(place, build(form, made))
+        values = [build(form, made) for form in self.forms]
+        arrays = self.rebinding.arrays_of(values)
+        held = self.rebinding.possible()
+        for place, value in zip(self.places, values, strict=True):
+            self.put(place, value)
+        self.rebinding.settle(arrays, held)
         after_loop(body, self.changing, counts, trips)
 
 

@@ -71,8 +71,8 @@ class ControlFlow(PlainNamespace):
             return lists.comprehension(self, unwrapped(iterable), body)
         return super().comprehension(kind, unwrapped(iterable), body, one_by_one)
 
-    def list_display(self, elements: list[Any], /) -> Any:
-        return lists.displayed(self, elements)
+    def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
+        return lists.displayed(self, elements, unwrapped(times))
 
     def each(self, iterable: Any, body: Callable[[Any, Any], None], emit: Any, /) -> None:
         if not isinstance(emit, Sink):
@@ -90,8 +90,8 @@ class ControlFlow(PlainNamespace):
             evaluate(body)
 
     def try_(self, body: Thunk, handlers: tuple[Handler, ...], orelse: Thunk | None, final: Thunk | None,
-             names: tuple[str, ...], /) -> None:
-        try_statement(self, body, handlers, orelse, final, names)
+             names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
+        try_statement(self, body, handlers, orelse, final, names, taken)
 
     def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
         with_statement(self, unwrapped(manager), body, names)
@@ -101,7 +101,8 @@ class ControlFlow(PlainNamespace):
         context = self.context
         if make_error is None:
             super().raise_(make_error, make_cause)
-        error = made_error(make_error, make_cause)    # type: ignore[arg-type]
+        assert make_error is not None
+        error = made_error(lambda: unwrapped(make_error()), make_cause)
         catcher = context.catcher(type(error))
         if context.scope is context.root or catcher is not None and catcher.scope is context.scope:
             raise error

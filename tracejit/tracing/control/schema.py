@@ -6,6 +6,7 @@ Flows out: `describe` (the form of one value), `join` (the form that holds two),
 """
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.dtypes import BOOL, C128, F64, I64, DType, weak_result
+from tracejit.base.dtypes import BOOL, C128, F64, I32, I64, DType, weak_result
 from tracejit.base.trees import node_type
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import broadcast_to, constant, convert, lift
 from tracejit.tracing.context import current
 from tracejit.tracing.control.containers import Keys, attributes, is_instance, refill
+from tracejit.tracing.control.errors import put_together, taken_apart
 from tracejit.tracing.control.optional import UNDEFINED, Optional
 from tracejit.tracing.sizes import Size
 
@@ -83,7 +85,31 @@ class Perhaps:
         return "no value" if self.missing is UNDEFINED else f"None or {self.inner}" if self.inner else "None"
 
 
-Schema = Leaf | Static | Tree | Perhaps
+@dataclass(frozen=True, slots=True, eq=False)
+class Reference:
+    """One of several arrays that there are, by its index among them. take: the index (i32[]) of a value; make: the
+    value of an index."""
+
+    leaf: Leaf
+    memories: tuple[Array, ...]
+    take: Callable[[Any, Sequence[Array]], Array]
+    make: Callable[[Array, Sequence[Array]], Any]
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Reference and len(self.memories) == len(other.memories) and all(
+            map(operator.is_, self.memories, other.memories))
+
+    def __str__(self) -> str:
+        return str(self.leaf)
+
+    def joined(self, other: Reference) -> Reference:
+        if self.leaf != other.leaf:
+            raise JoinError("shape" if self.leaf.type.shape != other.leaf.type.shape else "dtype")
+        found = {id(m): m for m in (*self.memories, *other.memories)}
+        return Reference(self.leaf, tuple(found.values()), self.take, self.make)
+
+
+Schema = Leaf | Static | Tree | Perhaps | Reference
 
 
 def same_static(x: Any, y: Any) -> bool:
@@ -114,6 +140,9 @@ def describe(value: Any, numbers: bool = False) -> Schema:
     if (node := None if value is None or isinstance(value, type) else node_type(value)) is not None:
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple([describe(c, numbers) for c in children]), node.unflatten)
+    if isinstance(value, BaseException) and id(value) not in current().objects:
+        error, tracers = taken_apart(value)
+        return Tree(type(value), error, tuple([describe(t) for t in tracers]), put_together)
     if is_instance(value) and id(value) not in current().objects:
         held = attributes(value)
         return Tree(type(value), tuple(held), tuple([describe(c, numbers) for c in held.values()]),
@@ -130,6 +159,8 @@ def instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
 
 def parts(value: Any) -> Sequence[Any]:
     """The children of a value whose form is a `Tree`."""
+    if isinstance(value, BaseException):
+        return taken_apart(value)[1]
     node = node_type(value)
     return tuple(node.flatten(value)[0]) if node is not None else tuple(attributes(value).values())
 
@@ -149,6 +180,8 @@ def join(x: Schema, y: Schema, loop: bool = False) -> Schema:
             raise JoinError("structure")
         return Tree(x.cls, x.meta, tuple([join(a, b, loop) for a, b in zip(x.children, y.children, strict=True)]),
                     x.make)
+    if isinstance(x, Reference) and isinstance(y, Reference):
+        return x.joined(y)
     left, right = _leaf(x), _leaf(y)
     if left is None or right is None:
         raise JoinError("value")
@@ -213,6 +246,8 @@ def leaves(schema: Schema) -> Iterator[Leaf]:
     """The traced parts, in the order of `flatten`."""
     if isinstance(schema, Leaf):
         yield schema
+    elif isinstance(schema, Reference):
+        yield INDEX
     elif isinstance(schema, Tree):
         for child in schema.children:
             yield from leaves(child)
@@ -223,6 +258,7 @@ def leaves(schema: Schema) -> Iterator[Leaf]:
 
 
 _FLAG = Leaf(ArrayType(BOOL), "b", "python", False)
+INDEX = Leaf(ArrayType(I32), None, "numpy", False)
 
 
 def flatten(value: Any, schema: Schema) -> list[Array]:
@@ -235,7 +271,7 @@ def flatten(value: Any, schema: Schema) -> list[Array]:
         return [a for child, form in zip(parts(value), schema.children, strict=True) for a in flatten(child, form)]
     if isinstance(schema, Perhaps):
         return _flatten_optional(value, schema)
-    return []
+    return [schema.take(value, schema.memories)] if isinstance(schema, Reference) else []
 
 
 def _flatten_optional(value: Any, schema: Perhaps) -> list[Array]:
@@ -271,7 +307,7 @@ def build(schema: Schema, arrays: Iterator[Array]) -> Any:
         flag = next(arrays)
         inner = build(schema.inner, arrays) if schema.inner is not None else None
         return schema.missing if schema.inner is None else Optional(schema.missing, flag, inner)
-    return schema.value
+    return schema.make(next(arrays), schema.memories) if isinstance(schema, Reference) else schema.value
 
 
 def _rebuild(schema: Tree, children: Sequence[Any]) -> Any:

@@ -58,7 +58,10 @@ _NO_VALUE = Perhaps(UNDEFINED, None)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """A `try` without `finally`. cells: the variables that its functions share, by name; names: those that matter."""
+    """A `try` without `finally`. cells: the variables that its functions share, by name.
+
+    names: those that are read afterwards; taken: those that handlers may read.
+    """
 
     span: SourceSpan | None
     body: Thunk
@@ -66,6 +69,7 @@ class Parts:
     orelse: Thunk | None
     cells: dict[str, CellType]
     names: Sequence[str]
+    taken: Sequence[str] = ()
 
     def handler_for(self, exception: type[BaseException]) -> Callable[[BaseException], None] | None:
         """The first handler for errors of this class."""
@@ -84,19 +88,20 @@ def is_caught(exception: type[BaseException], types: Any) -> bool:
 
 
 def try_statement(namespace: Any, body: Thunk, handlers: Sequence[Handler], orelse: Thunk | None, final: Thunk | None,
-                  names: Sequence[str]) -> None:
+                  names: Sequence[str], taken: Sequence[str]) -> None:
     """`try: body`, `except`, `else: orelse`, `finally: final`."""
     span, cells = current_span(3), cells_of(body, *[handler for _, handler in handlers], orelse, final)
-    inner = Parts(span, body, handlers, orelse, cells, names)
     if final is None:
-        run(namespace, inner)
+        run(namespace, Parts(span, body, handlers, orelse, cells, names, taken))
         return
+    inner = Parts(span, body, handlers, orelse, cells, (*names, *taken), taken)
 
     def clean_up(error: BaseException) -> None:
         evaluate(final)
         raise error
 
-    run(namespace, Parts(span, lambda: run(namespace, inner), [(None, clean_up)], None, cells, names))
+    run(namespace, Parts(span, lambda: run(namespace, inner), [(None, clean_up)], None, cells,
+                         (*names, *taken), taken))
     evaluate(final)
 
 
@@ -251,7 +256,7 @@ class Attempt:
         self.namespace, self.parts, self.span = namespace, parts, parts.span
         self.context: TraceContext = namespace.context
         self.scope = self.context.scope
-        self.world = World(parts.cells, parts.names, namespace)
+        self.world = World(parts.cells, dict.fromkeys((*parts.names, *parts.taken)), namespace)
         self.places: list[Place] = []
         self.failures: list[Failure] = []
         self.grown = self.fails_at_run_time = False
@@ -264,8 +269,13 @@ class Attempt:
         if not self.fails_at_run_time:
             return False
         regions = [body, *map(self.handle, self.failures)]
+        for region in regions:
+            region.changes = {p: v for p, v in region.changes.items() if self.is_read_afterwards(p)}
         join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]))
         return True
+
+    def is_read_afterwards(self, place: Place) -> bool:
+        return place.kind != "variable" or place.name not in self.parts.cells or place.name in self.parts.names
 
     def settle(self) -> Region:
         """Traces the body until its failures hold."""

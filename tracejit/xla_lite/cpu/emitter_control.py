@@ -11,7 +11,7 @@ from typing import Any
 
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.xla_lite.cpu.emitter_addresses import Memory
-from tracejit.xla_lite.cpu.emitter_frame import FUEL, GROWING, RARELY, FunctionFrame
+from tracejit.xla_lite.cpu.emitter_frame import FUEL, GROWING, MOSTLY, RARELY, FunctionFrame
 from tracejit.xla_lite.cpu.places import Place, PlaceKind, Value
 from tracejit.xla_lite.cpu.types import REGISTER, literal
 from tracejit.xla_lite.kernels.kernel_ir import (
@@ -319,8 +319,8 @@ class Control(FunctionFrame):
         if condition.is_literal:
             self._inline(s.then if condition.text == "true" else s.orelse)
             return
-        leaves = bool(s.then) and isinstance(s.then[-1], Fail)
-        self._branch(condition.text, s.then, s.orelse, RARELY if leaves else "")
+        weights = RARELY if _leaves(s.then) else MOSTLY if _leaves(s.orelse) else ""
+        self._branch(condition.text, s.then, s.orelse, weights)
 
     def _inline(self, body: tuple[Statement, ...]) -> None:
         label = self.body.block
@@ -406,6 +406,11 @@ class Control(FunctionFrame):
         """The neutral element in all lanes."""
         text = literal(constant.value, constant.dtype)
         return text if lanes == 1 else f"splat ({REGISTER[constant.dtype.name]} {text})"
+
+
+def _leaves(body: tuple[Statement, ...]) -> bool:
+    """Whether a block does not reach its end: such blocks are rarely entered."""
+    return any(isinstance(s, Fail) for s in body)
 
 
 def _cost(body: tuple[Statement, ...]) -> str:

@@ -18,6 +18,7 @@ FUEL = 1 << 20            # rounds of a light loop between two looks at pending 
 STACK_BYTES = 16 << 10    # a larger local buffer is allocated
 GROWING = "stacks!"       # the root of all memory of growing stacks
 RARELY = ', !prof !{!"branch_weights", i32 1, i32 2000}'
+MOSTLY = ', !prof !{!"branch_weights", i32 2000, i32 1}'
 
 
 class FunctionFrame(Addresses):
