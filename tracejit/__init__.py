@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from tracejit import autograph
     from tracejit import numpy as numpy
     from tracejit import tree as tree
-    from tracejit.api.function import function
     from tracejit.api.batching import vmap
-    from tracejit.api.custom import custom_gradient, stop_gradient
+    from tracejit.api.custom import checkpoint, custom_gradient, stop_gradient
+    from tracejit.api.function import function
     from tracejit.api.gradients import grad, jvp, value_and_grad, vjp
     from tracejit.api.jacobians import hessian, jacobian
     from tracejit.api.tensor import Tensor, constant
@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from tracejit.tracing.host import print_values as print
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "Tensor", "autograph", "config", "constant", "custom_gradient", "errors", "function", "grad", "hessian", "host_call", "jacobian", "jvp",
-           "numpy", "options", "print", "tree", "stop_gradient", "value_and_grad", "vjp", "vmap"]
+__all__ = ["ArrayType", "Tensor", "autograph", "checkpoint", "config", "constant", "custom_gradient", "errors",
+           "function", "grad", "hessian", "host_call", "jacobian", "jvp", "numpy", "options", "print", "stop_gradient",
+           "tree", "value_and_grad", "vjp", "vmap"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {
@@ -35,7 +36,7 @@ _PLACES = {
     "function": ("tracejit.api.function", "function"), "host_call": ("tracejit.tracing.host", "host_call"),
     "numpy": ("tracejit.numpy", ""), "options": ("tracejit.base.options", "options"),
     "print": ("tracejit.tracing.host", "print_values"), "tree": ("tracejit.tree", ""),
-    "custom_gradient": ("tracejit.api.custom", "custom_gradient"),
+    "checkpoint": ("tracejit.api.custom", "checkpoint"), "custom_gradient": ("tracejit.api.custom", "custom_gradient"),
     "stop_gradient": ("tracejit.api.custom", "stop_gradient"), "vmap": ("tracejit.api.batching", "vmap"),
     "hessian": ("tracejit.api.jacobians", "hessian"), "jacobian": ("tracejit.api.jacobians", "jacobian"),
     **{name: ("tracejit.api.gradients", name) for name in ("grad", "jvp", "value_and_grad", "vjp")}}

@@ -233,6 +233,13 @@ def appended(x):
     return np.array(parts).sum() + parts[2] * parts[0]
 
 
+def appended_in_a_loop(x):
+    parts = []
+    for i in range(10):
+        parts.append(x[i % 4] * i)
+    return (np.array(parts) ** 2).sum()
+
+
 def comprehension(x):
     return sum([v * v for v in x]) + sum(v ** 3 for v in x if v > 0.5)
 
@@ -293,7 +300,7 @@ def two_way(x):
 
 def caught(x):
     try:
-        if x[0] > 5:
+        if x[0] > 0.5:
             raise ValueError("large")
         y = x.sum() ** 2
     except ValueError:
@@ -301,6 +308,21 @@ def caught(x):
     return y
 
 
+def caught_in_a_loop(x):
+    s = 0.0
+    for i in range(4):
+        try:
+            if x[i] > 0.8:
+                raise ArithmeticError
+            y = x[i] ** 2
+        except ArithmeticError:
+            y = math.sin(x[i])
+        finally:
+            s += x[0]
+        s += y
+    return s
+
+
 CONTROL = [branch, early_return, recurrence, in_place, newton_root, fixed_point, runge_kutta, nested_loops, break_out,
-           continue_some, branch_in_while, matrix_power, heat, cholesky, bisection, best_so_far, appended, comprehension,
-           recursion, collatz_like, swap, lstm_like, dictionary, two_way, caught]
+           continue_some, branch_in_while, matrix_power, heat, cholesky, bisection, best_so_far, appended, appended_in_a_loop, comprehension,
+           recursion, collatz_like, swap, lstm_like, dictionary, two_way, caught, caught_in_a_loop]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.api.function import function as compiled
+from tracejit.api.gradients import Call, derived
 from tracejit.base.errors import GradientError
 from tracejit.base.trees import TreeDef, flatten, unflatten
 from tracejit.ir.graph import Graph
@@ -20,6 +21,7 @@ from tracejit.tracing.control.regions import finish, run_region, share_operands
 from tracejit.tracing.control.schema import Schema, build, describe
 from tracejit.tracing.control.schema import flatten as flatten_schema
 from tracejit.tracing.control.schema import leaves as leaves_of
+from tracejit.tracing.control.subgraph import record
 from tracejit.tracing.control.world import World, cells_of
 from tracejit.tracing.spans import current_span
 
@@ -33,6 +35,32 @@ def stop_gradient(tree: Any) -> Any:
         return tree
     leaves, structure = flatten(tree)
     return unflatten(structure, [_like(x, emit("stop_gradient", lift(x))) if _is_number(x) else x for x in leaves])
+
+
+def checkpoint(fn: Function) -> Function:
+    """`fn`, of which reverse mode keeps the arguments alone: what is between is computed again on the way back.
+
+    The memory of a long chain of functions becomes that of its arguments plus one function; the time grows by one
+    forward pass. The same values, derivatives and effects (those that are repeated must not have any).
+    """
+    def checkpointed(*args: Any, **kwargs: Any) -> Any:
+        context = active()
+        assert context is not None
+        call = Call(fn, args, kwargs, tuple([k for k, a in enumerate(args) if is_differentiable(a)]))
+        recorded = record(context.namespace, call.run, call.leaves)
+        scope = context.scope
+        values = [*(scope.bring(a.value, a.scope) for a in call.leaves),
+                  *(scope.bring(v, home) for v, home in recorded.operands)]
+        made = context.emit("checkpoint", values, {"body": recorded.graph})
+        return recorded.restored([Array(v, scope) for v in made])
+
+    return derived("checkpoint", fn, checkpointed)
+
+
+def is_differentiable(value: Any) -> bool:
+    """Whether all leaves are floats or complex numbers, of which there is at least one."""
+    leaves = flatten(value)[0]
+    return bool(leaves) and all(_is_number(x) and lift(x).type.dtype.is_inexact for x in leaves)
 
 
 def _is_number(x: Any) -> bool:
@@ -100,7 +128,7 @@ class CustomCall:
         self.leaves: list[Array] = []
         for value in args:
             leaves, structure = flatten(value)
-            floats = all(_is_number(x) and lift(x).type.dtype.is_inexact for x in leaves) and bool(leaves)
+            floats = is_differentiable(value)
             self.structures.append(structure if floats else None)
             if floats:
                 self.leaves += map(lift, leaves)

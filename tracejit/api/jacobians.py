@@ -34,8 +34,8 @@ def jacobian(fn: Function, argnums: Argnums = 0, mode: str = "auto") -> Function
     """The derivatives of every element of the result by every element of the arguments at `argnums`.
 
     In place of each array of the result there is a structure like the argument (a tuple of them for several argnums),
-    whose leaves have the shape (*result, *argument). mode: "forward" goes column by column, "reverse" row by row, "auto"
-    takes whichever is fewer. Raises GradientError for arguments or results that are no floats.
+    whose leaves have the shape (*result, *argument). mode: "forward" goes column by column, "reverse" row by row,
+    "auto" takes whichever is fewer. Raises GradientError for arguments or results that are no floats.
     """
     if mode not in MODES:
         raise SignatureError(f"mode={mode!r} is unknown", fix=f"mode= one of {', '.join(map(repr, MODES))}")

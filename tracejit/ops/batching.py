@@ -74,7 +74,7 @@ def over_lanes(ins: Sequence[Term], batched: Sequence[bool], types: Sequence[Arr
     def body(i: Term, *terms: Term) -> list[Term]:
         memory, operands = terms[:len(outs)], terms[len(outs):]
         mine = [apply("gather", x, i, axes=(0,)) if b else x for x, b in zip(operands, batched, strict=True)]
-        return [apply("dynamic_update_slice", m, apply("reshape", x, shape=(1, *x.shape)), i, *[i.like(0)] * x.rank)
+        return [apply("scatter", m, x, i, axes=(0,), combine="set")
                 for m, x in zip(memory, call(mine, i), strict=True)]
 
     region = build([ArrayType(I64), *(t.type for t in (*outs, *ins))], body)

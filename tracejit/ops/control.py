@@ -16,7 +16,7 @@ from tracejit.base.errors import TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.ops.batching import case_batch, for_batch, while_batch
-from tracejit.ops.control_derivatives import CASE, FOR, WHILE
+from tracejit.ops.control_derivatives import CASE, FOR, TRY, WHILE
 from tracejit.ops.declare import declare, refuse
 from tracejit.ops.effects import Caught
 
@@ -120,7 +120,7 @@ def _try(*operands: Array, label: str, body: Region, handlers: tuple[Region, ...
 
 # The body; where an `assert` in it, at any depth, fails and names a handler, that handler in place of the rest. A
 # handler takes what the `assert` hands to it, then the operands. Labels differ from those of every `try` around.
-try_ = declare("control", "try", type_rule=_try_type, numpy=_try)
+try_ = declare("control", "try", type_rule=_try_type, numpy=_try, gradient=TRY)
 
 
 # ---- case, fusion ----------------------------------------------------------------------------------------------

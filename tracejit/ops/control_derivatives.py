@@ -7,14 +7,15 @@ Flows out: `RegionGradient` of case, for and while. Values that the way back nee
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import I64
+from tracejit.base.errors import GradientError
 from tracejit.base.types import ArrayType
-from tracejit.ir.graph import Graph
-from tracejit.ir.op import Op
+from tracejit.ir.graph import Graph, Value
+from tracejit.ir.op import OPS, Op
 from tracejit.ir.terms import Term, apply, apply_all, build, constant, inlined, size_of, splat, sum_in_place
 from tracejit.ops.derivatives import Attributes, Terms
 
@@ -129,6 +130,82 @@ def _backward_branch(split: Any, numbers: Sequence[int], given: Sequence[bool], 
         return [dense(ct, x) for ct, x, wanted in zip(found, here, given, strict=True) if wanted]
 
     return build(types_of([*slots, *operands, *cts]), made)
+
+
+# ---- try -------------------------------------------------------------------------------------------------------
+
+
+def require_fixed_state(ins: Sequence[Term], active: Sequence[bool], attributes: Attributes) -> None:
+    """What failures hand to handlers must not depend on what is differentiated: how far the body came decides it."""
+    if _sends(attributes["body"], set(chosen(attributes["body"].params, active)), attributes["label"]):
+        raise GradientError("a handler of `try` reads values that the body changed before it failed",
+                            span=ins[0].span if ins else None,
+                            why="derivatives through the part of the body that ran are not kept",
+                            fix="compute in the body what can fail, and let the handler read what was there before")
+
+
+def _sends(graph: Graph, moving: set[Value], label: str) -> bool:
+    """Whether a failure that handlers of `label` take carries floats that depend on `moving`."""
+    moving = set(moving)
+    for node in graph.nodes:
+        depends = any(v in moving for v in node.operands)
+        if node.op.name == "assert" and node.attributes.get("to", "").rpartition(":")[0] == label and any(
+                v in moving and v.dtype.is_inexact for v in node.operands[1:]):
+            return True
+        if depends:
+            moving.update(node.results)
+            if any(_sends(region, set(region.params), label) for _, region in node.regions()):
+                return True
+    return False
+
+
+def _handler_flags(handler: Graph, active: Sequence[bool]) -> list[bool]:
+    """Of a handler's parameters: what a failure hands over, then the operands."""
+    return [*([False] * (len(handler.params) - len(active))), *active]
+
+
+def try_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attributes, recur: Any
+            ) -> tuple[list[Term], Terms]:
+    active = [t is not None for t in tangents]
+    require_fixed_state(ins, active, attributes)
+    regions = [(attributes["body"], active), *((h, _handler_flags(h, active)) for h in attributes["handlers"])]
+    moving = [any(column) for column in zip(*(recur(g, flags)[1] for g, flags in regions), strict=True)]
+    body, *handlers = [recur(g, flags, moving)[0] for g, flags in regions]
+    results = apply_all(op, [*ins, *(t for t in tangents if t is not None)],
+                        {**attributes, "body": body, "handlers": tuple(handlers)})
+    return results[:len(moving)], placed(results[len(moving):], moving)
+
+
+def try_forward(op: Op, ins: Sequence[Term], wanted: Sequence[bool], attributes: Attributes, recur: Any
+                ) -> tuple[list[Term], list[bool], tuple[Term, SavedCase]]:
+    """Body and handlers give what they keep, as branches do, and which of them ran."""
+    require_fixed_state(ins, wanted, attributes)
+    regions = [(attributes["body"], list(wanted)),
+               *((h, _handler_flags(h, wanted)) for h in attributes["handlers"])]
+    moving = [any(column) for column in zip(*(recur.varied(g, flags) for g, flags in regions), strict=True)]
+    splits = [recur.split(g, flags, moving, _handler_flags(g, [True] * len(wanted))) for g, flags in regions]
+    slots: list[ArrayType] = []
+    numbers = [_take_slots(slots, s.kept) for s in splits]
+    body, *handlers = [_numbered(_with_slots(s.forward, len(moving), slots, n), k)
+                       for k, (s, n) in enumerate(zip(splits, numbers, strict=True))]
+    *results, ran = apply_all(op, ins, {**attributes, "body": body, "handlers": tuple(handlers)})
+    own = [replace(s, given=s.given[len(s.given) - len(ins):]) for s in splits]
+    saved = SavedCase(results[len(moving):], list(zip(own, numbers, strict=True)), moving)
+    return results[:len(moving)], moving, (ran, saved)
+
+
+def _numbered(graph: Graph, number: int) -> Graph:
+    """The graph with one more result, a number."""
+    graph.outputs = (*graph.outputs, graph.add("constant", value=number, type=ArrayType(I64)))
+    return graph
+
+
+def try_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
+            wanted: Sequence[bool], saved: tuple[Term, SavedCase], recur: Any) -> Terms:
+    """A branch on what ran."""
+    ran, kept = saved
+    found = case_vjp(OPS["case"], [ran, *ins], outs, cotangents, attributes, wanted, kept, recur)
+    return found[1:]
 
 
 # ---- for and while, forward mode -------------------------------------------------------------------------------
@@ -277,14 +354,11 @@ def row_number(i: Term, lower: Term, by: Term, first: Term, step: Term) -> Term:
 
 
 def store_row(memory: Term, x: Term, at: Term) -> Term:
-    row = apply("reshape", x, shape=(1, *x.shape))
-    return apply("dynamic_update_slice", memory, row, at, *[at.like(0)] * x.rank)
+    return apply("scatter", memory, x, at, axes=(0,), combine="set")
 
 
 def load_row(memory: Term, at: Term) -> Term:
-    shape = memory.shape[1:]
-    row = apply("dynamic_slice", memory, at, *[at.like(0)] * len(shape), sizes=(1, *shape))
-    return apply("reshape", row, shape=shape)
+    return apply("gather", memory, at, axes=(0,))
 
 
 def _pushing(op: Op, ins: Sequence[Term], first: int, attributes: Attributes, split: Any) -> tuple[list[Term], Term]:
@@ -377,6 +451,7 @@ def _loop_vjp(carries: Sequence[Term], invariants: Sequence[Term], outs: Sequenc
     return [*placed(results[:len(through)], active), *placed(results[len(through):], given)]
 
 
+TRY = RegionGradient(try_jvp, try_forward, try_vjp)
 CASE = RegionGradient(case_jvp, case_forward, case_vjp)
 FOR = RegionGradient(for_jvp, for_forward, for_vjp)
 WHILE = RegionGradient(while_jvp, while_forward, while_vjp)

@@ -1,7 +1,7 @@
-"""Ops for derivatives that the user states, and for values through which none flows.
+"""Ops for derivatives that the user states, for values through which none flows, for what is computed twice.
 
 Flows in:  the vocabulary of `declare`; graphs of the user's rules.
-Flows out: `stop_gradient`, and `custom`, which means what its body means.
+Flows out: `stop_gradient`, `again`; `custom` and `checkpoint`, which mean what their bodies mean.
 """
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tracejit.base.errors import GradientError, TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.ir.op import Op
-from tracejit.ir.terms import Term, apply_all, inlined
-from tracejit.ops.batching import Batched, lifted
+from tracejit.ir.terms import Term, apply, apply_all, inlined
+from tracejit.ops.batching import Batched, all_lifted, lifted
 from tracejit.ops.control_derivatives import RegionGradient, dense, placed
-from tracejit.ops.declare import ANY, declare, pointwise, refuse
-from tracejit.ops.derivatives import ZERO, Attributes, Terms
+from tracejit.ops.declare import ANY, declare, pointwise, refuse, view
+from tracejit.ops.derivatives import ZERO, Attributes, Terms, linear
 
 # The identity, through which no derivative flows.
 stop_gradient = pointwise("stop_gradient", dtypes=[ANY], numpy=lambda x: np.array(x), scalar=lambda b, x: x, cost=0,
@@ -42,7 +42,8 @@ def custom_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attribu
     rule = attributes["tangent"]
     if rule is None:
         raise GradientError(f"forward mode asks for the derivative of {attributes['name']}",
-                            why="it has a rule for reverse mode only", span=ins[0].span, fix="give it a rule by defjvp, or use reverse mode")
+                            span=ins[0].span,
+                            why="it has a rule for reverse mode only", fix="give it a rule by defjvp, or use reverse mode")
     outs, count = inlined(attributes["body"], ins, ins[0]), attributes["leaves"]
     moves = [dense(t, x) for t, x in zip(tangents[:count], ins[:count], strict=True)]
     return outs, placed(inlined(rule, [*ins, *moves], ins[0]), _inexact(outs))
@@ -87,8 +88,53 @@ def custom_batch(op: Op, ins: Sequence[Term], batched: Sequence[bool], attribute
     return results, [True] * len(results)
 
 
-# name: what the user calls it.  leaves: the number of operands with derivatives, the first ones.  body: what it computes.  forward, backward, tangent: see the rules above; either the
-# first two or the third is given.
+# name: what the user calls it.  leaves: the number of operands with derivatives, the first ones.  body: what it
+# computes.  forward, backward, tangent: see the rules above; either the first two or the third is given.
 custom = declare("control", "custom", type_rule=_custom_type, batch=custom_batch,
                  numpy=lambda *operands, body, **rules: body(*operands),
                  gradient=RegionGradient(custom_jvp, custom_forward, custom_vjp))
+
+# ---- checkpoint ------------------------------------------------------------------------------------------------
+
+# The identity, as a value of its own: what is computed from it is not what was computed from its operand.
+again = view("again", type_rule=lambda x: [x], numpy=lambda x: np.array(x), index=lambda index, source, target: index,
+             cases=[(((2, 3),), {}), (((),), {})], gradient=linear(lambda ct, x: ct), batch=all_lifted())
+
+
+def _checkpoint_type(*types: ArrayType, body: Graph) -> list[ArrayType]:
+    if [p.type for p in body.params] != list(types):
+        refuse(TypeRuleError, "checkpoint", types, "the body takes other types", "pass what it was traced with")
+    return [v.type for v in body.outputs]
+
+
+def checkpoint_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attributes, recur: Any
+                   ) -> tuple[list[Term], Terms]:
+    body, moving = recur(attributes["body"], [t is not None for t in tangents])
+    results = inlined(body, [*ins, *(t for t in tangents if t is not None)], ins[0])
+    return results[:len(moving)], placed(results[len(moving):], moving)
+
+
+def checkpoint_forward(op: Op, ins: Sequence[Term], wanted: Sequence[bool], attributes: Attributes, recur: Any
+                       ) -> tuple[list[Term], list[bool], None]:
+    return apply_all(op, ins, dict(attributes)), list(recur.varied(attributes["body"], wanted)), None
+
+
+def checkpoint_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
+                   wanted: Sequence[bool], saved: None, recur: Any) -> Terms:
+    """The body once more, then backward."""
+    active = [ct is not None for ct in cotangents]
+    graph, given = recur.joint(attributes["body"], wanted, active)
+    fresh = [apply(again, x) for x in ins]
+    results = inlined(graph, [*fresh, *(ct for ct in cotangents if ct is not None)], ins[0])
+    return placed(results[len(outs):], given)
+
+
+def checkpoint_batch(op: Op, ins: Sequence[Term], batched: Sequence[bool], attributes: Attributes, size: Any, recur: Any
+                     ) -> Batched:
+    body, flags = recur(attributes["body"], batched)
+    return apply_all(op, ins, {"body": body}), flags
+
+
+checkpoint = declare("control", "checkpoint", type_rule=_checkpoint_type, batch=checkpoint_batch,
+                     numpy=lambda *operands, body: body(*operands),
+                     gradient=RegionGradient(checkpoint_jvp, checkpoint_forward, checkpoint_vjp))

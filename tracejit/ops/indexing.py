@@ -231,9 +231,6 @@ def _weights(out: Term, x: Term, updates: Term, indices: Sequence[Term], axes: A
     inside = _inside(updates, indices, x.shape, axes)
     if combine == "add":
         return 1, select(inside, updates.like(1), 0)
-    if combine == "set":
-        return put(x.like(1), updates.like(0), "set"), select(
-            _lasting(inside, updates, x, indices, axes), updates.like(1), 0)
     if combine == "multiply":
         return put(x.like(1), updates, "multiply"), select(inside, _others_product(put, at, out, x, updates), 0)
     hit_x, hit_u = compare("EQ", x, out), apply("and", inside, compare("EQ", updates, at(out)))
@@ -285,6 +282,9 @@ def _scatter_jvp(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Te
     tx, tu = tangents[:2]
     if tx is None and tu is None:
         return [None]
+    if attributes["combine"] == "set":
+        return [apply(op, x.like(0) if tx is None else tx, updates.like(0) if tu is None else tu, *indices,
+                      **attributes)]
     wx, wu = _weights(outs[0], x, updates, indices, **attributes)
     kept = x.like(0) if tx is None else tx if isinstance(wx, int) else tx * wx
     if tu is None:
@@ -297,9 +297,23 @@ def _scatter_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: 
     x, updates, *indices = ins
     (ct,) = cotangents
     assert ct is not None
+    if attributes["combine"] == "set":
+        return _set_vjp(ct, ins, attributes, wanted)
     wx, wu = _weights(outs[0], x, updates, indices, **attributes)
     from_updates = apply("gather", ct, *indices, axes=attributes["axes"]) * wu if wanted[1] else None
     return [ct if isinstance(wx, int) else ct * wx, from_updates, *[None] * len(indices)]
+
+
+def _set_vjp(ct: Term, ins: Sequence[Term], attributes: Attributes, wanted: Sequence[bool]) -> Terms:
+    """Nothing for what was written over, be it by an update or by a later one at the same place."""
+    x, updates, *indices = ins
+    axes = attributes["axes"]
+    kept = apply("scatter", ct, updates.like(0), *indices, **attributes)
+    if not wanted[1]:
+        return [kept, None, *[None] * len(indices)]
+    inside = _inside(updates, indices, x.shape, axes)
+    written = _lasting(inside, updates, x, indices, axes)
+    return [kept, select(written, apply("gather", ct, *indices, axes=axes), 0), *[None] * len(indices)]
 
 
 scatter = declare("scatter", "scatter", type_rule=_scatter_type, numpy=_scatter, cost=6, domain=(-2, 6),

@@ -46,7 +46,8 @@ def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Va
     """One node: its results, and their tangents where operands have some."""
     operands = [primals[v] for v in node.operands]
     moving = [tangents.get(v) for v in node.operands]
-    if all(t is None for t in moving):
+    if all(t is None for t in moving) or not any(v.dtype.is_inexact for v in node.results):
+        refuse_stack(node, [t is not None for t in moving])
         primals.update(zip(node.results, made.keep(node, operands), strict=True))
         return
     rule = rule_of(node)
@@ -58,6 +59,16 @@ def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Va
         found = rule.jvp(node.op, ins, outs, moving, node.attributes)
     primals.update((v, t.value) for v, t in zip(node.results, outs, strict=True))
     tangents.update((v, t) for v, t in zip(node.results, found, strict=True) if t is not None)
+
+
+def refuse_stack(node: Node, moving: Sequence[bool]) -> None:
+    """A value that goes into a stack would come out without its derivative."""
+    if node.op.name.startswith("stack_") and any(m and v.dtype.is_inexact
+                                                 for m, v in zip(moving, node.operands, strict=True)):
+        raise UnsupportedError(
+            "a value with a derivative goes into a list whose length only the run tells", span=node.span,
+            why="derivatives go through lists that grow by a number of elements known from sizes",
+            fix="write into an array of sufficient size, x[i] = v, and count")
 
 
 def rule_of(node: Node) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term, sum_in_place
-from tracejit.transforms.forward import rule_of
+from tracejit.transforms.forward import refuse_stack, rule_of
 from tracejit.transforms.saving import kept_values
 
 
@@ -42,6 +42,7 @@ class Pullback:
         operands = [self.primals[v] for v in node.operands]
         wanted = [v in self.varied for v in node.operands]
         if not any(wanted) or not any(v.dtype.is_inexact for v in node.results):
+            refuse_stack(node, wanted)
             self.primals.update(zip(node.results, self.made.keep(node, operands), strict=True))
             return
         rule = rule_of(node)
@@ -140,6 +141,10 @@ class Reverse:
 
     def varied(self, graph: Graph, wanted: Sequence[bool]) -> list[bool]:
         return varied_outputs(graph, wanted)
+
+    def joint(self, graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> tuple[Graph, list[bool]]:
+        both = joint(graph, wanted, active)
+        return both.graph, both.given
 
     def transposed(self, graph: Graph, first: int) -> tuple[Graph, list[bool]]:
         """Of a graph that is linear in its parameters from `first` on: (params, cotangents) -> their cotangents."""

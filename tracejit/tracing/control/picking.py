@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
-
 from tracejit.base.dtypes import BOOL, I64
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift

@@ -16,6 +16,7 @@ from tracejit.tracing.context import Scope, TraceContext, inside
 from tracejit.tracing.control.regions import Unreachable, finish, run_region
 from tracejit.tracing.control.schema import Leaf, Schema, Tree, build, describe, flatten, leaves
 from tracejit.tracing.control.world import Place, World, cells_of
+from tracejit.tracing.filling import fill_stacks
 
 
 @dataclass(slots=True)
@@ -78,7 +79,7 @@ def record(namespace: Any, function: Callable[..., Any], given: Sequence[Array],
         for place, form in zip(places, forms, strict=True):
             made += flatten(region.changes[place], form)
         finish(region, made)
-    return Recorded(scope.graph, list(scope.operands), result, places, forms, world)
+    return Recorded(fill_stacks(scope.graph), list(scope.operands), result, places, forms, world)
 
 
 def put_back(context: TraceContext, graph: Graph, given: Sequence[Array], operands: Sequence[tuple[Value, Scope]],

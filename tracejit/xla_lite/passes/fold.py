@@ -165,11 +165,17 @@ def fold_custom(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bind
     return g.graph.inline(attributes["body"], operands)
 
 
+@rewrite_each("checkpoint")
+def fold_checkpoint(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
+    """What the way back computes again is its body the first time."""
+    return g.graph.inline(attributes["body"], operands)
+
+
 @rewrite_each("stop_gradient")
 def fold_stop_gradient(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
     """The identity, once derivatives are taken."""
     return operands[0],
 
 
-RULES: tuple[Rule, ...] = (fold_custom, fold_stop_gradient, fold_pointwise, fold_view, fold_reduction, fold_dimension, fold_case, fold_while, fold_for,
-                           fold_try)
+RULES: tuple[Rule, ...] = (fold_custom, fold_checkpoint, fold_stop_gradient, fold_pointwise, fold_view,
+                           fold_reduction, fold_dimension, fold_case, fold_while, fold_for, fold_try)
