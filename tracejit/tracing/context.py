@@ -46,6 +46,7 @@ class Decisions:
     static: set[str] = field(default_factory=set)
     unrolled: dict[SourceSpan | None, str] = field(default_factory=dict)
     rebound: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
+    methods: dict[tuple[type, str], None] = field(default_factory=dict)
     identified: set[SourceSpan | None] = field(default_factory=set)
     referenced: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
     attempted: set[SourceSpan | None] = field(default_factory=set)

@@ -23,8 +23,8 @@ from tracejit.base.dtypes import I32
 from tracejit.base.errors import UnsupportedError
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import constant, emit
-from tracejit.tracing.context import Restart, Scope, current
+from tracejit.tracing.building import constant
+from tracejit.tracing.context import Restart, current
 from tracejit.tracing.control.containers import copied, is_container
 from tracejit.tracing.control.identity import (
     Apart,
@@ -114,7 +114,7 @@ class Rebinding:
         if array.view_of is not None:
             owner = array.owner
             return (array,) if self.is_head(owner) or id(owner) in self.loop.world.arrays or owner.one_of else (None,)
-        if array.one_of is not None and not id(array) in self.loop.world.seen:
+        if array.one_of is not None and id(array) not in self.loop.world.seen:
             return tuple([a for m in array.one_of.memories for a in self.alternatives(m)]) or (array,)
         return (array,) if self.is_head(array) or id(array) in self.loop.world.arrays else (None,)
 

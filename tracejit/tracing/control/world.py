@@ -15,7 +15,6 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope
 from tracejit.tracing.control.containers import (
     ABSENT,
-    Keys,
     arrange,
     copied,
     is_container,
