@@ -7,10 +7,10 @@ NOT_YET = set("""
     gauss_seidel
 
     handler_reads_the_error loop_over_a_tail
-    match_mapping match_sequence
+
     slices_with_traced_bounds
 
-    
+
 """.split())
 UNENDING: set[str] = set()
 WORKLOADS_NOT_YET = set("""

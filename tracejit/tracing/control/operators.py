@@ -74,6 +74,14 @@ class ControlFlow(PlainNamespace):
     def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
         return lists.displayed(self, elements, unwrapped(times))
 
+    def where_present(self, subject: Any, holds: Callable[[Any], Any]) -> Any:
+        if type(subject) is not Optional or subject.missing is not None:
+            return holds(unwrapped(subject))
+        return self.and_(self.not_(subject.is_missing()), lambda: holds(subject.value))
+
+    def known_present(self, subject: Any) -> Any:
+        return subject.value if type(subject) is Optional else subject
+
     def each(self, iterable: Any, body: Callable[[Any, Any], None], emit: Any, /) -> None:
         if not isinstance(emit, Sink):
             super().each(iterable, body, emit)
@@ -167,6 +175,8 @@ class ControlFlow(PlainNamespace):
             if type(one) is Optional and other is one.missing:
                 flag = one.is_missing()
                 return negation(flag) if negated else flag
+            if type(one) is Array and one.weak == "b" and type(other) is bool:
+                return one if other is not negated else negation(one)
         if isinstance(left, lists.TracedList) and isinstance(right, lists.TracedList) and left is not right:
             same = weak(emit("compare", left.handle, right.handle, direction="EQ"), "b")
             return negation(same) if negated else same
