@@ -87,6 +87,7 @@ class _Chains:
 
 def _form(pattern: Any) -> ast.expr:
     """A pattern as patterns.py reads it: an expression of tuples `(kind, ...)`."""
+    parts: list[Any]
     match pattern:
         case ast.MatchAs():
             parts = ["name", pattern.name, None if pattern.pattern is None else _form(pattern.pattern)]
