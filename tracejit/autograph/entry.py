@@ -13,12 +13,12 @@ from typing import Any
 
 from tracejit.autograph.codes import THUNK
 from tracejit.autograph.converter import convert_tree
-from tracejit.base.deep import with_deep_stack
 from tracejit.autograph.load import convert_function
 from tracejit.autograph.namespace import Namespace
 from tracejit.autograph.parse import parse_function
 from tracejit.autograph.plain import PlainNamespace
 from tracejit.autograph.policy import converted_codes
+from tracejit.base.deep import with_deep_stack
 from tracejit.base.errors import SourceUnavailableError
 
 

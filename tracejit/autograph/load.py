@@ -10,11 +10,11 @@ from types import CellType, CodeType, FunctionType
 
 from tracejit.autograph.codes import CodeMap, inner_codes
 from tracejit.autograph.converter import convert_tree
-from tracejit.base.deep import with_deep_stack
 from tracejit.autograph.namespace import Namespace, Scope
 from tracejit.autograph.parse import compile_function, parse_function
 from tracejit.autograph.policy import mark_converted
 from tracejit.autograph.rewriting import NAMESPACE, SCOPE
+from tracejit.base.deep import with_deep_stack
 from tracejit.base.errors import SourceUnavailableError
 
 _CODES: CodeMap[CodeType | SourceUnavailableError] = CodeMap()    # by original code; written by converted_code

@@ -232,11 +232,18 @@ def _called(function: Callable[..., Any], args: Sequence[Any]) -> Any:
 
 def raise_at_run_time(context: TraceContext, error: BaseException) -> None:
     """Raises `error`, or one like it with today's values, when the running scope runs; its line is the user's."""
+    if is_out_of_stack(error):
+        raise error
     for holds, span in origins(context, error):
         if (target := context.target(type(error))) is not None:
             target.catch(holds, error, span)
         else:
             leave(context, holds, error, span)
+
+
+def is_out_of_stack(error: BaseException) -> bool:
+    """Whether tracing itself went too deep, which says nothing about the run: it has a larger stack to try."""
+    return type(error) is RecursionError and str(error).startswith("maximum recursion depth exceeded")
 
 
 def origins(context: TraceContext, error: BaseException) -> list[tuple[Array | None, SourceSpan | None]]:
