@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import InternalError, RecursionLimitError, TracejitError
+from tracejit.base.deep import with_deep_stack
+from tracejit.base.errors import InternalError, TracejitError
 from tracejit.ir.graph import Graph
 from tracejit.tracing import methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
@@ -76,7 +77,11 @@ class Call:
 def trace(call: Call, shape_for: ShapeFor, decisions: Decisions | None = None) -> Trace:
     """Traces `call`; starts again after every decision until none is left to take."""
     load_front_end()
-    decisions = decisions or Decisions()
+    known = decisions or Decisions()
+    return with_deep_stack(lambda: _settled(call, shape_for, known), getattr(call.fn, "__qualname__", str(call.fn)))
+
+
+def _settled(call: Call, shape_for: ShapeFor, decisions: Decisions) -> Trace:
     for _ in range(_ATTEMPTS):
         context = TraceContext(decisions, {}, lift)
         try:
@@ -87,12 +92,6 @@ def trace(call: Call, shape_for: ShapeFor, decisions: Decisions | None = None) -
             return made
         except Restart:
             continue
-        except RecursionError as error:
-            if isinstance(error, RecursionLimitError):
-                raise
-            raise RecursionLimitError(
-                f"{getattr(call.fn, '__qualname__', call.fn)} recurses too deeply while it is traced",
-                why=str(error), fix="write the recursion as a loop") from None
     raise InternalError(f"tracing took {_ATTEMPTS} attempts", why=f"decisions: {decisions}")
 
 
