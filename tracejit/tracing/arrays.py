@@ -130,7 +130,7 @@ class Array:
         if self.kept:
             raise MutationError(
                 "an array that is in a list which grows in a loop can't be changed in place", span=current_span(2),
-                why="the list has a copy of it", fix="append a copy, l.append(x.copy()), or store a new array: l[i] = x")
+                why="the list has a copy of it", fix="append a copy, l.append(x.copy()), or store an array, l[i] = x")
         assert new.type == self._value.type, f"write of {new.type} to {self._value.type}"
         self._value, self.scope, self.version = new.value, new.scope, self.version + 1
 
