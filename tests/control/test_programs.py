@@ -21,6 +21,7 @@ from tests.control import (
     programs_scalars,
     programs_searches,
     programs_state,
+    programs_texts,
     programs_trying,
 )
 from tests.control.not_yet import NOT_YET, UNENDING
@@ -29,7 +30,7 @@ from tracejit.autograph import convert
 
 MODULES = (programs_branches, programs_loops, programs_iterables, programs_functions, programs_carried,
            programs_state, programs_errors, programs_trying, programs_scalars, programs_arrays, programs_numerics,
-           programs_searches, programs_results)
+           programs_searches, programs_results, programs_texts)
 PROGRAMS = [program for module in MODULES for program in module.TABLE.programs]
 
 
