@@ -39,6 +39,7 @@ class Decisions:
     growing: lists that grow in native loops, with the form of their items; fixed: lists that can't, with the reason.
     live: loops over a list whose length they change.  deep: growing lists whose items are lists that change.
     captured: `while` loops whose test is known to be true before the first round, but not later.
+    short: loops that are unrolled because they have few rounds, with their number.
     spans: where each of these decisions was made, for explain().
     """
 
@@ -55,6 +56,7 @@ class Decisions:
     live: set[SourceSpan | None] = field(default_factory=set)
     deep: set[Any] = field(default_factory=set)
     captured: set[SourceSpan | None] = field(default_factory=set)
+    short: dict[SourceSpan | None, int] = field(default_factory=dict)
     spans: dict[str, SourceSpan | None] = field(default_factory=dict)
 
     def unroll(self, loop: SourceSpan | None, reason: str) -> None:
