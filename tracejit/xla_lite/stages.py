@@ -51,7 +51,7 @@ class Stages:
     @cached_property
     def fused(self) -> Graph:
         with self.timed("passes"):
-            return optimise(self.graph)
+            return optimise(self.graph, in_order=self.precision == "strict")
 
     @cached_property
     def program(self) -> Program:
