@@ -140,7 +140,7 @@ def test_such_loops_run_in_vectors(fn: Callable[..., Any], args: tuple[Any, ...]
 
 
 def test_what_depends_on_the_round_before_stays_in_order() -> None:
-    assert kernels_of(neighbours, (X, 40)).count(" vector") == 1      # the copy of the argument
+    assert kernels_of(neighbours, (X, 40)).count(" vector") <= 1      # at most a copy of the argument
 
 
 def test_a_vectorised_nest_is_one_kernel_beside_the_loops_that_check() -> None:
