@@ -11,11 +11,11 @@ from typing import Any
 from tracejit.base.dims import Dim
 from tracejit.base.dims import Size as AnySize
 from tracejit.base.dtypes import I64
-from tracejit.ir.graph import Graph
+from tracejit.ir.graph import Graph, Value
 from tracejit.ops.stacks import CHANGING
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
-from tracejit.tracing.context import Scope, current
+from tracejit.tracing.context import Scope, current, inside
 from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.sizes import Size, declared_range, size_of, sized
 
@@ -61,6 +61,12 @@ def shared_from_outside(namespace: Any, scope: Scope) -> int:
     return sum(scope.parent.fact(("list", id(one))) is not None for one in namespace.shared_lists)
 
 
+def is_known_here(size: AnySize) -> bool:
+    """Whether a size was known before the regions inside of this scope."""
+    context = current()
+    return all(context.scope.fact(("bound", name)) for name in context.late_symbols(size))
+
+
 def counted_lists(scope: Scope) -> dict[int, Any]:
     """Lists from outside whose length changed in a region."""
     assert scope.parent is not None
@@ -86,7 +92,7 @@ def after_loop(body: Scope, changing: Mapping[int, Any], before: Mapping[int, Co
     for key, one in changing.items():
         start, end = before[key], body.facts["count", key]
         if one.shared or trips is None or start.more is None or end.more is None or end.base is not body \
-                or current().late_symbols(end.more):
+                or not is_known_here(end.more):
             set_count(one, UNKNOWN)
         else:
             set_count(one, Count(start.base, start.more + end.more * trips))
@@ -121,12 +127,46 @@ def is_in_range(index: Array, length: Any) -> bool:
 
 
 def run_time_size(count: Array) -> AnySize:
-    """A size with the value of `count`, known from here on."""
+    """A size with the value of `count`, known as far outside as that is."""
+    count = moved_out(count)
+    if (known := current().scope.fact(("length", count.value))) is not None:
+        return known    # type: ignore[no-any-return]
+    with inside(count.scope):
+        size = count.scope.facts["length", count.value] = bound_size(count)
+    return size
+
+
+def moved_out(number: Array) -> Array:
+    """The same number, computed outside of the loops and branches that it does not depend on."""
+    while number.scope.parent is not None:
+        if (outer := in_parent(number.value, number.scope)) is None:
+            return number
+        number = Array(outer, number.scope.parent, number.kind, number.weak)
+    return number
+
+
+def in_parent(value: Value, scope: Scope) -> Value | None:
+    """A scalar of a region, computed in the scope around it; None if only the region knows it."""
+    assert scope.parent is not None
+    if (source := scope.source(value)) is not None:
+        return scope.parent.bring(*source)
+    node = value.node
+    if node is None or node.has_effect or node.op.kind not in ("pointwise", "source") or node.op.name == "dimension":
+        return None
+    operands = [in_parent(v, scope) for v in node.operands]
+    if any(v is None for v in operands):
+        return None
+    return scope.parent.graph.keep(node, [v for v in operands if v is not None])[value.index]
+
+
+def bound_size(count: Array) -> AnySize:
+    """A new size with the value of `count`."""
     context = current()
     name = context.fresh_dim()
     size = context.decisions.resolve(Dim.symbol(name))
     if size == Dim.symbol(name):
         emit("bind_dim", count, dim=name)
+        context.scope.facts["bound", name] = True
         return size
     expected = convert(lift(sized(size)), I64)
     assert_(emit("compare", count, expected, direction="EQ"), "ValueError",

@@ -44,7 +44,7 @@ from tracejit.tracing.control.sharing import Sharing
 from tracejit.tracing.control.streams import Sink, Stream
 from tracejit.tracing.control.world import CellFunction, Place, World, cells_of, content
 from tracejit.tracing.scalars import weak
-from tracejit.tracing.sizes import declare_range, size_of
+from tracejit.tracing.sizes import declare_range, size_of, sized
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth
 
@@ -230,6 +230,7 @@ class _Loop:
         trips = size_of(source.length) if self.changing else None
         if trips is None and self.changing:
             trips = run_time_size(upper)
+            upper = convert(lift(sized(trips)), I64)
         self.emit("for", [constant(0, I64), upper, constant(1, I64)], scope, 1, {}, trips)
         return scope
 
