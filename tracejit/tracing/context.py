@@ -140,11 +140,14 @@ class SizeGuard:
 
 class Catching(Protocol):
     """A `try` statement whose body is traced. scope: that of its body.  captured: its failures go to handlers of an op.
+
+    watches: whether it catches anything.
     """
 
     span: SourceSpan | None
     scope: Scope
     captured: bool
+    watches: bool
 
     def catches(self, exception: type[BaseException]) -> bool:
         """Whether it has a handler, or `finally`, for exceptions of this class."""
