@@ -67,7 +67,7 @@ CONSTRUCTS = {
     "lists that change": "entries are carried one by one; an index that only the run knows makes them a native list",
     "dicts that change": "each entry is carried, under static keys",
     "objects of the user's classes": "attributes are carried; new instances by class and attributes",
-    "arrays under several names": "`u, v = v, u` exchanges contents without a copy; writes go to the array that is meant",
+    "arrays under several names": "`u, v = v, u` exchanges contents without a copy; writes go to the right array",
     "global": "read at every call and written back",
     "attribute assignment": "read at every call and written back",
     "list and dict arguments": "changed for the caller; their structure is static",
