@@ -33,7 +33,7 @@ PACKAGE = ROOT / "tracejit"
 BLOCK = re.compile(r"(?:^<!-- (?P<role>file|output|sample): (?P<name>.+?) -->\n)?"
                    r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md",
-             *(f"docs/{name}.md" for name in ("glossary", "options", "semantics", "numpy_coverage")))
+             *(f"docs/{name}.md" for name in ("glossary", "options", "semantics", "control_flow", "numpy_coverage")))
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,9 +219,12 @@ def test_arguments_of_exceptions_are_those_of_python(make: Callable[..., BaseExc
     assert last.filename == __file__ and "raise make(x, n)" in linecache.getline(__file__, last.lineno or 0)
 
 
-def test_text_that_leaves_the_function_is_refused() -> None:
-    with pytest.raises(tj.errors.UnsupportedError, match="text that is made of traced values"):
-        tj.function(lambda n: str(n))(3)
+def test_text_that_leaves_the_function_is_made_by_every_call() -> None:
+    name = tj.function(lambda n: str(n))
+    assert (name(3), name(4), len(name.explain().traces)) == ("3", "4", 1)
+
+
+def test_text_that_python_needs_is_refused() -> None:
     with pytest.raises(tj.errors.ConcretizationError, match="Python needs"):
         tj.function(lambda x: len(str(x[0])))(np.ones(2))
     assert tj.function(lambda n: len(str(n + n)))(30) == 2

@@ -1,7 +1,7 @@
 """Random graphs of nested attempts, loops and branches with failures in them, over numbers and arrays.
 
-Flows in:  a seed.  Flows out: `random_attempts(seed, whole)`: the function over (i, j, x, a, b) with its failures, or
-the same function as the body of one attempt whose handler gives the state that a failure leaves.
+Flows in:  a seed.  Flows out: `random_attempts(seed, whole)`: a function of two integers, a real number, two arrays, a
+complex number and a bool; or the same function as the body of one attempt, whose handler gives what a failure leaves.
 """
 from __future__ import annotations
 
@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 
 import tracejit.ops  # noqa: F401
 from tracejit.base.dims import Dim, Size
-from tracejit.base.dtypes import BOOL, F64, I64
+from tracejit.base.dtypes import BOOL, C128, F64, I64
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
 
 SIZE = 5
 NUMBER, REAL = ArrayType(I64), ArrayType(F64)
-NAMES = ("i", "j", "x", "a", "b")
+NAMES = ("i", "j", "x", "a", "b", "z", "f")
 PLACES = ("a", "b", "i")    # what a failure of the function leaves changed: two arguments and a stored number
+REST = ("x", "j", "z", "f")
 Variables = dict[str, Value]
 
 
@@ -49,7 +50,7 @@ class Writer:
     @property
     def types(self) -> dict[str, ArrayType]:
         array = ArrayType(F64, (self.size,))
-        return {"i": NUMBER, "j": NUMBER, "x": REAL, "a": array, "b": array}
+        return {"i": NUMBER, "j": NUMBER, "x": REAL, "a": array, "b": array, "z": ArrayType(C128), "f": ArrayType(BOOL)}
 
     def pick(self, items: Sequence[Any]) -> Any:
         return items[int(self.rng.integers(len(items)))]
@@ -76,9 +77,13 @@ class Writer:
         return g.add("remainder", now[self.pick("ij")], size)
 
     def number(self, g: Graph, now: Variables, depth: int) -> None:
-        name = self.pick("ijx")
+        name = self.pick("ijxzf")
         if name == "x":
-            made = g.add("add", now["x"], self.constant(g, 0.25))
+            made = g.add("add", g.add("select", now["f"], now["x"], g.add("imag", now["z"])), self.constant(g, 0.25))
+        elif name == "z":
+            made = g.add("add", now["z"], g.add("complex", now["x"], now["x"]))
+        elif name == "f":
+            made = g.add("compare", now["i"], now["j"], direction="LT")
         else:
             made = g.add(self.pick(["add", "subtract"]), now[self.pick("ij")], self.constant(g, self.pick([1, 2, 3])))
         self.assign(now, name, made)
@@ -187,13 +192,13 @@ class Writer:
 
 
 def random_attempts(seed: int, whole: bool) -> Graph:
-    """Outputs: a, b, i, then x and j. whole: a last output says whether the function failed."""
+    """Outputs: a, b, i, then the rest. whole: a last output says whether the function failed."""
     writer = Writer(np.random.default_rng(seed), whole, Dim.symbol("n") if seed % 3 == 1 else SIZE)
     g = Graph(writer.types.values())
     now = dict(zip(NAMES, g.params, strict=True))
     for _ in range(4):
         writer.block(g, now, 0)
-    g.outputs = tuple(now[n] for n in (*PLACES, "x", "j"))
+    g.outputs = tuple(now[n] for n in (*PLACES, *REST))
     return _as_one_attempt(g, writer.types) if whole else g
 
 
@@ -201,7 +206,7 @@ def _as_one_attempt(body: Graph, types: dict[str, ArrayType]) -> Graph:
     body.outputs = (*body.outputs, body.add("constant", value=False, type=ArrayType(BOOL)))
     handler = Graph([*(types[n] for n in PLACES), *types.values()])
     state, operands = handler.params[:len(PLACES)], dict(zip(NAMES, handler.params[len(PLACES):], strict=True))
-    handler.outputs = (*state, operands["x"], operands["j"],
+    handler.outputs = (*state, *(operands[n] for n in REST),
                        handler.add("constant", value=True, type=ArrayType(BOOL)))
     g = Graph(types.values())
     g.outputs = g.emit("try", g.params, {"label": "all", "body": body, "handlers": (handler,)})
@@ -209,8 +214,8 @@ def _as_one_attempt(body: Graph, types: dict[str, ArrayType]) -> Graph:
 
 
 def random_arguments(seed: int) -> list[NDArray[Any]]:
-    """i, j, x, a, b."""
+    """i, j, x, a, b, z, f."""
     rng = np.random.default_rng(seed + 7)
     i, j = rng.integers(-9, 20, 2)
     return [np.asarray(i), np.asarray(j), np.asarray(rng.uniform(-1, 1)), rng.uniform(-2, 2, SIZE),
-            rng.uniform(-2, 2, SIZE)]
+            rng.uniform(-2, 2, SIZE), np.asarray(complex(*rng.uniform(-1, 1, 2))), np.asarray(rng.random() < 0.5)]

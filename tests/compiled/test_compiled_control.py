@@ -172,3 +172,35 @@ def test_an_attempt_that_can_not_fail_is_its_body() -> None:
     known = known.replace("dynamic_update_slice(%0, %3, %2)", "dynamic_update_slice(%0, %3, %1)")
     executable = compile_for_arrays(parse_graph(known))
     assert "try" not in str(executable.fused) and "attempt" not in executable.kernels_text
+
+
+def test_state_of_a_size_known_at_run_time() -> None:
+    text = """
+graph(%0: f64[9], %1: i64[]) {
+  %2: f64[9] = constant(type=f64[9], value=0.0)
+  %3: bool[9] = compare(%0, %2, direction='GT')
+  %4: i64[9] = convert(%3, dtype=i64)
+  %5: i64[] = reduce_sum(%4, axes=(0,))
+  %6: i64[] = bind_dim(%5, dim='u0')
+  %7: i64[u0] = compact_indices(%3, size=u0)
+  %8: f64[u0] = gather(%0, %7, axes=(0,))
+  %9: f64[u0] = try(%8, %1, label='t')
+    body = graph(%0: f64[u0], %1: i64[]) {
+      %2: f64[u0] = exponential(%0)
+      %3: i64[] = dimension(size=u0)
+      %4: bool[] = compare(%1, %3, direction='LT')
+      assert(%4, %2, exception='IndexError', kept=(0,), message='', to='t:0')
+      %5: f64[u0] = sine(%2)
+      return %5
+    }
+    handlers0 = graph(%0: f64[u0], %1: f64[u0], %2: i64[]) {
+      %3: f64[u0] = add(%0, %1)
+      return %3
+    }
+  %10: f64[] = reduce_sum(%9, axes=(0,))
+  return %9, %10
+}
+"""
+    x = np.where(np.arange(9) < 4, 1.0, -1.0) * np.linspace(1, 2, 9)
+    for n in (0, 9):
+        check(parse_graph(text), x, np.int64(n))

@@ -15,12 +15,16 @@ from tests.control import (
     programs_errors,
     programs_functions,
     programs_iterables,
+    programs_lists,
     programs_loops,
+    programs_names,
     programs_numerics,
+    programs_objects,
     programs_results,
     programs_scalars,
     programs_searches,
     programs_state,
+    programs_texts,
     programs_trying,
 )
 from tests.control.not_yet import NOT_YET, UNENDING
@@ -29,7 +33,8 @@ from tracejit.autograph import convert
 
 MODULES = (programs_branches, programs_loops, programs_iterables, programs_functions, programs_carried,
            programs_state, programs_errors, programs_trying, programs_scalars, programs_arrays, programs_numerics,
-           programs_searches, programs_results)
+           programs_searches, programs_results, programs_texts, programs_lists, programs_names,
+           programs_objects)
 PROGRAMS = [program for module in MODULES for program in module.TABLE.programs]
 
 

@@ -18,7 +18,7 @@ from tracejit.autograph.policy import is_user_file
 from tracejit.base.dims import Dim
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph, Node
-from tracejit.tracing.context import SizeGuard
+from tracejit.tracing.context import Decisions, SizeGuard
 from tracejit.tracing.inputs import (
     ArrayInput,
     ContainerInput,
@@ -78,6 +78,7 @@ class TraceRecord:
         lines.append(f"  {executable.num_kernels} kernels of {len(self.graph.nodes)} ops; "
                      f"trace {self.trace_seconds * 1e3:.1f} ms, compile {self.compile_seconds * 1e3:.1f} ms{cached}")
         trace = self.compiled.trace
+        lines += control_flow(trace.decisions)
         lines += [f"  guard {g.left} {g.relation} {g.right}" + (f" at {g.span}" if g.span else "")
                   for g in trace.size_guards]
         lines += [f"  writes {a.path}" for a in trace.written]
@@ -90,6 +91,15 @@ class TraceRecord:
 
 
 _ON_HOST = ("host_call", "print")
+
+
+def control_flow(decisions: Decisions) -> list[str]:
+    """What became of loops that are not native, and of `try` statements that the run must see, by line."""
+    found = [(span, f"unrolled the loop at {span}: {n} round{'s' * (n != 1)}, few enough")
+             for span, n in decisions.short.items() if span not in decisions.unrolled]
+    found += [(span, f"unrolled the loop at {span}: {reason}") for span, reason in decisions.unrolled.items()]
+    found += [(span, f"captured the try at {span}: the run may raise in it") for span in decisions.attempted]
+    return [f"  {text}" for span, text in sorted(found, key=lambda row: (row[0].file, row[0].line) if row[0] else ("", 0))]
 
 
 def nodes_of(graph: Graph) -> Iterator[Node]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from tracejit.api.signature import Signature, reach
 from tracejit.base.trees import LEAF, TreeDef, unflatten
+from tracejit.tracing.host import fill
 from tracejit.tracing.inputs import ArrayInput, ContainerInput, Input, NumberInput, ObjectInput
 from tracejit.tracing.outputs import (
     ColumnOut,
@@ -23,6 +24,7 @@ from tracejit.tracing.outputs import (
     Out,
     RowsOut,
     StoreOut,
+    TextOut,
     TreeOut,
     computed,
     parts,
@@ -87,7 +89,7 @@ class Results:
             return known and all(map(self.is_native, out.items))
         if isinstance(out, OptionalOut):
             return self.is_native(out.value)
-        if isinstance(out, RowsOut):
+        if isinstance(out, (RowsOut, TextOut)):
             return False
         if isinstance(out, InputOut):
             place = self.signature.places.get(id(out.input))
@@ -125,6 +127,8 @@ class Results:
                 is_missing = self.rebuild(missing, leaves, roots)
                 built = self.rebuild(value, leaves, roots)
                 return None if is_missing else built
+            case TextOut(template=template, items=held):
+                return fill(template, [self.rebuild(item, leaves, roots) for item in held])
             case RowsOut(length=length, item=item):
                 count = self.rebuild(length, leaves, roots)
                 return list(self.items(item, count, leaves, roots))
@@ -148,6 +152,10 @@ class Results:
                 flags = self.items(missing, count, leaves, roots)
                 found = self.items(inner, count, leaves, roots)
                 return [None if gone else one for gone, one in zip(flags, found, strict=True)]
+            case TextOut(template=template, items=parts_):
+                held = [self.items(part, count, leaves, roots) for part in parts_]
+                made = zip(*held, strict=True) if held else [()] * count
+                return [fill(template, row) for row in made]
         return [self.rebuild(item, leaves, roots)] * count
 
     def live(self, input_: Input, roots: tuple[Any, ...]) -> Any:

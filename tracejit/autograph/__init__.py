@@ -14,7 +14,7 @@ Reading order:
     definedness  which variables have a value
     exits        how control may leave statements
     jumps        break, continue, return as flags and values
-    matching     match by value as chains of if
+    matching     match as chains of if
     rewriting    the walk and the nodes that all families share
     names        globals, builtins, closure cells
     attributes   loads of attributes and items
@@ -30,6 +30,7 @@ Reading order:
     converter    the families joined: one function's tree rewritten
     load         converted trees as live functions
     policy       which code is the user's
+    patterns     whether a value has the form of a pattern of match
     plain        the namespace of plain Python
     frames       from a frame to the user's expression; folded tracebacks
     entry        `convert` and `to_source`

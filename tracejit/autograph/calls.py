@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 
-from tracejit.autograph.rewriting import Rewriter, load, locate_start, operator, operator_function
+from tracejit.autograph.rewriting import Rewriter, is_operator, load, locate_start, operator, operator_function
 from tracejit.autograph.scopes import SEES_VARIABLES, Place
 
 FRAME_FUNCTIONS = SEES_VARIABLES | {"globals"}
@@ -30,6 +30,8 @@ class CallRewriter(Rewriter):
             return self.explicit_super(node)
         if builtin:
             return self.call_in_frame(node, builtin)
+        if is_operator(node.func):
+            return node
         function = self.visit(node.func)
         if isinstance(node.func, ast.Attribute) and node.func.lineno != node.func.end_lineno:
             node.lineno, node.col_offset = function.lineno, function.col_offset

@@ -55,8 +55,8 @@ def is_thunk(code: CodeType) -> bool:
 
 def same_code(read: CodeType, live: CodeType) -> bool:
     """Whether both do the same. Test runners rewrite `assert` in the modules they load: then parameters must do."""
-    header = ("co_name", "co_argcount", "co_posonlyargcount", "co_kwonlyargcount")
-    if any(getattr(read, name) != getattr(live, name) for name in header):
+    header = ("co_argcount", "co_posonlyargcount", "co_kwonlyargcount")
+    if not _same_name(read.co_name, live.co_name) or any(getattr(read, n) != getattr(live, n) for n in header):
         return False
     if any(name.startswith("@py") for one in inner_codes(live) for name in one.co_names):
         return True
@@ -64,6 +64,11 @@ def same_code(read: CodeType, live: CodeType) -> bool:
             and (read.co_code == live.co_code or _instructions(read) == _instructions(live))
             and len(read.co_consts) == len(live.co_consts)
             and all(map(_same_constant, read.co_consts, live.co_consts)))
+
+
+def _same_name(read: str, live: str) -> bool:
+    """Functions inside a method may have private names, which are spelled out in what was read."""
+    return read == live or live.startswith("__") and read.startswith("_") and read.endswith(live)
 
 
 def _same_constant(read: Any, live: Any) -> bool:

@@ -27,8 +27,8 @@ def is_private(name: str) -> bool:
 
 
 def mangle_names(root: ast.FunctionDef, class_name: str) -> None:
-    """Rewrites private names in place, those of classes inside the function with their own class."""
-    _mangle_fields(root, class_name)
+    """Rewrites private names in place, those of classes inside the function with their own class. The function's own
+    name stays: it is mangled where the class holds it, not in its code."""
     pending: list[tuple[ast.AST, str]] = [(root, class_name)]
     while pending:
         node, owner = pending.pop()

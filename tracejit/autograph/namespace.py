@@ -153,6 +153,12 @@ class Namespace(Protocol):
     def when(self, test: Any, body: Callable[[], None], emit: Callable[[Any], Any], /) -> None:
         """`if test` inside a comprehension: `body()`, which emits, where it holds."""
 
+    def match(self, subject: Any, pattern: Any, /) -> Any:
+        """Something whose `test` says whether `subject` has the form of a pattern of `match`."""
+
+    def captured(self, found: Any, name: str, /) -> Any:
+        """What a name in the pattern stands for, where the test of `match` holds."""
+
     def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
         """`[...]`, or `[...] * times`."""
 

@@ -15,6 +15,7 @@ from tracejit.autograph import load, policy
 from tracejit.autograph.codes import is_thunk
 from tracejit.autograph.frames import user_frame
 from tracejit.autograph.namespace import Handler, Scope
+from tracejit.autograph.patterns import Match, Pattern
 from tracejit.base.errors import SourceUnavailableError
 
 COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
@@ -236,6 +237,20 @@ class PlainNamespace:
     def when(self, test: Any, body: Callable[[], None], emit: Callable[[Any], Any], /) -> None:
         if self.condition(test):
             evaluate(body)
+
+    def match(self, subject: Any, pattern: Pattern, /) -> Match:
+        return Match(self, subject, pattern)
+
+    def captured(self, found: Match, name: str, /) -> Any:
+        return found.captured(name)
+
+    def where_present(self, subject: Any, holds: Callable[[Any], Any]) -> Any:
+        """Whether a subject has a form that None has not."""
+        return holds(subject)
+
+    def known_present(self, subject: Any) -> Any:
+        """A subject that has such a form."""
+        return subject
 
     def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
         return elements if type(times) is int and times == 1 else elements * times

@@ -231,6 +231,12 @@ def operator(name: str, at: Any, *args: ast.expr) -> ast.Call:
     return made
 
 
+def is_operator(function: ast.expr) -> bool:
+    """Whether a function that is called is `ag.<name>` already."""
+    return isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name) \
+        and function.value.id == NAMESPACE
+
+
 def lambda_thunk(body: ast.expr) -> ast.expr:
     """The expression `lambda: body`, marked as ours by the name of a parameter."""
     mark = ast.arguments(posonlyargs=[], args=[], vararg=locate(ast.arg(THUNK), body), kwonlyargs=[], kw_defaults=[],

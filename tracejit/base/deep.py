@@ -8,15 +8,17 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Any, TypeVar
 
-from tracejit.base.errors import UnsupportedError
+from tracejit.base.errors import RecursionLimitError, UnsupportedError
 
 T = TypeVar("T")
 
 _STACK_BYTES = 256 << 20    # address space; pages are touched as the recursion needs them
 _DEPTH = 20_000             # at about 1 KiB of stack for each level of CPython's compiler
 _LOCK = threading.Lock()    # held while the process-wide limits are changed
+_THREAD = threading.local()    # written by the threads that are made here: that they are large
 
 
 def with_deep_stack(work: Callable[[], T], name: str) -> T:
@@ -26,11 +28,14 @@ def with_deep_stack(work: Callable[[], T], name: str) -> T:
     """
     try:
         return work()
+    except RecursionLimitError:
+        raise
     except RecursionError:
-        pass
+        if getattr(_THREAD, "is_large", False):
+            raise
     with _LOCK:
         kept: dict[str, Any] = _in_large_thread(work)
-    if isinstance(kept.get("error"), RecursionError):
+    if type(kept.get("error")) is RecursionError:
         raise UnsupportedError(f"{name!r} is nested too deeply",
                                why="the tree of its statements exceeds the compiler's recursion",
                                fix="split the longest expression or the deepest block") from None
@@ -44,6 +49,7 @@ def _in_large_thread(work: Callable[[], Any]) -> dict[str, Any]:
     kept: dict[str, Any] = {}
 
     def run() -> None:
+        _THREAD.is_large = True
         limit = sys.getrecursionlimit()
         sys.setrecursionlimit(max(limit, _DEPTH))
         try:
@@ -55,7 +61,7 @@ def _in_large_thread(work: Callable[[], Any]) -> dict[str, Any]:
 
     size = threading.stack_size(_STACK_BYTES)
     try:
-        thread = threading.Thread(target=run, name="tracejit-deep")
+        thread = threading.Thread(target=copy_context().run, args=(run,), name="tracejit-deep")
         thread.start()
     finally:
         threading.stack_size(size)

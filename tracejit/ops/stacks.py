@@ -70,7 +70,7 @@ def _extend_type(*given: ArrayType) -> list[ArrayType]:
 def _array_type(*given: ArrayType, field: int, types: Types, type: ArrayType) -> list[ArrayType]:
     _require_words("stack_array", given, 2)
     if type.dtype is not types[field].dtype or type.shape[1:] != types[field].shape:
-        refuse(ShapeError, "stack_array", given, f"rows of {types[field]} can't be {type}", "give rows the field's type")
+        refuse(ShapeError, "stack_array", given, f"rows of {types[field]} can't be {type}", "use the field's type")
     return [type]
 
 

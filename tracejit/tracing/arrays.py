@@ -25,6 +25,7 @@ from tracejit.tracing.context import Restart, Scope, TraceContext, current
 from tracejit.tracing.implements import CHOSEN_READ, CHOSEN_WRITE, NUMPY, READ, UPDATE
 from tracejit.tracing.sizes import Size, sized
 from tracejit.tracing.spans import current_span
+from tracejit.tracing.special_methods import asking_method
 
 ARRAY_LIKE: dict[type, Callable[[Any], Any]] = {}    # written at import by layers above: class -> its ndarray
 
@@ -67,7 +68,8 @@ class Array:
     one_of: set if it may be the memory of one of several arrays.
     """
 
-    __slots__ = ("_value", "boxed", "kept", "kind", "one_of", "origin", "scope", "version", "view_of", "weak", "writeable")
+    __slots__ = ("_value", "boxed", "kept", "kind", "one_of", "origin", "scope", "version", "view_of", "weak",
+                 "writeable")
 
     def __init__(self, value: Value, scope: Scope, kind: str = "numpy", weak: str | None = None, boxed: bool = False):
         self._value, self.scope, self.kind, self.weak, self.boxed = value, scope, kind, weak, boxed
@@ -128,7 +130,7 @@ class Array:
         if self.kept:
             raise MutationError(
                 "an array that is in a list which grows in a loop can't be changed in place", span=current_span(2),
-                why="the list has a copy of it", fix="append a copy, l.append(x.copy()), or store a new array: l[i] = x")
+                why="the list has a copy of it", fix="append a copy, l.append(x.copy()), or store an array, l[i] = x")
         assert new.type == self._value.type, f"write of {new.type} to {self._value.type}"
         self._value, self.scope, self.version = new.value, new.scope, self.version + 1
 
@@ -347,6 +349,9 @@ def static_value(array: Any, asked_by: str = "int") -> Any:
     node = value.node
     if node is not None and node.op.name == "constant" and not value.type.shape:
         return _python_number(array, node.attributes["value"])
+    if (method := asking_method()) is not None and method not in context.decisions.methods:
+        context.decisions.methods[method] = None
+        raise Restart
     sources = None if array.size != 1 else _sources(context, value, array.scope)
     if sources is None:
         raise _needs_value(array, asked_by)

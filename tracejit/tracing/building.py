@@ -158,8 +158,8 @@ def _stacked(items: list[Any]) -> Array:
 
 def _has_tracer(items: Sequence[Any]) -> bool:
     objects = current().objects
-    return any(_has_tracer(i) if isinstance(i, (list, tuple)) else
-               type(i) in (Array, Size) or type(i) in ARRAY_LIKE or type(i) in TRACED_LIKE or id(i) in objects for i in items)
+    return any(_has_tracer(i) if isinstance(i, (list, tuple)) else type(i) in (Array, Size)
+               or type(i) in ARRAY_LIKE or type(i) in TRACED_LIKE or id(i) in objects for i in items)
 
 
 # Types

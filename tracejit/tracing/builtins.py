@@ -23,6 +23,7 @@ from tracejit.tracing.host import print_at_run_time
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.scalars import convert_to, weak
 from tracejit.tracing.sizes import Size
+from tracejit.tracing.special_methods import user_method
 from tracejit.tracing.text import TracedText, call_text
 
 BUILTINS: dict[Any, Callable[..., Any]] = {}    # written by `builtin` at import
@@ -78,7 +79,9 @@ def to_int(_: Any, *args: Any) -> Any:
 
 def _conversion(key: Any, kind: str) -> None:
     @builtin(key)
-    def function(_: Any, *args: Any) -> Any:
+    def function(namespace: Any, *args: Any) -> Any:
+        if len(args) == 1 and (method := user_method(args[0], f"__{key.__name__}__")) is not None:
+            return key(made) if type(made := namespace.call(method, args[0])) is not Array else convert_to(made, kind)
         if len(args) != 1 or type(args[0]) is not Array or args[0].ndim and args[0].size != 1:
             return NotImplemented
         return convert_to(args[0], kind)

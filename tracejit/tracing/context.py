@@ -39,6 +39,7 @@ class Decisions:
     growing: lists that grow in native loops, with the form of their items; fixed: lists that can't, with the reason.
     live: loops over a list whose length they change.  deep: growing lists whose items are lists that change.
     captured: `while` loops whose test is known to be true before the first round, but not later.
+    short: loops that are unrolled because they have few rounds, with their number.
     spans: where each of these decisions was made, for explain().
     """
 
@@ -46,6 +47,7 @@ class Decisions:
     static: set[str] = field(default_factory=set)
     unrolled: dict[SourceSpan | None, str] = field(default_factory=dict)
     rebound: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
+    methods: dict[tuple[type, str], None] = field(default_factory=dict)
     identified: set[SourceSpan | None] = field(default_factory=set)
     referenced: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
     attempted: set[SourceSpan | None] = field(default_factory=set)
@@ -54,6 +56,7 @@ class Decisions:
     live: set[SourceSpan | None] = field(default_factory=set)
     deep: set[Any] = field(default_factory=set)
     captured: set[SourceSpan | None] = field(default_factory=set)
+    short: dict[SourceSpan | None, int] = field(default_factory=dict)
     spans: dict[str, SourceSpan | None] = field(default_factory=dict)
 
     def unroll(self, loop: SourceSpan | None, reason: str) -> None:
@@ -137,11 +140,14 @@ class SizeGuard:
 
 class Catching(Protocol):
     """A `try` statement whose body is traced. scope: that of its body.  captured: its failures go to handlers of an op.
+
+    watches: whether it catches anything.
     """
 
     span: SourceSpan | None
     scope: Scope
     captured: bool
+    watches: bool
 
     def catches(self, exception: type[BaseException]) -> bool:
         """Whether it has a handler, or `finally`, for exceptions of this class."""

@@ -2,8 +2,8 @@
 loop that writes element i.
 
 Flows in:  the graph of a trace, with stacks for the lists that grow in loops.
-Flows out: the same graph with arrays, carried by loops, in place of every stack whose entries are only added a number of
-           times that sizes tell, read and written. Fusion, loops over elements and gradients then see ordinary ops.
+Flows out: the same graph with arrays, carried by loops, in place of every stack whose entries are only read, replaced,
+           and added a number of times that sizes tell. Fusion, element loops and gradients then see ordinary ops.
 """
 from __future__ import annotations
 
@@ -26,10 +26,12 @@ def fill_stacks(graph: Graph) -> Graph:
 
 
 def all_nodes(graph: Graph) -> Iterator[Node]:
-    for node in graph.nodes:
-        yield node
-        for _, region in node.regions():
-            yield from all_nodes(region)
+    """Nodes of a graph and of all regions in it, however deep, in no particular order."""
+    todo = [graph]
+    while todo:
+        one = todo.pop()
+        yield from one.nodes
+        todo += [region for node in one.nodes for _, region in node.regions()]
 
 
 # ---- which stacks ----------------------------------------------------------------------------------------------
@@ -92,7 +94,7 @@ def _growth_by(graph: Graph, node: Node, handle: Value, sizes: Sizes, inner: boo
                 return 1
             case "stack_extend":
                 count = node.operands[2].shape[0] if len(node.operands) > 2 else None
-                return count if sizes.known.get(node.operands[1]) == count else None    # type: ignore[no-any-return]
+                return count if sizes.known.get(node.operands[1]) == count else None
             case "stack_array":
                 whole = sizes.known.get(node.operands[1]) == 0 and node.result.shape[0] == before
                 return 0 if whole and not inner else None
@@ -146,7 +148,7 @@ def is_changed(graph: Graph, handle: Value) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Length:
-    """start + size + index * step: how many entries there are. start: a value; index: the counter of the loop around."""
+    """start + size + index * step: how many entries there are. start: a value; index: the counter of the loop."""
 
     size: Size = 0
     start: Value | None = None
@@ -412,10 +414,10 @@ class Handing:
         inner = Filling(old, filling.sizes.inside(self.node, old, own), new)
         inner.env = dict(zip(old.params[:own], new.params, strict=True))
         values = iter([new.add_param(v.type) for v in (*self.changed, *self.seen)])
-        rows = {v: [next(values) for _ in filling.states[v].arrays] for v in self.handles.values() if self.is_changed[v]}
+        states, handles = filling.states, list(self.handles.values())
+        rows = {v: [next(values) for _ in states[v].arrays] for v in handles if self.is_changed[v]}
         inner.env.update((old.params[own + k], next(values)) for k in self.others)
-        rows |= {v: [next(values) for _ in filling.states[v].arrays] for v in self.handles.values()
-                 if not self.is_changed[v]}
+        rows |= {v: [next(values) for _ in states[v].arrays] for v in handles if not self.is_changed[v]}
         starts = {v: next(values) for v in self.starts}
         for k, v in self.handles.items():
             inner.states[old.params[own + k]] = self.inside(v, rows[v], starts.get(v), new, inner)

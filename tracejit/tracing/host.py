@@ -14,6 +14,7 @@ import numpy as np
 
 from tracejit.autograph.frames import span_of_code, user_frame
 from tracejit.base.dtypes import BOOL, I64
+from tracejit.base.errors import UnsupportedError
 from tracejit.base.spans import SourceSpan
 from tracejit.base.tracebacks import traceback_at
 from tracejit.base.types import ArrayType
@@ -216,6 +217,10 @@ def host_call(function: Callable[..., Any], result_types: Any, *args: Any) -> An
         return function(*args)
     types = tuple([ArrayType.parse(t) if isinstance(t, str) else t for t in wanted])
     template, span = Template(), current_span(1)
+    if any(statement.watches for statement in current().catching):
+        raise UnsupportedError("a host_call inside `try` (or `with`) can't be compiled", span=span,
+                               why="an exception of the Python function leaves the compiled function at once",
+                               fix="catch the exception in the Python function, or around the compiled one")
     parts = template.cut(args)
     name = f"{getattr(function, '__qualname__', type(function).__name__)} at {span}"
     results = emit_host("host_call", name, Filled(_called, function, parts), template.arrays, span, types=types)
@@ -232,11 +237,18 @@ def _called(function: Callable[..., Any], args: Sequence[Any]) -> Any:
 
 def raise_at_run_time(context: TraceContext, error: BaseException) -> None:
     """Raises `error`, or one like it with today's values, when the running scope runs; its line is the user's."""
+    if is_out_of_stack(error):
+        raise error
     for holds, span in origins(context, error):
         if (target := context.target(type(error))) is not None:
             target.catch(holds, error, span)
         else:
             leave(context, holds, error, span)
+
+
+def is_out_of_stack(error: BaseException) -> bool:
+    """Whether tracing itself went too deep, which says nothing about the run: it has a larger stack to try."""
+    return type(error) is RecursionError and str(error).startswith("maximum recursion depth exceeded")
 
 
 def origins(context: TraceContext, error: BaseException) -> list[tuple[Array | None, SourceSpan | None]]:

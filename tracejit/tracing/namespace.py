@@ -6,6 +6,7 @@ Flows out: implementations of NumPy functions, converted user functions, inputs 
 """
 from __future__ import annotations
 
+import linecache
 import sys
 from collections.abc import Callable
 from enum import Enum
@@ -16,12 +17,13 @@ from typing import Any
 import numpy as np
 
 from tracejit.autograph import policy
+from tracejit.autograph.load import converted_code
 from tracejit.autograph.namespace import Scope
 from tracejit.base.errors import RecursionLimitError, UnsupportedError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
 from tracejit.tracing.builtins import BUILTINS, METHODS, attribute_function
 from tracejit.tracing.context import TraceContext
-from tracejit.tracing.control.lists import argument
+from tracejit.tracing.control.displays import argument
 from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.picking import is_position, pick, replace
@@ -53,7 +55,9 @@ class TracingNamespace(ControlFlow):
         self.roots: list[Root] = []
         self.stored: dict[tuple[int, str], tuple[str, Any, str, Any]] = {}    # kind, holder, name, value
         self.plain_lists: dict[int, tuple[list[Any], Any]] = {}    # by id: lists that may grow, and their keys
+        self.shared: list[tuple[Any, Any, str, Any]] = []    # containers that others may be too, with their content
         self.watched: list[tuple[list[Any], list[Any], Callable[[], None]]] = []    # lists of which there are copies
+        self.shared_lists: list[Any] = []      # native lists whose handles went where tracing can't follow
         reader.argument = partial(argument, self)
         self._loaded: dict[tuple[int, str], Any] = {}
         self._functions: dict[FunctionType, Callable[..., Any]] = {}
@@ -64,9 +68,20 @@ class TracingNamespace(ControlFlow):
         made = self._functions.get(function)
         if made is None:
             made = self._functions[function] = super().converted(function)
-            if isinstance(made, FunctionType) and made is not function and function.__defaults__:
+            if made is function:
+                self.note_unconverted(function)
+            elif isinstance(made, FunctionType) and function.__defaults__:
                 made.__defaults__ = tuple([self.default(v, function) for v in function.__defaults__])
         return made
+
+    def note_unconverted(self, function: FunctionType) -> None:
+        """A function without lines runs as it is. SourceUnavailableError if its lines are not what runs."""
+        code = function.__code__
+        if linecache.getlines(code.co_filename, function.__globals__):
+            converted_code(function)
+        if not code.co_name.startswith("__"):
+            self.context.notes.append(f"{function.__qualname__} has no source and runs as it is while tracing: "
+                                      "outer names and attributes that it reads are constants")
 
     def default(self, value: Any, function: FunctionType) -> Any:
         """A default value of a parameter: arrays, lists and dicts are inputs, everything else is part of the code."""
@@ -230,9 +245,9 @@ class TracingNamespace(ControlFlow):
         self.stored[id(obj), "." + name] = "attribute", self.reader.objects[id(obj)], name, _MISSING
 
     def load_item(self, obj: Any, index: Any, /) -> Any:
-        if id(obj) in self.reader.objects and attribute_function(obj, "__getitem__") is not None:
+        obj, index = unwrapped(obj), unwrapped(index)
+        if attribute_function(obj, "__getitem__") is not None:
             return self.call(obj.__getitem__, index)
-        index = unwrapped(index)
         if type(obj) in (list, tuple) and is_position(index):
             return pick(self, obj, index)
         return obj[index]

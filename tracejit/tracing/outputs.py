@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dtypes import BOOL
-from tracejit.base.errors import UnsupportedError
+from tracejit.base.errors import InternalError, UnsupportedError
 from tracejit.base.trees import TreeDef, flatten, node_type
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Value
@@ -21,7 +21,8 @@ from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import lift
 from tracejit.tracing.control.optional import Optional
 from tracejit.tracing.control.rows import RunTimeList
-from tracejit.tracing.control.schema import Leaf, Perhaps, Schema, Tree
+from tracejit.tracing.control.schema import Leaf, Perhaps, Schema, Static, Text, Tree, build, leaves
+from tracejit.tracing.host import Template
 from tracejit.tracing.inputs import (
     ArrayInput,
     ContainerInput,
@@ -95,13 +96,21 @@ class RowsOut:
     item: Out
 
 
-Out = ComputedOut | InputOut | ConstOut | TreeOut | OptionalOut | ColumnOut | RowsOut
+@dataclass(frozen=True, slots=True, eq=False)
+class TextOut:
+    """Text made of values: `host.fill(template, values)`, with the values of `items` as NumPy has them."""
+
+    template: Any
+    items: tuple[ComputedOut | ColumnOut, ...]
+
+
+Out = ComputedOut | InputOut | ConstOut | TreeOut | OptionalOut | ColumnOut | RowsOut | TextOut
 
 
 def parts(out: Out) -> tuple[Out, ...]:
     """What stands right below `out`, in the order in which outputs are numbered."""
     match out:
-        case TreeOut(items=items):
+        case TreeOut(items=items) | TextOut(items=items):
             return items
         case OptionalOut(missing=missing, value=value):
             return missing, value
@@ -125,6 +134,8 @@ def replaced(out: Any, leaf: Callable[[Any], Any]) -> Any:
             return leaf(out)
         case TreeOut(structure=structure, items=items):
             return TreeOut(structure, tuple([replaced(item, leaf) for item in items]))
+        case TextOut(template=template, items=items):
+            return TextOut(template, tuple([replaced(item, leaf) for item in items]))
         case OptionalOut(missing=missing, value=value):
             return OptionalOut(replaced(missing, leaf), replaced(value, leaf))
         case RowsOut(length=length, item=item):
@@ -173,6 +184,8 @@ class Writer:
             return self.array(value)
         if type(value) is Size:
             return self.add(lift(value), "int")
+        if type(value) is TracedText:
+            return self.text(value)
         if (known := self.input_of(value)) is not None:
             return InputOut(known)
         if isinstance(value, RunTimeList):
@@ -185,6 +198,12 @@ class Writer:
             return ConstOut(value)
         children, meta = node.flatten(value)
         return TreeOut(TreeDef(type(value), meta), tuple([self.out(c) for c in children]))
+
+    def text(self, value: TracedText) -> Out:
+        """Text that is made when the call ends."""
+        template = Template()
+        made = template.cut(value)
+        return TextOut(made, tuple([self.add(a, "scalar" if a.is_scalar else "array") for a in template.arrays]))
 
     def optional(self, value: Optional) -> Out:
         """None or a value. Where a variable without a value is one side, nobody reads it there."""
@@ -207,7 +226,17 @@ class Writer:
             case Perhaps(inner=inner):
                 missing = self.column(next(columns), _FLAG)
                 return ConstOut(None) if inner is None else OptionalOut(missing, self.row(inner, columns))
-        return self.out(item.value)
+            case Text():
+                return self.text_row(item, [next(columns) for _ in leaves(item)])
+            case Static(value=value):
+                return self.out(value)
+        raise InternalError(f"a list holds {item}")
+
+    def text_row(self, item: Text, held: Sequence[Array]) -> Out:
+        template = Template()
+        made = template.cut(build(item, iter(held)))
+        shown = [self.column(a, Leaf(a.type, None, "numpy", False)) for a in template.arrays]
+        return TextOut(made, tuple(shown))
 
     def column(self, array: Array, leaf: Leaf) -> ColumnOut:
         self.values.append(array.value)
@@ -235,10 +264,6 @@ class Writer:
 
 def check_returnable(value: Any) -> None:
     """UnsupportedError for objects that would carry tracers, or be used up, out of the trace."""
-    if type(value) is TracedText:
-        raise UnsupportedError("the function returns (or stores) text that is made of traced values",
-                               why="compiled functions give arrays, numbers and fixed objects",
-                               fix="return the values and format them outside, or print them inside")
     if hasattr(type(value), "__next__"):
         raise UnsupportedError(f"the function returns a {type(value).__name__}", why="an iterator would be used up by "
                                "the first call", fix="return a list or tuple of its items")

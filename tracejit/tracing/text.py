@@ -5,7 +5,7 @@ Flows out: `TracedText`, which messages of errors and `print` accept; plain text
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import BuiltinMethodType, MethodWrapperType
 from typing import Any, NoReturn
@@ -28,12 +28,17 @@ class Deferred:
 
 
 class TracedText:
-    """A `str` that is known when the compiled function runs. parts: text, and calls that give text."""
+    """A `str` that is known when the compiled function runs. parts: text, and calls that give text.
 
-    __slots__ = ("parts",)
+    index, choices: if it is one of several texts, which it is (i64[]) and these.
+    """
+
+    __slots__ = ("choices", "index", "parts")
 
     def __init__(self, *parts: str | Deferred):
         self.parts = parts
+        self.index: Any = None
+        self.choices: tuple[Any, ...] = ()
 
     def __add__(self, other: Any) -> Any:
         return text(self, other) if isinstance(other, (str, TracedText)) else NotImplemented
@@ -61,6 +66,23 @@ class TracedText:
             self._refuse()
         raise AttributeError(f"'str' object has no attribute {name!r}", name=name, obj=self)
 
+    def __eq__(self, other: object) -> Any:
+        """Known where it is one of several texts that are known."""
+        if not isinstance(other, str) or not all(isinstance(c, str) for c in self.choices) or not self.choices:
+            return self._refuse() if isinstance(other, (str, TracedText)) else False
+        found: Any = False
+        for k, choice in enumerate(self.choices):
+            if choice == other:
+                found = self.index == k if found is False else found | (self.index == k)
+        return found
+
+    def __ne__(self, other: object) -> Any:
+        found = self == other
+        return not found if isinstance(found, bool) else found == False    # noqa: E712  (a tracer)
+
+    def __bool__(self) -> bool:
+        return bool(self != "")
+
     def _refuse(self, *_: Any) -> NoReturn:
         for value in self._scalars(self):
             static_value(value, "text")     # starts again with the value where an input gives it
@@ -77,8 +99,8 @@ class TracedText:
                 found += self._scalars(value) if type(value) is TracedText else [value] if type(value) is Array else []
         return found
 
-    __str__ = __format__ = __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
-    __len__ = __iter__ = __contains__ = __bool__ = _refuse
+    __str__ = __format__ = __lt__ = __le__ = __gt__ = __ge__ = __hash__ = _refuse
+    __len__ = __iter__ = __contains__ = _refuse
 
     def __repr__(self) -> str:
         return f"TracedText({', '.join('...' if isinstance(p, Deferred) else repr(p) for p in self.parts)})"
@@ -117,6 +139,17 @@ def _pieces(part: Any) -> tuple[str | Deferred, ...]:
     if holds_traced(value) or holds_traced(spec):
         return (Deferred(format, (value, spec), {}),)
     return (format(value, spec),)
+
+
+def one_of(index: Any, choices: Sequence[str | TracedText]) -> TracedText:
+    """The text `choices[index]`."""
+    made = TracedText(Deferred(_choose, (index, *choices), {}))
+    made.index, made.choices = index, tuple(choices)
+    return made
+
+
+def _choose(index: int, *choices: str) -> str:
+    return choices[index]
 
 
 def defer(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> TracedText:

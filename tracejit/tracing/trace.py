@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import InternalError, RecursionLimitError, TracejitError
+from tracejit.base.deep import with_deep_stack
+from tracejit.base.errors import InternalError, TracejitError
 from tracejit.ir.graph import Graph
 from tracejit.tracing import methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
-from tracejit.tracing.control.lists import check_watched
+from tracejit.tracing.control.growth import check_watched
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.filling import fill_stacks
 from tracejit.tracing.host import belongs_to_run, raise_at_run_time
@@ -26,6 +27,7 @@ from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, Shape
 from tracejit.tracing.kept import Keeper, LeftOut
 from tracejit.tracing.namespace import TracingNamespace
 from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
+from tracejit.tracing.special_methods import replaced
 
 _ATTEMPTS = 100
 
@@ -76,23 +78,21 @@ class Call:
 def trace(call: Call, shape_for: ShapeFor, decisions: Decisions | None = None) -> Trace:
     """Traces `call`; starts again after every decision until none is left to take."""
     load_front_end()
-    decisions = decisions or Decisions()
+    known = decisions or Decisions()
+    return with_deep_stack(lambda: _settled(call, shape_for, known), getattr(call.fn, "__qualname__", str(call.fn)))
+
+
+def _settled(call: Call, shape_for: ShapeFor, decisions: Decisions) -> Trace:
     for _ in range(_ATTEMPTS):
         context = TraceContext(decisions, {}, lift)
         try:
-            with running(context):
+            with running(context), replaced(tuple(decisions.methods)):
                 made = _attempt(call, shape_for, context)
             for action in context.afterwards:
                 action()
             return made
         except Restart:
             continue
-        except RecursionError as error:
-            if isinstance(error, RecursionLimitError):
-                raise
-            raise RecursionLimitError(
-                f"{getattr(call.fn, '__qualname__', call.fn)} recurses too deeply while it is traced",
-                why=str(error), fix="write the recursion as a loop") from None
     raise InternalError(f"tracing took {_ATTEMPTS} attempts", why=f"decisions: {decisions}")
 
 
@@ -108,6 +108,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     args, kwargs = values[:len(call.args)], dict(zip(call.kwargs, values[len(call.args):], strict=True))
     result = _run(call, namespace, args, kwargs)
     check_watched(namespace)
+    namespace.check_shared()
     writer = Writer(reader, call.returns)
     out = writer.out(result)
     stores = (*name_stores(namespace, writer), *container_stores(reader, writer))
@@ -115,9 +116,9 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     kept, left = keeper.outputs(writer, stores, written)
     graph = context.root.graph
     graph.outputs = (*writer.values, *(a.tracer.value for a in written))
-    return Trace(fill_stacks(graph), (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
-                 tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes),
-                 kept, left)
+    return Trace(fill_stacks(graph), (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out,
+                 stores, tuple(written), tuple(context.size_guards), context.hints, context.decisions,
+                 tuple(context.notes), kept, left)
 
 
 def _read_arguments(call: Call, reader: Reader) -> tuple[list[Root], list[Any]]:

@@ -159,6 +159,5 @@ def _all_nodes(graph: Graph) -> Iterator[Any]:
 
 
 def _read_sites(rows: Sequence[Sequence[Any]]) -> list[ErrorSite]:
-    return [ErrorSite(e, m, tuple(map(DType.parse, p)), SourceSpan(*w) if w else None, tuple(k))
-            for e, m, p, w, k in rows]
+    return [ErrorSite(e, m, tuple(map(DType.parse, p)), SourceSpan(*w) if w else None) for e, m, p, w in rows]
 

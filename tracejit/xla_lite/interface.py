@@ -75,16 +75,12 @@ class Interface:
 
 @dataclass(frozen=True, slots=True)
 class ErrorSite:
-    """What to raise for one status. payload: the dtypes of the words that are formatted into `message`.
-
-    kept: numbers of the places whose outputs hold what the failure leaves behind.
-    """
+    """What to raise for one status. payload: the dtypes of the words that are formatted into `message`."""
 
     exception: str
     message: str
     payload: tuple[DType, ...]
     span: SourceSpan | None
-    kept: tuple[int, ...] = ()
 
 
 @dataclass(slots=True)

@@ -407,7 +407,7 @@ class RegionLowering:
         payload = tuple(map(self.word, values[:min(count, PAYLOAD)]))
         dtypes = tuple(e.dtype for e in payload)
         self.leave_state(values[count:], kept)
-        self.shared.sites.append(ErrorSite(attributes["exception"], attributes["message"], dtypes, node.span, kept))
+        self.shared.sites.append(ErrorSite(attributes["exception"], attributes["message"], dtypes, node.span))
         self.writer.emit(Fail(len(self.shared.sites), payload))
 
     def word(self, value: Value) -> Expr:

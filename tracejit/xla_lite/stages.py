@@ -51,7 +51,7 @@ class Stages:
     @cached_property
     def fused(self) -> Graph:
         with self.timed("passes"):
-            return optimise(self.graph)
+            return optimise(self.graph, in_order=self.precision == "strict")
 
     @cached_property
     def program(self) -> Program:
@@ -109,4 +109,4 @@ def _temporaries(program: Program) -> str:
 def _write_site(site: ErrorSite) -> list[Any]:
     span = site.span
     where = [span.file, span.line, span.column, span.end_line, span.end_column, span.function] if span else None
-    return [site.exception, site.message, [d.name for d in site.payload], where, list(site.kept)]
+    return [site.exception, site.message, [d.name for d in site.payload], where]

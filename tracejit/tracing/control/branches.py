@@ -13,8 +13,10 @@ from tracejit.ir.graph import Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import emit
 from tracejit.tracing.context import Scope, TraceContext, inside
+from tracejit.tracing.control import sharing
+from tracejit.tracing.control.growth import grow_all, watch_joined
 from tracejit.tracing.control.identity import NOTHING, OWN, Choice, choice_of, mark_choices, memory_parts
-from tracejit.tracing.control.lists import after_branches, grow_all, watch_joined
+from tracejit.tracing.control.lengths import after_branches
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
 from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, join, zeros
@@ -81,7 +83,9 @@ def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], 
     arrays: list[Array | None] = []
     for place, form in zip(places, forms, strict=True):
         made = build(form, results)
-        watch_joined(world.namespace, made, [_value(place, r, world) for r in regions if r.reached])
+        left = [_value(place, r, world) for r in regions if r.reached]
+        watch_joined(world.namespace, made, left)
+        sharing.watch_joined(world, place, form, made, left)
         arrays += memory_parts(made, form)
         if place is RESULT:
             value = made

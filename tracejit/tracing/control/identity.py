@@ -53,11 +53,17 @@ def memory_parts(value: Any, schema: Schema) -> Iterator[Array | None]:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Identity:
-    """The memories that a value may be, None for memory of its own. index: which of them; a number if that is known.
+    """The memories that a value may be, None for memory of its own. index: which of them; a number if that is known,
+    a function if it takes ops to say it.
     """
 
     memories: tuple[Array | None, ...]
-    index: Array | int
+    index: Array | int | Callable[[], Array]
+
+    def traced_index(self) -> Array:
+        """The index if it is no number, in the running scope."""
+        assert not isinstance(self.index, int)
+        return self.index if isinstance(self.index, Array) else self.index()
 
     @property
     def is_own(self) -> bool:
@@ -76,10 +82,31 @@ def identity_of(value: Array | None, world: World) -> Identity | None:
             return Identity((value,), 0)
         return OWN if not reaches_older(value.owner, world) else None
     if value.one_of is not None:
-        one = value.one_of
-        return Identity((value,), 0) if one.index is None or id(value) in world.seen else (
-            Identity(one.memories, one.index))
+        is_known_outside = value.one_of.index is None or id(value) in world.seen
+        return Identity((value,), 0) if is_known_outside else one_of_several(value.one_of, world)
     return Identity((value,), 0) if id(value) in world.arrays else OWN
+
+
+def one_of_several(one: OneOf, world: World) -> Identity | None:
+    """What is one of several memories. Those that the region made itself are taken apart, as long as they are one of
+    several too."""
+    found = [identity_of(memory, world) for memory in one.memories]
+    parts = [i for i in found if i is not None]
+    if len(parts) < len(found):
+        return None
+    memories = tuple([m for part in parts for m in part.memories])
+    if len(memories) == len(parts):
+        return Identity(memories, one.index)    # type: ignore[arg-type]
+    starts = [sum(len(p.memories) for p in parts[:k]) for k in range(len(parts))]
+    return Identity(memories, lambda: translated(one.index, [    # type: ignore[arg-type]
+        _shifted(part, start) for part, start in zip(parts, starts, strict=True)]))
+
+
+def _shifted(part: Identity, start: int) -> Array:
+    """The index of a part among memories of which its own begin at `start`."""
+    if isinstance(part.index, int):
+        return constant(start + part.index, I32)
+    return emit("add", part.traced_index(), constant(start, I32))    # type: ignore[no-any-return]
 
 
 def reaches_older(owner: Array, world: World) -> bool:
@@ -103,8 +130,8 @@ def index_among(identity: Identity, memories: Sequence[Array | None]) -> Array:
     if isinstance(identity.index, int):
         return constant(places[identity.index], I32)
     if places == list(range(len(places))):
-        return identity.index
-    return translated(identity.index, [constant(place, I32) for place in places])
+        return identity.traced_index()
+    return translated(identity.traced_index(), [constant(place, I32) for place in places])
 
 
 def is_index(index: Array, k: int) -> Array:

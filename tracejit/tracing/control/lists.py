@@ -1,30 +1,39 @@
-"""Lists that grow in native loops.
+"""Lists in native stacks: what a list of the user's becomes that grows in native loops.
 
-Flows in:  list displays and comprehensions of converted code, lists of the caller; what regions do to them.
-Flows out: plain lists while Python knows them; `TracedList`, a native stack, from the next attempt on if a region
-           changes how long one is. `Decisions.growing` remembers which and the form of its items, `Decisions.fixed`
-           which must stay plain and why.
+Flows in:  what converted code does to lists.
+Flows out: ops of `ops/stacks` on the handle of a `TracedList`, the same for the same list.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn
 
-from tracejit.base.dims import Dim
+import numpy as np
+
 from tracejit.base.dims import Size as AnySize
 from tracejit.base.dtypes import I64
-from tracejit.base.errors import MutationError, UnsupportedError
 from tracejit.base.trees import register_node
 from tracejit.base.types import ArrayType
-from tracejit.ir.graph import Graph
-from tracejit.ops.stacks import CHANGING
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
-from tracejit.tracing.context import Restart, Scope, current, inside
+from tracejit.tracing.context import Restart, current
 from tracejit.tracing.control.containers import is_instance
-from tracejit.tracing.control.iteration import Iteration, iteration_of, traced_range
+from tracejit.tracing.control.growth import (
+    Key,
+    arrays_in,
+    fix_list,
+    form_of,
+    go_deep,
+    keep,
+    lists_in,
+    root_of,
+    types_of,
+    unkept,
+    watch,
+)
+from tracejit.tracing.control.lengths import Count, add_to_count, count_of, is_in_range, run_time_size, set_count
 from tracejit.tracing.control.rows import Rows, RunTimeList
 from tracejit.tracing.control.schema import (
     JoinError,
@@ -37,30 +46,14 @@ from tracejit.tracing.control.schema import (
     describe,
     flatten,
     join,
-    leaves,
 )
-from tracejit.tracing.control.streams import Sink, Stream, run
+from tracejit.tracing.control.streams import Sink, run
 from tracejit.tracing.implements import NUMPY, READ
 from tracejit.tracing.scalars import weak
-from tracejit.tracing.sizes import Size, declared_range, size_of, sized
+from tracejit.tracing.sizes import size_of, sized
 from tracejit.tracing.spans import current_span
 
-Key = Any       # what a list is known by from attempt to attempt
 NOTHING = Static(None)
-SHORT = 32      # rounds of a comprehension that Python runs
-
-
-class Count:
-    """How long a list is, as far as tracing knows: `more` items above `base`, which is None for an empty list or the
-    scope of the loop's body that is running. more: None if only the run knows."""
-
-    __slots__ = ("base", "more")
-
-    def __init__(self, base: Scope | None, more: AnySize | None):
-        self.base, self.more = base, more
-
-
-UNKNOWN = Count(None, None)
 
 
 class TracedList(RunTimeList):
@@ -124,7 +117,7 @@ class TracedList(RunTimeList):
             joined = form if self.form is None else join(self.form, form)
         except JoinError:
             self.give_up(f"it holds {self.form} and {form}")
-        if late := sorted({s for t in types_of(joined) for s in current().late_symbols(size_product(t))}):
+        if late := sorted({s for t in types_of(joined) for n in t.shape for s in current().late_symbols(n)}):
             self.give_up(f"it holds arrays whose size only the run knows ({', '.join(late)})")
         if joined != self.form:
             current().decisions.growing[self.key] = joined
@@ -155,7 +148,10 @@ class TracedList(RunTimeList):
             need = known + 1 if known >= 0 else -known
             assert_(emit("compare", n, constant(need, I64), direction="GE"), "IndexError", message)
             return constant(known, I64) if known >= 0 else emit("add", n, constant(known, I64))
-        i = convert(lift(index), I64)
+        return self.checked(convert(lift(index), I64), n, length, message)
+
+    def checked(self, i: Array, n: Array, length: Any, message: str) -> Array:
+        """A traced index from the front; IndexError at run time where it is outside."""
         if is_in_range(i, length):
             return i
         i = emit("select", emit("compare", i, constant(0, I64), direction="LT"), emit("add", i, n), i)
@@ -172,7 +168,9 @@ class TracedList(RunTimeList):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             columns = [NUMPY[READ](column, index) for column in self.columns()]
-            return self.new("part", columns, columns[0].type.shape[0]) if columns else self.give_up("a slice of it is taken")
+            if not columns:
+                self.give_up("a slice of it is taken")
+            return self.new("part", columns, columns[0].type.shape[0])
         return self.item(self.position(index, "list index out of range"))
 
     def new(self, kind: str, columns: Sequence[Array], count: AnySize | None) -> TracedList:
@@ -182,9 +180,9 @@ class TracedList(RunTimeList):
         made.extend_columns(columns, count)
         return made
 
-    def columns(self) -> tuple[Array, ...]:
-        """Its items now, an array for each leaf of their form."""
-        size = self.known_length()
+    def columns(self, length: AnySize | None = None) -> tuple[Array, ...]:
+        """Its items now, an array for each leaf of their form. length: how many there are, if that is known."""
+        size = self.known_length() if length is None else length
         if size is None:
             size = run_time_size(emit("stack_length", self.handle))
         return tuple([emit("stack_array", self.handle, constant(0, I64), field=k, types=self.types,
@@ -200,16 +198,39 @@ class TracedList(RunTimeList):
 
     def array(self) -> Array:
         """What `np.array` makes of it."""
+        if isinstance(self.form, Tree) and self.form.cls is TracedList:
+            return self.grid()
         if not self.types or holds_lists(self.form):
             self.give_up("it is used as an array")
         found = iter(self.columns())
         return _stacked(self.form, found)
 
+    def grid(self) -> Array:
+        """Lists of one length as rows of an array; ValueError where they differ, or where there is none."""
+        some = emit("compare", emit("stack_length", self.handle), constant(0, I64), direction="GT")
+        assert_(some, "ValueError", "an array of no lists: only the run knows that, so its shape would be (0, 0)")
+        first = self.item(constant(0, I64))
+        width = run_time_size(emit("stack_length", first.handle))
+        flat = make(self.namespace, ("rows", current_span(3), first.key), first.form)
+
+        def take(row: TracedList) -> None:
+            same = emit("compare", emit("stack_length", row.handle), convert(lift(sized(width)), I64), direction="EQ")
+            assert_(same, "ValueError", "setting an array element with a sequence. The requested array has an "
+                    "inhomogeneous shape after 1 dimensions.")
+            flat.extend_columns(row.columns(width), width)
+
+        run(self.namespace, self, Sink(take, {}))
+        known = self.known_length()
+        height = run_time_size(emit("stack_length", self.handle)) if known is None else known
+        found = _stacked(flat.form, iter(flat.columns(height * width)))
+        made: Array = emit("reshape", found, shape=(height, width, *found.type.shape[1:]))
+        return made
+
     def __iter__(self) -> Iterator[Any]:
         length = self.known_length()
         if type(length) is not int:
             self.give_up("Python's own code runs over it")
-        return iter([self.item(constant(k, I64)) for k in range(length)])    # type: ignore[arg-type]
+        return iter([self.item(constant(k, I64)) for k in range(length)])
 
     def __len__(self) -> int:
         length = self.known_length()
@@ -320,6 +341,41 @@ class TracedList(RunTimeList):
         size = columns[0].type.shape[0]
         emit("stack_extend", self.handle, convert(lift(sized(size)), I64), *columns)
 
+    def sort(self, *, key: Any = None, reverse: Any = False) -> None:
+        """NaN has no place in an order, so it raises at run time."""
+        if key is not None or type(reverse) is not bool or not self.holds_numbers():
+            self.give_up("it is sorted in another way than by its numbers")
+        column, = self.columns()
+        if column.type.dtype.is_float:
+            orderly = emit("not", NUMPY[np.any](NUMPY[np.isnan](column)))
+            assert_(orderly, "ValueError", "NaN has no place in an order")
+        column = NUMPY[np.sort](column)
+        self.replace([NUMPY[READ](column, slice(None, None, -1)) if reverse else column])
+
+    def holds_numbers(self) -> bool:
+        return isinstance(self.form, Leaf) and not self.form.type.shape
+
+    def equal(self, value: Any) -> Array:
+        """Where its items are equal to `value`."""
+        if not self.holds_numbers():
+            self.give_up("something else than a number is looked for in it")
+        found: Array = NUMPY[np.equal](self.columns()[0], value)
+        return found
+
+    def count(self, value: Any) -> Any:
+        return weak(NUMPY[np.sum](self.equal(value)), "i")
+
+    def index(self, value: Any, start: Any = 0, stop: Any = None) -> Any:
+        if type(start) is not int or start or stop is not None:
+            self.give_up("list.index is used with bounds")
+        equal = self.equal(value)
+        assert_(NUMPY[np.any](equal), "ValueError", "{0} is not in list", lift(value))
+        rows = NUMPY[np.where](equal, NUMPY[np.arange](sized(equal.type.shape[0])), convert(lift(2**62), I64))
+        return weak(NUMPY[np.min](rows), "i")
+
+    def remove(self, value: Any) -> None:
+        self.take(self.index(value), "list.remove(x): x not in list")
+
     # What can't be done
 
     def give_up(self, why: str) -> NoReturn:
@@ -352,7 +408,9 @@ class Meta:
 
 def _taken_apart(value: TracedList) -> tuple[Sequence[Any], Meta]:
     """Its handle is on the way into a region's results or into another list."""
-    value.shared = True
+    if not value.shared:
+        value.shared = True
+        value.namespace.shared_lists.append(value)
     return (value.handle,), Meta(value.form, value.key, value.namespace)
 
 
@@ -366,9 +424,6 @@ register_node(TracedList, _taken_apart, _put_together)
 TRACED_LIKE[TracedList] = TracedList.array
 
 
-# ---- making them -----------------------------------------------------------------------------------------------
-
-
 def make(namespace: Any, key: Key, form: Schema | None) -> TracedList:
     """An empty list, of items of the form that earlier attempts found."""
     decided = current().decisions.growing.get(key)
@@ -376,140 +431,6 @@ def make(namespace: Any, key: Key, form: Schema | None) -> TracedList:
     made = TracedList(namespace, emit("stack_new", types=types_of(form)), form, key)
     set_count(made, Count(None, 0))
     return made
-
-
-def displayed(namespace: Any, items: list[Any], times: Any) -> Any:
-    """A list display of converted code, `items * times`."""
-    key = "display", current_span(3)
-    if type(times) is int:
-        return started(namespace, key, items * times if times != 1 else items)
-    if type(times) not in (Array, Size) or type(times) is Array and not times.is_scalar:
-        return items * times
-    return repeated(namespace, key, items, times)
-
-
-def repeated(namespace: Any, key: Key, items: list[Any], times: Any) -> TracedList:
-    """`items * times` for a traced number of times."""
-    decisions = current().decisions
-    if key in decisions.fixed:
-        fix_list(key, decisions.fixed[key])
-    made = make(namespace, key, None)
-    for _ in range(1 if len(items) == 1 else 0):
-        arrays = made.put(items[0])
-        count = known_size(times)
-        made.extend_columns([broadcast_rows(a, count) for a in arrays], count)
-    if len(items) > 1:
-        namespace.each(traced_range(times), lambda _, emit_: made.extend(items), Sink(made.append, {}))
-    return made
-
-
-def broadcast_rows(row: Array, count: AnySize) -> Array:
-    shape = (count, *row.type.shape)
-    made: Array = emit("broadcast_in_dim", row, shape=shape, dims=tuple(range(1, len(shape))))
-    return made
-
-
-def known_size(number: Any) -> AnySize:
-    """A number that is not negative, as a size; 0 for a negative one."""
-    size = size_of(number)
-    if size is not None:
-        return max(size, 0) if type(size) is int else size
-    return run_time_size(emit("maximum", convert(lift(number), I64), constant(0, I64)))
-
-
-def started(namespace: Any, key: Key, items: list[Any]) -> Any:
-    """A list with these items, which may grow."""
-    decisions = current().decisions
-    if key not in decisions.growing or key in decisions.fixed:
-        namespace.plain_lists[id(items)] = items, key
-        return items
-    made = make(namespace, key, None)
-    made.extend(items)
-    return made
-
-
-def grow(namespace: Any, container: Any, items: Iterable[Any]) -> None:
-    """A region changes how long a list is: from the next attempt on it grows. Returns if it can't."""
-    if not isinstance(container, list):
-        return
-    key = key_of(namespace, container)
-    if key is None or key in current().decisions.fixed:
-        return
-    try:
-        current().decisions.growing[key] = form_of(items)
-    except JoinError:
-        return
-    raise Restart
-
-
-def key_of(namespace: Any, one: list[Any]) -> Key | None:
-    """What a plain list is known by; None where tracing did not see it made."""
-    known = namespace.plain_lists.get(id(one))
-    argument = namespace.reader.containers.get(id(one))
-    return known[1] if known is not None else ("argument", argument.path) if argument is not None else None
-
-
-def argument(namespace: Any, path: str, items: Any) -> Any:
-    """A list of the caller, as the trace sees it."""
-    key, decisions = ("argument", path), current().decisions
-    if type(items) is not list or key not in decisions.growing or key in decisions.fixed:
-        return items
-    with inside(current().root):
-        made = make(namespace, key, None)
-        made.extend(items)
-    return made
-
-
-def form_of(items: Iterable[Any]) -> Schema | None:
-    """The form that holds all items; None for none. Raises JoinError."""
-    form: Schema | None = None
-    for item in items:
-        now = unkept(describe(item, numbers=True))
-        form = now if form is None else join(form, now)
-    return form
-
-
-def comprehension(namespace: Any, iterable: Any, body: Callable[[Any, Any], None]) -> Any:
-    """`[... for item in iterable]`: in a native loop, unless it is short."""
-    key = "comprehension", current_span(3)
-    found, scope = started(namespace, key, []), current().scope
-
-    def take(element: Any) -> None:
-        if current().scope is not scope and type(found) is list:
-            note_comprehension(key, element)
-        found.append(element)
-
-    emit_, source = Sink(take, {}), iteration_of(iterable)
-    rounds = source.length if source is not None else 0
-    if type(iterable) is Stream or type(rounds) is not int or rounds > SHORT:
-        run_rounds(namespace, iterable, body, emit_)
-    else:
-        for item in iterable:
-            body(item, emit_)
-    return found
-
-
-def run_rounds(namespace: Any, iterable: Any, body: Callable[[Any, Any], None], emit_: Sink) -> None:
-    if type(iterable) is Stream:
-        iterable.run(emit_.before(lambda item: body(item, emit_)))
-    else:
-        namespace.each(iterable, body, emit_)
-
-
-def note_comprehension(key: Key, element: Any) -> None:
-    """A region of a comprehension makes an element: its list grows, if it may."""
-    decisions = current().decisions
-    if key in decisions.fixed:
-        fix_list(key, decisions.fixed[key])
-    decisions.growing[key] = None if lists_in(element) else unkept(describe(element, numbers=True))
-    raise Restart
-
-
-def root_of(key: Key) -> Key:
-    """The key of the list that a list was made from, of the list itself."""
-    while key[0] in ("part", "sum", "copy"):
-        key = key[2]
-    return key
 
 
 def native_list(namespace: Any, items: list[Any]) -> TracedList:
@@ -524,81 +445,6 @@ def native_list(namespace: Any, items: list[Any]) -> TracedList:
     return made
 
 
-def watch(namespace: Any, one: list[Any], decide: Callable[[], None]) -> None:
-    """A plain list of which there are copies now. If it is changed all the same, `decide` starts another attempt."""
-    namespace.watched.append((one, list(one), decide))
-
-
-def check_watched(namespace: Any) -> None:
-    """Lists of which there are copies must stay as they are."""
-    for one, copy, decide in namespace.watched:
-        if len(one) != len(copy) or not all(a is b for a, b in zip(one, copy, strict=True)):
-            decide()
-            raise MutationError(
-                "a list is changed that was put into a list which grows in a loop, or chosen at run time",
-                span=current_span(2), why="only the run knows which list that is", fix="copy it first: list(x)")
-
-
-def go_deep(key: Key) -> None:
-    """From the next attempt on, the lists in a growing list are native too."""
-    decisions = current().decisions
-    if key in decisions.deep:
-        return
-    decisions.deep.add(key)
-    for other in [k for k in decisions.growing if root_of(k) == key]:
-        decisions.growing[other] = None
-    raise Restart
-
-
-def watch_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
-    """A list that is one of several, chosen at run time: if one is changed after that, all are native."""
-    for one in [made, *values] if type(made) is list and type(values[0]) is list else ():
-        watch(namespace, one, partial(grow_all, namespace, values))
-
-
-def grow_all(namespace: Any, values: Sequence[Any]) -> None:
-    """Values of one variable on several ways: from the next attempt on, lists among them are native. Returns if they
-    can't be."""
-    found = [v for v in values if type(v) is list and (key := key_of(namespace, v)) is not None
-             and key not in current().decisions.fixed]
-    forms = [v.form for v in values if type(v) is TracedList and v.form is not None]
-    try:
-        form = form_of([item for one in found for item in one])
-        for other in forms:
-            form = other if form is None else join(form, other)
-    except JoinError:
-        return
-    for one in found:
-        current().decisions.growing[key_of(namespace, one)] = form
-    if found:
-        raise Restart
-
-
-def fix_list(key: Key, why: str) -> NoReturn:
-    decisions, key = current().decisions, root_of(key)
-    if key in decisions.fixed:
-        raise UnsupportedError(
-            f"a list that grows in a loop can't be compiled: {decisions.fixed[key]}", span=current_span(2),
-            why="its length and items are known only at run time",
-            fix="write to an array that was made before the loop, or make the number of rounds static")
-    decisions.fixed[key] = why
-    raise Restart
-
-
-# ---- forms -----------------------------------------------------------------------------------------------------
-
-
-def types_of(form: Schema | None) -> tuple[ArrayType, ...]:
-    return tuple([leaf.type for leaf in leaves(form)]) if form is not None else ()
-
-
-def size_product(type: ArrayType) -> AnySize:
-    total: AnySize = 0
-    for n in type.shape:
-        total = total + n
-    return total
-
-
 def resolved(form: Schema | None) -> Schema | None:
     """A form of an earlier attempt, with sizes as they are now."""
     if form is None:
@@ -610,18 +456,9 @@ def resolved(form: Schema | None) -> Schema | None:
         meta = form.meta
         if type(meta) is Meta:
             meta = replace(meta, form=resolved(current().decisions.growing.get(meta.key, meta.form)))
-        return replace(form, meta=meta, children=tuple([resolved(c) for c in form.children]))
+        return replace(form, meta=meta, children=tuple([resolved(c) or c for c in form.children]))
     if isinstance(form, Perhaps):
         return replace(form, inner=resolved(form.inner))
-    return form
-
-
-def unkept(form: Schema) -> Schema:
-    """The form of items, whatever became of the arrays that they were."""
-    if isinstance(form, Leaf):
-        return replace(form, kept=False) if form.kept else form
-    if isinstance(form, Tree):
-        return replace(form, children=tuple(map(unkept, form.children)))
     return form
 
 
@@ -629,167 +466,10 @@ def holds_lists(form: Schema | None) -> bool:
     return isinstance(form, Tree) and (form.cls is TracedList or any(map(holds_lists, form.children)))
 
 
-def arrays_in(value: Any) -> Iterator[Array]:
-    """Arrays that are no scalars, in a tuple, list or dict."""
-    todo = [value]
-    while todo:
-        one = todo.pop()
-        if type(one) is Array and not one.is_scalar:
-            yield one
-        elif isinstance(one, (list, tuple)):
-            todo += one
-        elif isinstance(one, dict):
-            todo += one.values()
-
-
-def lists_in(value: Any) -> list[list[Any]]:
-    """Plain lists in an item."""
-    if type(value) not in (list, tuple):
-        return []
-    inner = [one for part in value for one in lists_in(part)]
-    return [value, *inner] if type(value) is list else inner
-
-
-def keep(array: Array) -> None:
-    """An array is an item now, of which the list has a copy: it may not be written any more."""
-    array.owner.kept = True
-
-
 def _stacked(form: Schema | None, columns: Iterator[Array]) -> Array:
     """np.array of items of `form`: trees become axes."""
-    import numpy as np
     if isinstance(form, Tree) and form.cls in (list, tuple):
         parts = [_stacked(child, columns) for child in form.children]
         made: Array = NUMPY[np.stack](parts, axis=1)
         return made
     return next(columns)
-
-
-def run_time_size(count: Array) -> AnySize:
-    """A size with the value of `count`, known from here on."""
-    context = current()
-    name = context.fresh_dim()
-    size = context.decisions.resolve(Dim.symbol(name))
-    if size == Dim.symbol(name):
-        emit("bind_dim", count, dim=name)
-        return size
-    expected = convert(lift(sized(size)), I64)
-    assert_(emit("compare", count, expected, direction="EQ"), "ValueError",
-            "operands could not be broadcast together with shapes ({0},) ({1},)", expected, count)
-    return size
-
-
-# ---- lengths that tracing knows --------------------------------------------------------------------------------
-
-
-def count_of(one: TracedList) -> Count:
-    found: Count | None = current().scope.fact(("count", id(one)))
-    return UNKNOWN if found is None or one.shared else found
-
-
-def set_count(one: TracedList, count: Count) -> None:
-    facts = current().scope.facts
-    facts["count", id(one)], facts["list", id(one)] = count, one
-
-
-def add_to_count(one: TracedList, more: AnySize | None) -> None:
-    now = count_of(one)
-    set_count(one, UNKNOWN if more is None or now.more is None else Count(now.base, now.more + more))
-
-
-def is_in_range(index: Array, length: Any) -> bool:
-    """Whether an index is the counter of a loop over as many rounds."""
-    found = declared_range(index.value)
-    return found is not None and type(found.lower) is int and found.lower >= 0 and found.step > 0 and (
-        type(found.upper) is type(length) and type(length) in (int, Size) and bool(found.upper == length))
-
-
-def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:
-    """A region was traced: lists whose length it changed grow in native code, from the next attempt on."""
-    check_watched(namespace)
-    for place in changes:
-        if place.kind == "content" and isinstance(place.holder, list):
-            before = world.containers[place.key][1]
-            if len(before) != len(place.holder):
-                grow(namespace, place.holder, [*before, *place.holder])
-
-
-class LiveList(Iteration):
-    """A list whose length changes while a loop runs over it."""
-
-    __slots__ = ("source",)
-
-    def __init__(self, source: TracedList):
-        self.source, self.item, self.once = source, source.at, None
-
-    @property
-    def length(self) -> Any:    # type: ignore[override]
-        return self.source.length()
-
-
-def changes_lengths(graph: Graph) -> bool:
-    """Whether a loop's body changes the length of a stack that it did not make itself."""
-    own = {v for node in graph.nodes if node.op.name == "stack_new" for v in node.results}
-    for node in graph.nodes:
-        if node.op.name in CHANGING and node.operands[0] not in own:
-            return True
-        if any(changes_lengths(region) for _, region in node.regions()):
-            return True
-    return False
-
-
-def as_test(value: Any) -> Any:
-    """What decides whether a loop goes on: of a list, whether there is something in it."""
-    return value.length() != 0 if isinstance(value, RunTimeList) else value
-
-
-def refuse_kept_write() -> NoReturn:
-    raise MutationError(
-        "an array that is in a list which grows in a loop is changed in the next round", span=current_span(2),
-        why="the list has a copy of it, plain Python the array itself", fix="append a copy: l.append(x.copy())")
-
-
-def after_branches(scopes: Sequence[Scope]) -> None:
-    """Lengths that are the same after each branch that is run to its end."""
-    lists = {key: one for scope in scopes for key, one in counted_lists(scope).items()}
-    for key, one in lists.items():
-        ends = [scope.fact(("count", key)) for scope in scopes]
-        first = ends[0]
-        if all(end.more is not None and end.base is first.base and end.more == first.more for end in ends):
-            set_count(one, first)
-
-
-def forget_counts(scopes: Sequence[Scope]) -> None:
-    """Lists that regions changed are of unknown length after them."""
-    for scope in scopes:
-        for one in counted_lists(scope).values():
-            set_count(one, UNKNOWN)
-
-
-def counted_lists(scope: Scope) -> dict[int, TracedList]:
-    """Lists from outside whose length changed in a region."""
-    assert scope.parent is not None
-    return {key[1]: one for key, one in scope.facts.items() if isinstance(key, tuple) and key[0] == "list"
-            and scope.parent.fact(key) is not None}
-
-
-def begin_round(scope: Scope, changing: dict[int, TracedList], counted: bool) -> None:
-    """In the body of a loop, lengths of lists that rounds change count from the beginning of the round; in a loop whose
-    test may ask for lengths those of all lists do."""
-    outer, lists = scope.parent, dict(changing)
-    while outer is not None and not counted:
-        lists |= {key[1]: one for key, one in outer.facts.items() if isinstance(key, tuple) and key[0] == "list"}
-        outer = outer.parent
-    for key in lists:
-        scope.facts["count", key] = Count(scope, 0)
-
-
-def after_loop(body: Scope, changing: dict[int, TracedList], before: dict[int, Count], trips: AnySize | None) -> None:
-    """Lengths after a loop of so many rounds."""
-    for key, one in changing.items():
-        start, end = before[key], body.facts["count", key]
-        if one.shared or trips is None or start.more is None or end.more is None or end.base is not body \
-                or current().late_symbols(end.more):
-            set_count(one, UNKNOWN)
-        else:
-            set_count(one, Count(start.base, start.more + end.more * trips))

@@ -22,29 +22,29 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
 from tracejit.tracing.control.branches import branch, known_truth
+from tracejit.tracing.control.displays import LiveList
+from tracejit.tracing.control.growth import grow_all, refuse_kept_write
 from tracejit.tracing.control.identity import has_memory, is_mutable, reference
 from tracejit.tracing.control.iteration import Iteration, iteration_of
-from tracejit.tracing.control.lists import (
-    LiveList,
-    TracedList,
+from tracejit.tracing.control.lengths import (
     after_loop,
-    as_test,
     begin_round,
     changes_lengths,
     count_of,
     counted_lists,
-    grow_all,
-    refuse_kept_write,
     run_time_size,
+    shared_from_outside,
 )
+from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.rebinding import Rebinding
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
 from tracejit.tracing.control.schema import JoinError, Leaf, Reference, Schema, build, describe, flatten, join, leaves
+from tracejit.tracing.control.sharing import Sharing
 from tracejit.tracing.control.streams import Sink, Stream
 from tracejit.tracing.control.world import CellFunction, Place, World, cells_of, content
 from tracejit.tracing.scalars import weak
-from tracejit.tracing.sizes import declare_range, size_of
+from tracejit.tracing.sizes import declare_range, size_of, sized
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth
 
@@ -89,6 +89,8 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
     rounds = source.length if type(source.length) is int else None
     short = rounds is not None and rounds <= UNROLLED and not isinstance(iterable, TracedList)
     if short or span in namespace.context.decisions.unrolled:
+        if short:
+            namespace.context.decisions.short[span] = int(source.length)
         is_plain = isinstance(iterable, (range, list, tuple))
         items = iterable if is_plain else map(source.item, range(int(source.length)))
         unroll(namespace, items, body, go_on, names)
@@ -147,7 +149,7 @@ def while_loop(namespace: Any, test: Thunk, body: Thunk, names: Sequence[str]) -
     except StaysPython:
         python_while(namespace, test, body)
     except TestChanges:
-        go = as_test(test())
+        go = namespace.as_test(test())
         if known_truth(go) is False:
             return
         _Loop(namespace, site, cells, names).capture_while_changing(go, test, body)
@@ -156,7 +158,7 @@ def while_loop(namespace: Any, test: Thunk, body: Thunk, names: Sequence[str]) -
 def python_while(namespace: Any, test: Thunk, body: Thunk) -> None:
     """A loop that ends by what is known while tracing."""
     while True:
-        go = as_test(test())
+        go = namespace.as_test(test())
         if known_truth(go) is None:
             span, decisions = current_span(3), namespace.context.decisions
             if span not in decisions.unrolled:
@@ -183,8 +185,10 @@ class _Loop:
         self.places: list[Place] = []
         self.forms: list[Schema] = []
         self.first: list[Any] = []      # what the places hold before the loop
-        self.rebinding = Rebinding(self)
+        self.rebinding, self.sharing = Rebinding(self), Sharing(self)
+        self.last = Region(self.context.scope)      # the round that held
         self.left: set[int] = set()     # ids of arrays whose name was just found to be bound anew
+        self.shared = 0     # lists from outside whose handles may be anywhere
         self.changing: dict[int, TracedList] = {}    # by id: lists that a round makes longer or shorter
         for name in names:
             if name in cells:
@@ -226,6 +230,7 @@ class _Loop:
         trips = size_of(source.length) if self.changing else None
         if trips is None and self.changing:
             trips = run_time_size(upper)
+            upper = convert(lift(sized(trips)), I64)
         self.emit("for", [constant(0, I64), upper, constant(1, I64)], scope, 1, {}, trips)
         return scope
 
@@ -262,7 +267,7 @@ class _Loop:
 
         def round_(_: Any) -> None:
             body()
-            self.counter = weak(truth(lift(test())), "b")
+            self.counter = weak(truth(lift(self.namespace.as_test(test()))), "b")
 
         scope = self.settle(round_)
         cond = self.test_region(lambda _: self.counter)
@@ -285,6 +290,8 @@ class _Loop:
             if self.widen(region) or len(self.places) != before or self.follow_lists(region) \
                     or self.rebinding.follow(region):
                 continue
+            self.sharing.check(region)
+            self.last = region
             with self.world.as_left(region.changes), inside(region.scope):
                 finish(region, self.outputs(region))
             return region.scope
@@ -292,15 +299,16 @@ class _Loop:
                                why="every round changes them again", fix="give the variables their final types before")
 
     def follow_lists(self, region: Region) -> bool:
-        """Notes the lists whose length a round changes; whether there is one more."""
+        """Notes the lists whose length a round changes, or may change; whether there is one more."""
         for place, head in zip(self.places, self.heads, strict=True):
             if place.kind == "memory" and place.holder.kept and place in region.changes \
                     and region.changes[place].value is not head.value:
                 refuse_kept_write()
-        found = counted_lists(region.scope)
-        more = found.keys() - self.changing.keys()
+        found, shared = counted_lists(region.scope), shared_from_outside(self.namespace, region.scope)
+        more = bool(found.keys() - self.changing.keys()) or shared != self.shared
         self.changing.update(found)
-        return bool(more)
+        self.shared = shared
+        return more
 
     def trace(self, body: Callable[[Any], Any]) -> Region:
         scope, head = self.open()
@@ -331,6 +339,7 @@ class _Loop:
         params = iter([Array(p, scope) for p in scope.graph.params[int(self.counted):int(self.counted) + self.width()]])
         self.heads = [build(form, params) for form in self.forms]
         self.rebinding.begin(self.heads)
+        self.sharing.begin(self.heads)
         for place, value in zip(self.places, self.heads, strict=True):
             self.put(place, value)
 
@@ -352,7 +361,7 @@ class _Loop:
         def run() -> Any:
             self.place_head(scope)
             before = self.world.changes()
-            answer = as_test(test(head))
+            answer = self.namespace.as_test(test(head))
             if any(place not in before or not _same(value, before[place])
                    for place, value in self.world.changes().items()):
                 raise TestChanges
@@ -486,6 +495,7 @@ class _Loop:
         for place, value in zip(self.places, values, strict=True):
             self.put(place, value)
         self.rebinding.settle(arrays, held)
+        self.sharing.settle(self.last, values)
         after_loop(body, self.changing, counts, trips)
 
 

@@ -13,8 +13,9 @@ from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import emit, lift
 from tracejit.tracing.context import TraceContext
-from tracejit.tracing.control import lists, loops
+from tracejit.tracing.control import displays, loops, sharing
 from tracejit.tracing.control.branches import branch, choice, known_truth
+from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.ordering import compare_sequences, is_sequence_comparison
 from tracejit.tracing.control.regions import Unreachable
@@ -25,8 +26,10 @@ from tracejit.tracing.control.world import CellFunction, cells_of
 from tracejit.tracing.host import assert_at_run_time, made_error, raise_at_run_time
 from tracejit.tracing.inputs import Reader
 from tracejit.tracing.scalars import weak
+from tracejit.tracing.special_methods import user_method
+from tracejit.tracing.text import TracedText
 from tracejit.tracing.text import text as traced_text
-from tracejit.tracing.truth import negation
+from tracejit.tracing.truth import negation, truth
 
 Thunk = Callable[[], Any]
 
@@ -43,6 +46,10 @@ class ControlFlow(PlainNamespace):
         yield from (a.tracer for a in self.reader.arrays)
         yield from (c.traced for c in self.reader.containers.values())
 
+    def check_shared(self) -> None:
+        """Objects that may be one of several must not have changed."""
+        sharing.check_shared(self)
+
     def outside(self, key: tuple[int, str], entry: tuple[str, Any, str, Any]) -> Any:
         """What a global, cell or attribute held before it was stored: read as the user's code would."""
         raise NotImplementedError
@@ -50,7 +57,7 @@ class ControlFlow(PlainNamespace):
     # Statements
 
     def if_(self, test: Any, body: Thunk, orelse: Thunk | None, names: Sequence[str], /) -> None:
-        test = _plain_test(test)
+        test = self.plain_test(test)
         if type(test) is Array:
             branch(self, test, body, orelse, names)
         elif test:
@@ -68,11 +75,19 @@ class ControlFlow(PlainNamespace):
         if kind == "generator":
             return Stream(self, unwrapped(iterable), body, one_by_one)
         if kind == "list":
-            return lists.comprehension(self, unwrapped(iterable), body)
+            return displays.comprehension(self, unwrapped(iterable), body)
         return super().comprehension(kind, unwrapped(iterable), body, one_by_one)
 
     def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
-        return lists.displayed(self, elements, unwrapped(times))
+        return displays.displayed(self, elements, unwrapped(times))
+
+    def where_present(self, subject: Any, holds: Callable[[Any], Any]) -> Any:
+        if type(subject) is not Optional or subject.missing is not None:
+            return holds(unwrapped(subject))
+        return self.and_(self.not_(subject.is_missing()), lambda: holds(subject.value))
+
+    def known_present(self, subject: Any) -> Any:
+        return subject.value if type(subject) is Optional else subject
 
     def each(self, iterable: Any, body: Callable[[Any, Any], None], emit: Any, /) -> None:
         if not isinstance(emit, Sink):
@@ -83,7 +98,7 @@ class ControlFlow(PlainNamespace):
         loops.for_loop(self, unwrapped(iterable), round_, emit.go_on, (*shared, *emit.names))
 
     def when(self, test: Any, body: Thunk, emit: Any, /) -> None:
-        test = _plain_test(test)
+        test = self.plain_test(test)
         if type(test) is Array and isinstance(emit, Sink):
             branch(self, test, CellFunction(body, {**cells_of(body), **emit.cells}), None, emit.names)
         elif self.condition(test):
@@ -120,8 +135,27 @@ class ControlFlow(PlainNamespace):
     def condition(self, value: Any, /) -> bool:
         return bool(unwrapped(value))
 
+    def plain_test(self, test: Any) -> Any:
+        """A test as an `Array` if only the run will tell, else as a bool."""
+        test = self.as_test(test)
+        if type(test) is not Array:
+            return bool(test) if not isinstance(test, tuple(ARRAY_LIKE)) else test
+        known = known_truth(test) if not test.type.shape else None
+        return test if known is None else known
+
+    def as_test(self, value: Any) -> Any:
+        """What says whether a value is true: how long a list is, what the method of a user's object gives."""
+        value = unwrapped(value)
+        if type(value) is TracedText:
+            return value != ""
+        if (method := user_method(value, "__bool__")) is not None:
+            return self.call(method, value)
+        if (method := user_method(value, "__len__")) is not None:
+            return self.call(method, value)
+        return value.length() != 0 if isinstance(value, RunTimeList) else value
+
     def not_(self, value: Any, /) -> Any:
-        value = _plain_test(value)
+        value = self.plain_test(value)
         return negation(value) if type(value) is Array else not value
 
     def and_(self, first: Any, /, *rest: Thunk) -> Any:
@@ -133,7 +167,7 @@ class ControlFlow(PlainNamespace):
     def connect(self, first: Any, rest: Sequence[Thunk], is_and: bool) -> Any:
         if not rest:
             return first
-        test = _plain_test(first)
+        test = self.plain_test(first)
         if type(test) is not Array:
             return self.connect(evaluate(rest[0]), rest[1:], is_and) if bool(test) is is_and else first
 
@@ -167,7 +201,9 @@ class ControlFlow(PlainNamespace):
             if type(one) is Optional and other is one.missing:
                 flag = one.is_missing()
                 return negation(flag) if negated else flag
-        if isinstance(left, lists.TracedList) and isinstance(right, lists.TracedList) and left is not right:
+            if type(one) is Array and one.weak == "b" and type(other) is bool:
+                return one if other is not negated else negation(one)
+        if isinstance(left, TracedList) and isinstance(right, TracedList) and left is not right:
             same = weak(emit("compare", left.handle, right.handle, direction="EQ"), "b")
             return negation(same) if negated else same
         return (left is not right) if negated else (left is right)
@@ -181,11 +217,14 @@ class ControlFlow(PlainNamespace):
             return weak(NUMPY[np.any](NUMPY[np.equal](container, item)), "b")
         if isinstance(container, RunTimeList):
             return self.contains(lift(container), item)
+        if (method := user_method(container, "__contains__")) is not None:
+            found = self.as_test(self.call(method, container, item))
+            return weak(truth(found), "b") if type(found) is Array else bool(found)
         if not isinstance(container, (list, tuple, set, frozenset, range)):
             return NotImplemented
         if isinstance(container, range):
             return in_range(self, container, item) if type(item) is Array else NotImplemented
-        if type(item) is not Array and not any(type(e) is Array for e in container):
+        if not any(type(e) in (Array, TracedText) for e in (item, *container)):
             return NotImplemented
         result: Any = False
         for element in container:
@@ -194,13 +233,13 @@ class ControlFlow(PlainNamespace):
         return result
 
     def if_expression(self, test: Any, body: Thunk, orelse: Thunk, /) -> Any:
-        test = _plain_test(test)
+        test = self.plain_test(test)
         if type(test) is Array:
             return choice(self, test, body, orelse)
         return evaluate(body if test else orelse)
 
     def assert_(self, test: Any, message: Thunk | None = None, /) -> None:
-        test = _plain_test(test)
+        test = self.plain_test(test)
         if type(test) is Array:
             assert_at_run_time(self.context, test, message)
         elif not self.condition(test):
@@ -220,17 +259,6 @@ def in_range(namespace: ControlFlow, container: range, item: Any) -> Any:
 def _flag(value: Any) -> Array:
     from tracejit.tracing.building import convert, lift
     return convert(lift(value), "bool")
-
-
-def _plain_test(test: Any) -> Any:
-    """A test as an `Array` if only the run will tell, else as a bool."""
-    test = unwrapped(test)
-    if isinstance(test, RunTimeList):
-        test = test.length() != 0
-    if type(test) is not Array:
-        return bool(test) if not isinstance(test, tuple(ARRAY_LIKE)) else test
-    known = known_truth(test) if not test.type.shape else None
-    return test if known is None else known
 
 
 __all__ = ["ControlFlow"]

@@ -16,7 +16,8 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
 from tracejit.tracing.context import current
 from tracejit.tracing.control.branches import branch, choice
-from tracejit.tracing.control.lists import grow, is_in_range
+from tracejit.tracing.control.growth import grow
+from tracejit.tracing.control.lengths import is_in_range
 from tracejit.tracing.control.schema import JoinError, Leaf, Schema, describe, flatten, join
 from tracejit.tracing.control.world import CellFunction
 from tracejit.tracing.scalars import weak

@@ -10,22 +10,17 @@ memory are carried as an index, and contents by memory (`Reference`).
 """
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from types import FrameType
 from typing import Any, NoReturn
 
-from tracejit.autograph import policy
-from tracejit.autograph.codes import is_thunk
 from tracejit.base.dtypes import I32
 from tracejit.base.errors import UnsupportedError
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant
 from tracejit.tracing.context import Restart, current
-from tracejit.tracing.control.containers import copied, is_container
 from tracejit.tracing.control.identity import (
     Apart,
     chosen,
@@ -38,7 +33,7 @@ from tracejit.tracing.control.identity import (
     refuse_choice,
     translated,
 )
-from tracejit.tracing.control.optional import Optional
+from tracejit.tracing.control.names import count_names
 from tracejit.tracing.control.regions import Region
 from tracejit.tracing.control.schema import INDEX, Reference, Schema
 from tracejit.tracing.control.world import Place
@@ -308,7 +303,7 @@ class Rebinding:
         found = []
         for x in self.locations:
             held = {id(m): m for m in (x.first, *self.alternatives(x.last)) if m is not None and not self.is_head(m)}
-            is_held = any(is_held_elsewhere(m, self.loop.namespace) for m in held.values())
+            is_held = any(m is not x.first or is_held_elsewhere(m, self.loop.namespace) for m in held.values())
             found.append((*held.values(), None) if is_held else ())
         return found
 
@@ -345,31 +340,3 @@ def is_held_elsewhere(array: Array, namespace: Any) -> bool:
     if owner.origin is not None or owner.one_of is not None or id(owner) in namespace.context.held:
         return True
     return count_names(owner, namespace) > 1
-
-
-def count_names(owner: Array, namespace: Any) -> int:
-    """How many variables, entries and attributes hold the array or a view of it."""
-    found, seen = 0, set()
-    pending = [*_variables(), *namespace.known(), *[s[3] for s in namespace.stored.values()]]
-    while pending:
-        value = pending.pop()
-        if type(value) is Array:
-            found += any(o is owner for o in owners_of(value))
-        elif type(value) is Optional:
-            pending.append(value.value)
-        elif isinstance(value, tuple):
-            pending += value
-        elif is_container(value) and id(value) not in seen:
-            seen.add(id(value))
-            held = copied(value)
-            pending += held.values() if isinstance(held, dict) else held
-    return found
-
-
-def _variables() -> Iterator[Any]:
-    """What the variables of the user's functions hold which are running."""
-    frame: FrameType | None = sys._getframe(1)
-    while frame is not None:
-        if frame.f_code in policy.converted_codes and not is_thunk(frame.f_code):
-            yield from frame.f_locals.values()
-        frame = frame.f_back

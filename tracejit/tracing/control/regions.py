@@ -13,7 +13,8 @@ from tracejit.base.errors import ConcretizationError, InternalError, MutationErr
 from tracejit.ir.graph import Graph, Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope, TraceContext, inside
-from tracejit.tracing.control.lists import follow_lists, forget_counts
+from tracejit.tracing.control.growth import follow_lists
+from tracejit.tracing.control.lengths import forget_counts
 from tracejit.tracing.control.world import Place, World
 from tracejit.tracing.host import raise_at_run_time
 
@@ -50,6 +51,7 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
                 raise_at_run_time(context, error)
                 region.reached = False
             region.changes = world.changes() if region.reached else {}
+        world.namespace.check_shared()
         follow_lists(world.namespace, region.changes, world)
     finally:
         world.restore()

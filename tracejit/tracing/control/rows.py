@@ -30,6 +30,8 @@ class RunTimeList:
     """A list of the traced program that grows in native loops. No `list`: what Python's own code saw would be empty."""
 
     __slots__ = ()
+    shared: bool    # its handle went where tracing can't follow
+    form: Any       # of every item
 
     def length(self) -> Any:
         """An int, a size or a traced int."""

@@ -23,7 +23,10 @@ from tracejit.tracing.context import current
 from tracejit.tracing.control.containers import Keys, attributes, is_instance, refill
 from tracejit.tracing.control.errors import put_together, taken_apart
 from tracejit.tracing.control.optional import UNDEFINED, Optional
+from tracejit.tracing.control.texts import TextForm, alternatives, index_among
+from tracejit.tracing.control.texts import put_together as assembled
 from tracejit.tracing.sizes import Size
+from tracejit.tracing.text import TracedText
 
 WEAK: dict[str, DType] = {"b": BOOL, "i": I64, "f": F64, "c": C128}
 _NUMBERS = (bool, int, float, complex, np.generic, Size)
@@ -109,7 +112,54 @@ class Reference:
         return Reference(self.leaf, tuple(found.values()), self.take, self.make)
 
 
-Schema = Leaf | Static | Tree | Perhaps | Reference
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text that is one of several: for each its form, and the leaves in it."""
+
+    choices: tuple[tuple[TextForm, tuple[Leaf, ...]], ...]
+
+    def __str__(self) -> str:
+        return " or ".join(str(form) for form, _ in self.choices)
+
+    def joined(self, other: Text) -> Text:
+        made = Text(tuple(dict.fromkeys((*self.choices, *other.choices))))
+        if len(made.choices) > _MOST_TEXTS:
+            raise JoinError("value")
+        return made
+
+
+Schema = Leaf | Static | Tree | Perhaps | Reference | Text
+_MOST_TEXTS = 12    # that a variable may be one of
+
+
+def text_form(value: str | TracedText) -> Text:
+    return Text(tuple([(form, tuple([_text_leaf(a) for a in arrays])) for form, arrays in alternatives(value)]))
+
+
+def _text_leaf(array: Array) -> Leaf:
+    leaf = describe(array)
+    assert isinstance(leaf, Leaf)
+    return leaf
+
+
+def _text(x: Schema) -> Text | None:
+    """The form as that of a text; None if it is something else."""
+    return x if type(x) is Text else text_form(x.value) if type(x) is Static and isinstance(x.value, str) else None
+
+
+def _flatten_text(value: str | TracedText, schema: Text) -> list[Array]:
+    """The index, then what is in each of the texts."""
+    mine = {choice: arrays for choice, (_, arrays) in zip(text_form(value).choices, alternatives(value), strict=True)}
+    places = [schema.choices.index(choice) for choice in mine]
+    held = [a for choice in schema.choices for a in mine.get(choice) or [
+        constant(0, leaf.type.dtype, leaf.type.shape) for leaf in choice[1]]]
+    return [index_among(value, places), *held]
+
+
+def _build_text(schema: Text, arrays: Iterator[Array]) -> Any:
+    index = next(arrays)
+    held = [[build(leaf, arrays) for leaf in found] for _, found in schema.choices]
+    return assembled(index, [form for form, _ in schema.choices], held)
 
 
 def same_static(x: Any, y: Any) -> bool:
@@ -135,6 +185,8 @@ def describe(value: Any, numbers: bool = False) -> Schema:
         return Perhaps(value.missing, describe(value.value, True))
     if value is UNDEFINED:
         return Perhaps(UNDEFINED, None)
+    if type(value) is TracedText:
+        return text_form(value)
     if isinstance(value, (np.ndarray, *ARRAY_LIKE)) or numbers and isinstance(value, _NUMBERS):
         return describe(lift(value))
     if (node := None if value is None or isinstance(value, type) else node_type(value)) is not None:
@@ -182,6 +234,8 @@ def join(x: Schema, y: Schema, loop: bool = False) -> Schema:
                     x.make)
     if isinstance(x, Reference) and isinstance(y, Reference):
         return x.joined(y)
+    if (one := _text(x)) is not None and (other := _text(y)) is not None:
+        return one.joined(other)
     left, right = _leaf(x), _leaf(y)
     if left is None or right is None:
         raise JoinError("value")
@@ -255,8 +309,13 @@ def leaves(schema: Schema) -> Iterator[Leaf]:
         yield _FLAG
         if schema.inner is not None:
             yield from leaves(schema.inner)
+    elif isinstance(schema, Text):
+        yield _TEXT_INDEX
+        for _, held in schema.choices:
+            yield from held
 
 
+_TEXT_INDEX = Leaf(ArrayType(I64), None, "numpy", False)
 _FLAG = Leaf(ArrayType(BOOL), "b", "python", False)
 INDEX = Leaf(ArrayType(I32), None, "numpy", False)
 
@@ -271,6 +330,8 @@ def flatten(value: Any, schema: Schema) -> list[Array]:
         return [a for child, form in zip(parts(value), schema.children, strict=True) for a in flatten(child, form)]
     if isinstance(schema, Perhaps):
         return _flatten_optional(value, schema)
+    if isinstance(schema, Text):
+        return _flatten_text(value, schema)
     return [schema.take(value, schema.memories)] if isinstance(schema, Reference) else []
 
 
@@ -307,6 +368,8 @@ def build(schema: Schema, arrays: Iterator[Array]) -> Any:
         flag = next(arrays)
         inner = build(schema.inner, arrays) if schema.inner is not None else None
         return schema.missing if schema.inner is None else Optional(schema.missing, flag, inner)
+    if isinstance(schema, Text):
+        return _build_text(schema, arrays)
     return schema.make(next(arrays), schema.memories) if isinstance(schema, Reference) else schema.value
 
 

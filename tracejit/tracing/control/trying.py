@@ -142,11 +142,11 @@ class Generator:
 
     def __init__(self, manager: Any, span: SourceSpan | None, scope: Scope):
         code = getattr(getattr(manager, "gen", None), "gi_code", None)
-        self.sees_errors = code is not None and policy.is_user_file(code.co_filename) and _catches_at_yield(code)
+        self.watches = code is not None and policy.is_user_file(code.co_filename) and _catches_at_yield(code)
         self.span, self.scope = span, scope
 
     def catches(self, exception: type[BaseException]) -> bool:
-        return self.sees_errors
+        return self.watches
 
     def catch(self, holds: Any, error: BaseException, span: SourceSpan | None) -> None:
         raise UnsupportedError(
@@ -176,7 +176,7 @@ def run(namespace: Any, parts: Parts) -> None:
 class InPlace:
     """A statement whose body is traced into the running scope."""
 
-    captured = False
+    captured, watches = False, True
 
     def __init__(self, parts: Parts, scope: Scope):
         self.parts, self.scope, self.span = parts, scope, parts.span
@@ -250,7 +250,7 @@ class Failure:
 class Attempt:
     """A statement whose body is captured."""
 
-    captured = True
+    captured = watches = True
 
     def __init__(self, namespace: Any, parts: Parts):
         self.namespace, self.parts, self.span = namespace, parts, parts.span
@@ -284,6 +284,7 @@ class Attempt:
             for failure in self.failures:
                 failure.used = False
             region = run_region(self.context, self.world, self.body)
+            self.note_written(region)
             used = [f for f in self.failures if f.used]
             if used == self.failures and not self.grown:
                 return region
@@ -291,6 +292,14 @@ class Attempt:
         raise UnsupportedError("the types of the variables in this `try` don't settle", span=self.span,
                                why="every time that its body is traced changes them again",
                                fix="give the variables their final types before")
+
+    def note_written(self, region: Region) -> None:
+        """Arrays that the body writes are part of the state also where nothing was written yet: else handlers would
+        read them as they were before the statement, which then had to be kept."""
+        for place in region.changes:
+            if place.kind == "memory" and place not in self.places and self.failures:
+                self.places.append(place)
+                self.grown = True
 
     def body(self) -> None:
         """The body and `else`, whose failures are no longer caught."""

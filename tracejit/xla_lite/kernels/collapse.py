@@ -45,8 +45,7 @@ class _Maps:
                 self.operands_of(node)
         for value in self.elsewhere & self.axes.keys():
             self.wall_in(self.axes[value])
-            if (-1, -1) in zip(self.axes[value], self.axes[value][1:], strict=False):
-                self.walls.update(range(len(self.domain)))
+            self.keep_units(self.axes[value])
         for i, param in enumerate(body.params):
             if i in strided and param in self.axes:
                 self.wall_in(self.axes[param])
@@ -96,6 +95,7 @@ class _Maps:
             self.walls.update((axis, axis + 1))
         elif node.operands:
             self.wall_in(axes or ())
+            self.keep_units(axes or ())
             self.elsewhere.update(node.operands)
         elif node.op.name == "constant" and isinstance(node.attributes["value"], tuple):
             self.wall_in(axes or ())
@@ -103,6 +103,11 @@ class _Maps:
     def wall_in(self, axes: Axes) -> None:
         """Each of these axes stays as it is."""
         self.walls.update(a for b in axes if b >= 0 for a in (b, b + 1))
+
+    def keep_units(self, axes: Axes) -> None:
+        """No axis goes if unit axes that are none stand side by side: they would become one."""
+        if (-1, -1) in zip(axes, axes[1:], strict=False):
+            self.walls.update(range(len(self.domain)))
 
     def below_broadcast(self, node: Node, axes: Axes) -> Axes:
         operand, shape = node.operands[0], node.attributes["shape"]

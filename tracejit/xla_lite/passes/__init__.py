@@ -11,6 +11,9 @@ Reading order:
     reduction_rules  rules: reductions and contractions see through views
     canonicalize     all rules together, the first pass of every compilation
     products         matrix products in one form
+    loop_forms, element_loops   loops over elements that run inside of one kernel
+    loop_to_map, runs, vectorise   loops whose rounds don't see each other become maps
+    loop_claims, counted_loops   the same where a test before the loop shows that it is safe
     roots, clusters, fuse   which nodes share a loop nest
     buffers          where every value lives
     pipeline         all of them in order

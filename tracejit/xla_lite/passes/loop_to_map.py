@@ -17,6 +17,7 @@ from tracejit.xla_lite.passes.canonicalize import canonicalize
 from tracejit.xla_lite.passes.element_loops import LOOPS, fuse_element_loops
 from tracejit.xla_lite.passes.manager import graph_pass
 from tracejit.xla_lite.passes.rewriting import splat
+from tracejit.xla_lite.passes.runs import find_runs, folds_of, reads_what_it_writes
 from tracejit.xla_lite.passes.vectorise import Batched, Unfit, Vectoriser
 
 FEWEST = 8      # iterations that are worth a map
@@ -44,31 +45,32 @@ def map_loops(graph: Graph) -> Graph:
 def _mapped(copy: Graph, body: Graph, node: Node, operands: list[Value]) -> Sequence[Value] | None:
     """The loop's results as a map; None where it is none. Tried apart from the graph first."""
     count = node.attributes["carries"]
-    size = _trips(operands[:3])
+    size = _rounds(operands[:3])
     if size is None or isinstance(size, int) and size < FEWEST or any(n.has_effect for n in body.nodes):
         return None
     trial = Graph([v.type for v in operands])
     try:
         inner = [trial.keep(v.node, ())[0] if v.node is not None and splat(v) is not None else p
                  for v, p in zip(operands, trial.params, strict=True)]
-        trial.outputs = tuple(_write(trial, body, inner, count, size))
+        trial.outputs = tuple(write_map(trial, body, inner, count, size))
     except Unfit:
         return None
     trial = without_dead_nodes(canonicalize.run(trial))
-    if _unfused(fuse_element_loops.run(trial)) > _serial(trial):
+    if unfused_loops(fuse_element_loops.run(trial)) > serial_loops(trial):
         return None
     return copy.inline(trial, operands)
 
 
-def _trips(bounds: Sequence[Value]) -> Size | None:
+def _rounds(bounds: Sequence[Value]) -> Size | None:
     """How many iterations, as a size."""
-    lower, upper, step = (_number(v) for v in bounds)
+    lower, upper, step = (number_of(v) for v in bounds)
     if isinstance(lower, int) and isinstance(step, int) and isinstance(upper, int):
         return len(range(lower, upper, step)) if step else 0
     return upper if lower == 0 and step == 1 else None
 
 
-def _number(value: Value) -> Size | None:
+def number_of(value: Value) -> Size | None:
+    """What a scalar is, if it is known while compiling."""
     node = value.node
     if node is not None and node.op.name == "dimension":
         size: Size = node.attributes["size"]
@@ -77,24 +79,32 @@ def _number(value: Value) -> Size | None:
     return number if isinstance(number, int) else None
 
 
-def _unfused(graph: Graph) -> int:
+def unfused_loops(graph: Graph) -> int:
     """Loops that would run over arrays in memory."""
     return sum(n.op.name in LOOPS for n in graph.nodes)
 
 
-def _serial(graph: Graph) -> int:
+def serial_loops(graph: Graph) -> int:
     """Loops that carry scalars alone, or write single elements."""
     return sum(n.op.name == "for" and bool(n.results) and all(not r.rank for r in n.results) for n in graph.nodes)
 
 
-def _write(graph: Graph, body: Graph, operands: Sequence[Value], count: int, size: Size) -> list[Value]:
-    """The map, and behind it the loop over what depends on the iterations before."""
+def write_map(graph: Graph, body: Graph, operands: Sequence[Value], count: int, size: Size,
+              settled: bool = False, in_order: bool = False) -> list[Value]:
+    """The map, and behind it the loop over what depends on the iterations before.
+
+    settled: indices are inside of their arrays; scalars that are only added up are reductions, in_order: not of floats.
+    """
     lower, _, step = operands[:3]
     initial, invariants = operands[3:3 + count], operands[3 + count:]
-    written = {k for k in range(count) if _is_written_only(body, k)}
+    written = {k for k in range(count) if _is_written_only(body, k, settled)}
     recurrent = _recurrent(body, count, written)
+    folds = folds_of(body, count, recurrent, in_order) if settled else {}
+    recurrent -= {fold.node for fold in folds.values()}
     heavy = [n for n in body.nodes if n not in recurrent and n.op.kind == "control"]
-    if recurrent and not heavy or any(initial[k].rank for k in range(count) if k not in written):
+    scalars = [k for k in range(count) if k not in written and k not in folds]
+    moving = recurrent or any(body.outputs[k] is not body.params[1 + k] for k in scalars)
+    if moving and not heavy or any(initial[k].rank for k in scalars):
         raise Unfit("recurrence")
     states = {initial[k] for k in written}
     if len(states) != len(written) or states & set(invariants):
@@ -103,16 +113,22 @@ def _write(graph: Graph, body: Graph, operands: Sequence[Value], count: int, siz
     work = Vectoriser(graph, size, states=states)
     arguments = [Batched(index, True), *(Batched(v, False) for v in (*initial, *invariants))]
     env = dict(zip(body.params, arguments, strict=True))
-    work.nodes([n for n in body.nodes if n not in recurrent], env)
+    if settled:
+        work.runs = find_runs(graph, body, count, [lower, *initial, *invariants])
+    work.nodes([n for n in body.nodes if n not in recurrent and n not in {f.node for f in folds.values()}], env)
     results = {k: env[body.outputs[k]].value for k in written}
     if any(env[body.outputs[k]].many for k in written):
         raise Unfit("result")
-    results.update(_second_loop(graph, body, operands, recurrent, env, count, work))
+    results.update({k: fold.write(graph, initial[k], work.many(env[fold.term])) for k, fold in folds.items()})
+    results.update(_second_loop(graph, body, operands, recurrent, env, scalars, work))
     return [results[k] for k in range(count)]
 
 
-def _is_written_only(body: Graph, k: int) -> bool:
-    """Whether the carry is handed on by one scatter, which nobody else sees, or as it came."""
+def _is_written_only(body: Graph, k: int, settled: bool) -> bool:
+    """Whether the carry is handed on by one scatter, which nobody else sees, or as it came.
+
+    settled: a round may read the very element that it writes, since no other round writes it.
+    """
     param, output = body.params[1 + k], body.outputs[k]
     if not param.rank:
         return False
@@ -120,6 +136,8 @@ def _is_written_only(body: Graph, k: int) -> bool:
     if output is param:
         return not readers
     node = output.node
+    if node is not None and settled:
+        readers = [n for n in readers if not reads_what_it_writes(n, node)]
     return node is not None and node.op.kind == "scatter" and readers == [node] and node.operands[0] is param \
         and node.operands.count(param) == 1 and not any(output in n.operands for n in body.nodes) \
         and body.outputs.count(output) == 1
@@ -148,9 +166,8 @@ def _indices(graph: Graph, lower: Value, step: Value, size: Size) -> Value:
 
 
 def _second_loop(graph: Graph, body: Graph, operands: Sequence[Value], recurrent: set[Node],
-                 env: dict[Value, Batched], count: int, work: Vectoriser) -> dict[int, Value]:
+                 env: dict[Value, Batched], scalars: Sequence[int], work: Vectoriser) -> dict[int, Value]:
     """for n: scalars = what remains of the body, on elements n of what the map has computed."""
-    scalars = [k for k in range(count) if not body.params[1 + k].rank]
     if not scalars:
         return {}
     moving = {body.params[1 + k] for k in scalars} | {r for n in recurrent for r in n.results}

@@ -7,21 +7,22 @@ from __future__ import annotations
 
 from tracejit.ir.graph import Graph
 from tracejit.xla_lite.passes.canonicalize import canonicalize
+from tracejit.xla_lite.passes.counted_loops import map_counted_loops, map_counted_loops_in_order
 from tracejit.xla_lite.passes.element_loops import fuse_element_loops
 from tracejit.xla_lite.passes.fuse import fuse
 from tracejit.xla_lite.passes.loop_to_map import map_loops
 from tracejit.xla_lite.passes.manager import Observer, Pass, run_passes
 from tracejit.xla_lite.passes.products import normalise_products
 
-LOOPS: tuple[Pass, ...] = (map_loops, canonicalize, fuse_element_loops)
-PASSES: tuple[Pass, ...] = (canonicalize, normalise_products, canonicalize, *LOOPS, fuse)
-WITHOUT_PRODUCTS: tuple[Pass, ...] = (canonicalize, *LOOPS, fuse)
+FIRST: tuple[Pass, ...] = (canonicalize,)
+PRODUCTS: tuple[Pass, ...] = (normalise_products, canonicalize)
 
 
-def optimise(graph: Graph, observe: Observer | None = None) -> Graph:
-    """Runs all passes; observe(name, graph) sees each that changed the graph."""
-    passes = PASSES if has_product(graph) else WITHOUT_PRODUCTS
-    return run_passes(graph, passes, observe)
+def optimise(graph: Graph, observe: Observer | None = None, in_order: bool = False) -> Graph:
+    """Runs all passes; observe(name, graph) sees each that changed the graph. in_order: float sums in loops stay so."""
+    counted = map_counted_loops_in_order if in_order else map_counted_loops
+    loops = (map_loops, canonicalize, counted, canonicalize, fuse_element_loops, fuse)
+    return run_passes(graph, (*FIRST, *(PRODUCTS if has_product(graph) else ()), *loops), observe)
 
 
 def has_product(graph: Graph) -> bool:

@@ -8,7 +8,7 @@ differ are all computed, under a mask for the loops in them, and selected.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tracejit.base.dims import Size
@@ -17,6 +17,7 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.passes.element_loops import freezes
 from tracejit.xla_lite.passes.loop_forms import LoopForm, extract, loop_form
+from tracejit.xla_lite.passes.runs import Run, window_shape
 
 
 class Unfit(Exception):
@@ -35,13 +36,14 @@ class Batched:
 class Vectoriser:
     """Writes into `graph`. size: of the new axis.  mask: the indices that count, None for all.
 
-    states: arrays that only scatters may touch.
+    states: arrays that only scatters may touch.  runs: gathers and scatters of consecutive elements, all inside.
     """
 
     graph: Graph
     size: Size
     mask: Value | None = None
     states: set[Value] = field(default_factory=set)
+    runs: Mapping[Node, Run] = field(default_factory=dict)
 
     def region(self, region: Graph, arguments: Sequence[Batched]) -> list[Batched]:
         """The outputs of a region."""
@@ -55,8 +57,12 @@ class Vectoriser:
             env.update(zip(node.results, made, strict=True))
 
     def node(self, node: Node, operands: list[Batched]) -> list[Batched]:
+        if node.op.name == "bind_dim" and not operands[0].many and self.mask is None:
+            return [Batched(self.graph.emit(node.op, [operands[0].value], node.attributes)[0], False)]
         if node.has_effect:
             raise Unfit(node.op.name)
+        if (run := self.runs.get(node)) is not None and (made := self.run(node, run, operands)) is not None:
+            return [made]
         if node.op.kind == "scatter":
             return [self.scatter(node, operands)]
         if any(x.value in self.states for x in operands):
@@ -114,11 +120,50 @@ class Vectoriser:
     def scatter(self, node: Node, operands: list[Batched]) -> Batched:
         """All updates at once, in the order of the indices."""
         state, updates, *indices = operands
-        if state.many or self.mask is not None or any(x.value in self.states for x in operands[1:]):
+        if state.many or self.mask is not None or any(x.value in self.states for x in operands[1:]) \
+                or node.op.name != "scatter":
             raise Unfit("scatter")
         values = [self.many(x) for x in (updates, *indices)]
         made = self.graph.emit(node.op, [state.value, *values], node.attributes, node.span)
         return Batched(made[0], False)
+
+    def run(self, node: Node, run: Run, operands: list[Batched]) -> Batched | None:
+        """Consecutive places are a slice. None where the array differs between indices."""
+        array = operands[0].value
+        reads = node.op.name in ("gather", "dynamic_slice")
+        if operands[0].many or array in self.states and reads and not run.own:
+            return None
+        axes = node.attributes.get("axes", tuple(range(array.rank)))
+        window = None if "axes" in node.attributes else window_shape(node)
+        at = dict(zip(axes, run.starts, strict=True))
+        sizes = [(1 if a in at else n) if window is None else window[a] for a, n in enumerate(array.shape)]
+        sizes[run.axis] = self.size
+        zero = self.graph.add("constant", value=0, type=ArrayType(I64))
+        starts = [at.get(a, zero) for a in range(array.rank)]
+        if reads:
+            found = self.graph.add("dynamic_slice", array, *starts, sizes=tuple(sizes), span=node.span)
+            return Batched(self.in_front(found, run.axis, axes if window is None else ()), True)
+        new = self.many(operands[1])
+        if window is not None:
+            new = self.without(new, tuple(a + 1 for a in range(run.axis + 1)))
+        kept = [a for a in range(array.rank) if a == run.axis or a not in axes] if window is None else \
+            list(range(run.axis, array.rank))
+        new = self.graph.add("broadcast_in_dim", new, shape=tuple(sizes), dims=tuple(kept))
+        return Batched(self.graph.add("dynamic_update_slice", array, new, *starts, span=node.span), False)
+
+    def in_front(self, x: Value, axis: int, gone: Sequence[int]) -> Value:
+        """The axis of the indices first, single places before it; of a gather the axes that it takes are gone."""
+        if gone:
+            return self.without(x, tuple(a for a in gone if a != axis))
+        rest = x.shape[axis + 1:]
+        x = self.without(x, tuple(range(axis)))
+        shape = (x.shape[0], *(1,) * (axis + 1), *rest)
+        return self.graph.add("broadcast_in_dim", x, shape=shape, dims=(0, *range(axis + 2, len(shape))))
+
+    def without(self, x: Value, axes: tuple[int, ...]) -> Value:
+        """Single places of these axes."""
+        zero = self.graph.add("constant", value=0, type=ArrayType(I64))
+        return self.graph.add("gather", x, *[zero] * len(axes), axes=axes) if axes else x
 
     # ---- branches -----------------------------------------------------------------------------------
 

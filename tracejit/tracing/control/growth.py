@@ -1,0 +1,175 @@
+"""Which lists grow in native loops, as attempts at a trace find it out.
+
+Flows in:  what regions do to plain lists; lists of which there are copies; items that don't fit.
+Flows out: `Decisions.growing`: lists that are native from the next attempt on, with the form of their items;
+           `Decisions.fixed`: lists that stay plain, with the reason.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NoReturn
+
+from tracejit.base.errors import MutationError, UnsupportedError
+from tracejit.base.types import ArrayType
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.context import Restart, current
+from tracejit.tracing.control.rows import RunTimeList
+from tracejit.tracing.control.schema import JoinError, Leaf, Schema, Tree, describe, join, leaves
+from tracejit.tracing.spans import current_span
+
+Key = Any       # what a list is known by from attempt to attempt
+
+
+def key_of(namespace: Any, one: list[Any]) -> Key | None:
+    """What a plain list is known by; None where tracing did not see it made."""
+    known = namespace.plain_lists.get(id(one))
+    argument = namespace.reader.containers.get(id(one))
+    return known[1] if known is not None else ("argument", argument.path) if argument is not None else None
+
+
+def root_of(key: Key) -> Key:
+    """The key of the list that a list was made from, of the list itself."""
+    while key[0] in ("part", "sum", "copy", "rows"):
+        key = key[2]
+    return key
+
+
+def grow(namespace: Any, container: Any, items: Iterable[Any]) -> None:
+    """A region changes how long a list is: from the next attempt on it grows. Returns if it can't."""
+    if not isinstance(container, list):
+        return
+    key = key_of(namespace, container)
+    if key is None or key in current().decisions.fixed:
+        return
+    try:
+        current().decisions.growing[key] = form_of(items)
+    except JoinError:
+        return
+    raise Restart
+
+
+def grow_all(namespace: Any, values: Sequence[Any]) -> None:
+    """Values of one variable on several ways: from the next attempt on, lists among them are native. Returns if they
+    can't be."""
+    found = [v for v in values if type(v) is list and (key := key_of(namespace, v)) is not None
+             and key not in current().decisions.fixed]
+    forms = [v.form for v in values if isinstance(v, RunTimeList) and v.form is not None]
+    try:
+        form = form_of([item for one in found for item in one])
+        for other in forms:
+            form = other if form is None else join(form, other)
+    except JoinError:
+        return
+    for one in found:
+        current().decisions.growing[key_of(namespace, one)] = form
+    if found:
+        raise Restart
+
+
+def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:
+    """A region was traced: lists whose length it changed grow in native code, from the next attempt on."""
+    check_watched(namespace)
+    for place in changes:
+        if place.kind == "content" and isinstance(place.holder, list):
+            before = world.containers[place.key][1]
+            if len(before) != len(place.holder):
+                grow(namespace, place.holder, [*before, *place.holder])
+
+
+def fix_list(key: Key, why: str) -> NoReturn:
+    decisions, key = current().decisions, root_of(key)
+    if key in decisions.fixed:
+        raise UnsupportedError(
+            f"a list that grows in a loop can't be compiled: {decisions.fixed[key]}", span=current_span(2),
+            why="its length and items are known only at run time",
+            fix="write to an array that was made before the loop, or make the number of rounds static")
+    decisions.fixed[key] = why
+    raise Restart
+
+
+def go_deep(key: Key) -> None:
+    """From the next attempt on, the lists in a growing list are native too."""
+    decisions = current().decisions
+    if key in decisions.deep:
+        return
+    decisions.deep.add(key)
+    for other in [k for k in decisions.growing if root_of(k) == key]:
+        decisions.growing[other] = None
+    raise Restart
+
+
+def watch(namespace: Any, one: list[Any], decide: Callable[[], None]) -> None:
+    """A plain list of which there are copies now. If it is changed all the same, `decide` starts another attempt."""
+    namespace.watched.append((one, list(one), decide))
+
+
+def watch_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
+    """A list that is one of several, chosen at run time: if one is changed after that, all are native."""
+    for one in [made, *values] if type(made) is list and type(values[0]) is list else ():
+        watch(namespace, one, partial(grow_all, namespace, values))
+
+
+def check_watched(namespace: Any) -> None:
+    """Lists of which there are copies must stay as they are."""
+    for one, copy, decide in namespace.watched:
+        if len(one) != len(copy) or not all(a is b for a, b in zip(one, copy, strict=True)):
+            decide()
+            raise MutationError(
+                "a list is changed that was put into a list which grows in a loop, or chosen at run time",
+                span=current_span(2), why="only the run knows which list that is", fix="copy it first: list(x)")
+
+
+def form_of(items: Iterable[Any]) -> Schema | None:
+    """The form that holds all items; None for none. Raises JoinError."""
+    form: Schema | None = None
+    for item in items:
+        now = unkept(describe(item, numbers=True))
+        form = now if form is None else join(form, now)
+    return form
+
+
+def types_of(form: Schema | None) -> tuple[ArrayType, ...]:
+    return tuple([leaf.type for leaf in leaves(form)]) if form is not None else ()
+
+
+def unkept(form: Schema) -> Schema:
+    """The form of items, whatever became of the arrays that they were."""
+    if isinstance(form, Leaf):
+        return replace(form, kept=False) if form.kept else form
+    if isinstance(form, Tree):
+        return replace(form, children=tuple(map(unkept, form.children)))
+    return form
+
+
+def arrays_in(value: Any) -> Iterator[Array]:
+    """Arrays that are no scalars, in a tuple, list or dict."""
+    todo = [value]
+    while todo:
+        one = todo.pop()
+        if type(one) is Array and not one.is_scalar:
+            yield one
+        elif isinstance(one, (list, tuple)):
+            todo += one
+        elif isinstance(one, dict):
+            todo += one.values()
+
+
+def lists_in(value: Any) -> list[list[Any]]:
+    """Plain lists in an item."""
+    if type(value) not in (list, tuple):
+        return []
+    inner = [one for part in value for one in lists_in(part)]
+    return [value, *inner] if type(value) is list else inner
+
+
+def keep(array: Array) -> None:
+    """An array is an item now, of which the list has a copy: it may not be written any more."""
+    array.owner.kept = True
+
+
+def refuse_kept_write() -> NoReturn:
+    raise MutationError(
+        "an array that is in a list which grows in a loop is changed in the next round", span=current_span(2),
+        why="the list has a copy of it, plain Python the array itself", fix="append a copy: l.append(x.copy())")
