@@ -42,8 +42,8 @@ def custom_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attribu
     rule = attributes["tangent"]
     if rule is None:
         raise GradientError(f"forward mode asks for the derivative of {attributes['name']}",
-                            span=ins[0].span,
-                            why="it has a rule for reverse mode only", fix="give it a rule by defjvp, or use reverse mode")
+                            span=ins[0].span, why="it has a rule for reverse mode only",
+                            fix="give it a rule by defjvp, or use reverse mode")
     outs, count = inlined(attributes["body"], ins, ins[0]), attributes["leaves"]
     moves = [dense(t, x) for t, x in zip(tangents[:count], ins[:count], strict=True)]
     return outs, placed(inlined(rule, [*ins, *moves], ins[0]), _inexact(outs))

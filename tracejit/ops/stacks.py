@@ -20,6 +20,7 @@ from tracejit.base.dtypes import I64
 from tracejit.base.errors import ShapeError, TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ops.declare import declare, refuse
+from tracejit.ops.stack_derivatives import ARRAY, ENTRY, EXTEND, LENGTH, NEW, PUSH, SET, TRUNCATE
 
 Array = NDArray[Any]
 Types = tuple[ArrayType, ...]
@@ -113,30 +114,34 @@ def _array(handle: Array, start: Array, field: int, types: Types, type: ArrayTyp
 
 
 # An empty stack.
-stack_new = declare("effect", "stack_new", type_rule=lambda *, types: [WORD], numpy=_new, has_effect=True)
+stack_new = declare("effect", "stack_new", type_rule=lambda *, types: [WORD], numpy=_new, has_effect=True,
+                    gradient=NEW)
 # (handle, *entry) -> ()
-stack_push = declare("effect", "stack_push", type_rule=_store_type("stack_push", 1), numpy=_push, has_effect=True)
+stack_push = declare("effect", "stack_push", type_rule=_store_type("stack_push", 1), numpy=_push, has_effect=True,
+                     gradient=PUSH)
 # (handle, count, *arrays) -> (): an entry for each of the first `count` rows of the arrays.
-stack_extend = declare("effect", "stack_extend", type_rule=_extend_type, numpy=_extend, has_effect=True)
+stack_extend = declare("effect", "stack_extend", type_rule=_extend_type, numpy=_extend, has_effect=True,
+                       gradient=EXTEND)
 # (handle) -> the last entry, which goes.
 stack_pop = declare("effect", "stack_pop", type_rule=_entries("stack_pop", 1), has_effect=True,
-                    numpy=lambda handle, types: _STACKS[int(handle)].pop())
+                    numpy=lambda handle, types: _STACKS[int(handle)].pop(), gradient=ENTRY)
 # (handle, index) -> an entry
 stack_get = declare("effect", "stack_get", type_rule=_entries("stack_get", 2), has_effect=True,
-                    numpy=lambda handle, index, types: _STACKS[int(handle)][int(index)])
+                    numpy=lambda handle, index, types: _STACKS[int(handle)][int(index)], gradient=ENTRY)
 # (handle, index, *entry) -> ()
-stack_set = declare("effect", "stack_set", type_rule=_store_type("stack_set", 2), numpy=_set, has_effect=True)
+stack_set = declare("effect", "stack_set", type_rule=_store_type("stack_set", 2), numpy=_set, has_effect=True,
+                    gradient=SET)
 # (handle, index) -> the entry, which goes; those behind it move up.
 stack_remove = declare("effect", "stack_remove", type_rule=_entries("stack_remove", 2), has_effect=True,
-                       numpy=lambda handle, index, types: _STACKS[int(handle)].pop(int(index)))
+                       numpy=lambda handle, index, types: _STACKS[int(handle)].pop(int(index)), gradient=ENTRY)
 # (handle, index, *entry) -> (): before the entry at `index`.
 stack_insert = declare("effect", "stack_insert", type_rule=_store_type("stack_insert", 2), numpy=_insert,
-                       has_effect=True)
+                       has_effect=True, gradient=SET)
 # (handle) -> i64[]
 stack_length = declare("effect", "stack_length", type_rule=_words("stack_length", 1, 1), has_effect=True,
-                       numpy=lambda handle: np.int64(len(_STACKS[int(handle)])))
+                       numpy=lambda handle: np.int64(len(_STACKS[int(handle)])), gradient=LENGTH)
 # (handle, length) -> (): entries from `length` on go.
 stack_truncate = declare("effect", "stack_truncate", type_rule=_words("stack_truncate", 2), numpy=_truncate,
-                         has_effect=True)
+                         has_effect=True, gradient=TRUNCATE)
 # (handle, start) -> `type.shape[0]` rows of one field from entry `start` on, as an array.
-stack_array = declare("effect", "stack_array", type_rule=_array_type, numpy=_array, has_effect=True)
+stack_array = declare("effect", "stack_array", type_rule=_array_type, numpy=_array, has_effect=True, gradient=ARRAY)

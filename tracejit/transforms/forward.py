@@ -46,8 +46,7 @@ def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Va
     """One node: its results, and their tangents where operands have some."""
     operands = [primals[v] for v in node.operands]
     moving = [tangents.get(v) for v in node.operands]
-    if all(t is None for t in moving) or not any(v.dtype.is_inexact for v in node.results):
-        refuse_stack(node, [t is not None for t in moving])
+    if not is_moving(node, moving):
         primals.update(zip(node.results, made.keep(node, operands), strict=True))
         return
     rule = rule_of(node)
@@ -61,14 +60,12 @@ def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Va
     tangents.update((v, t) for v, t in zip(node.results, found, strict=True) if t is not None)
 
 
-def refuse_stack(node: Node, moving: Sequence[bool]) -> None:
-    """A value that goes into a stack would come out without its derivative."""
-    if node.op.name.startswith("stack_") and any(m and v.dtype.is_inexact
-                                                 for m, v in zip(moving, node.operands, strict=True)):
-        raise UnsupportedError(
-            "a value with a derivative goes into a list whose length only the run tells", span=node.span,
-            why="derivatives go through lists that grow by a number of elements known from sizes",
-            fix="write into an array of sufficient size, x[i] = v, and count")
+def is_moving(node: Node, moving: Sequence[Term | None]) -> bool:
+    """Whether the node's rule has something to say. Stacks have tangents of their own, from the beginning."""
+    if node.op.kind == "effect" and node.op.gradient is not None:
+        return node.op.name == "stack_new" or moving[0] is not None
+    return any(t is not None for t in moving) and (any(v.dtype.is_inexact for v in node.results)
+                                                   or any(r for _, r in node.regions()))
 
 
 def rule_of(node: Node) -> Any:

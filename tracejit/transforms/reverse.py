@@ -13,7 +13,7 @@ from typing import Any
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term, sum_in_place
-from tracejit.transforms.forward import refuse_stack, rule_of
+from tracejit.transforms.forward import rule_of
 from tracejit.transforms.saving import kept_values
 
 
@@ -42,7 +42,9 @@ class Pullback:
         operands = [self.primals[v] for v in node.operands]
         wanted = [v in self.varied for v in node.operands]
         if not any(wanted) or not any(v.dtype.is_inexact for v in node.results):
-            refuse_stack(node, wanted)
+            if node.op.kind == "effect" and node.op.gradient is not None and any(
+                    w and v.dtype.is_inexact for w, v in zip(wanted, node.operands, strict=True)):
+                node.op.gradient.vjp(node.op, [Term(self.made, v, node.span) for v in operands], (), (), {}, wanted)
             self.primals.update(zip(node.results, self.made.keep(node, operands), strict=True))
             return
         rule = rule_of(node)
