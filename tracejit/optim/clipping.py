@@ -1,0 +1,38 @@
+"""Gradients kept within bounds.
+
+Flows in:  pytrees of gradients.
+Flows out: pytrees of the same structure.
+"""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tracejit.base.trees import flatten, tree_map
+
+
+def clip_by_value(grads: Any, low: float, high: float) -> Any:
+    """Each element within [low, high]."""
+    return tree_map(lambda g: np.clip(g, low, high), grads)
+
+
+def clip_by_norm(grads: Any, norm: float) -> Any:
+    """Each array scaled down to a Euclidean norm of at most `norm`."""
+    return tree_map(lambda g: g * _factor(np.sqrt(np.sum(g * g)), norm), grads)
+
+
+def clip_by_global_norm(grads: Any, norm: float) -> Any:
+    """All arrays scaled down together to a Euclidean norm of at most `norm`."""
+    factor = _factor(global_norm(grads), norm)
+    return tree_map(lambda g: g * factor, grads)
+
+
+def global_norm(tree: Any) -> Any:
+    """The Euclidean norm of all elements of all arrays; 0 of none."""
+    return np.sqrt(sum([np.sum(np.abs(g) ** 2) for g in flatten(tree)[0]]))
+
+
+def _factor(size: Any, limit: float) -> Any:
+    """1 up to the limit; above, what brings the size to it."""
+    return limit / np.maximum(size, limit)
