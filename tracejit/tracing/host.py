@@ -71,8 +71,9 @@ class Template:
 
     def exception(self, error: BaseException) -> Deferred:
         """Makes a new exception of the class for every run, without running the user's `__init__` again."""
-        return Deferred(_exception, (type(error), self.cut(error.args), self.cut(dict(vars(error))),
-                                     self.cut(error.__cause__), error.__suppress_context__), {})
+        cause = None if error.__cause__ is None else self.exception(error.__cause__)
+        return Deferred(_exception, (type(error), self.cut(error.args), self.cut(dict(vars(error))), cause,
+                                     error.__suppress_context__), {})
 
 
 def _joined(*parts: str) -> str:
