@@ -202,6 +202,8 @@ class TraceContext:
     def emit(self, op: str, operands: Sequence[Value], attributes: dict[str, Any]) -> tuple[Value, ...]:
         """Adds a node at the user's current line; errors of the op's type rule get that line."""
         span = current_span(3)
+        if op == "bind_dim":
+            self.scope.facts["bound", attributes["dim"]] = True
         try:
             return self.scope.graph.emit(op, operands, attributes, span)
         except TypeRuleError as error:

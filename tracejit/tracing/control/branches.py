@@ -6,6 +6,7 @@ Flows out: a `case` op whose regions give the new content of every place that a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tracejit.base.errors import UnsupportedError
@@ -19,7 +20,7 @@ from tracejit.tracing.control.identity import NOTHING, OWN, Choice, choice_of, m
 from tracejit.tracing.control.lengths import after_branches
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
-from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, join, zeros
+from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, has_sizes, join, zeros
 from tracejit.tracing.control.world import Place, World, cells_of
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth
@@ -73,7 +74,7 @@ def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], 
     """
     places = sorted(dict.fromkeys(p for r in regions for p in r.changes), key=lambda p: p.kind != "content")
     forms = [_form(place, regions, world) for place in places]
-    choices = [c for place, form in zip(places, forms, strict=True) for c in _choices(place, form, regions, world)]
+    choices = [c for place, form in zip(places, forms, strict=True) for c in _own_choices(place, form, regions, world)]
     for k, region in enumerate(regions):
         with world.as_left(region.changes), inside(region.scope):
             indices = [c.index_in(k) for c in choices if c.is_exported(flag)]
@@ -104,6 +105,17 @@ def _choices(place: Place, form: Schema, regions: Sequence[Region], world: World
     if place.kind == "memory":
         return [Choice(place.name, (OWN,) * len(regions), ())] * width
     return [choice_of(place.name, [NOTHING if f is None else f[i] for f in found], world) for i in range(width)]
+
+
+def _own_choices(place: Place, form: Schema, regions: Sequence[Region], world: World) -> list[Choice]:
+    """`_choices`; arrays whose sizes differ are copied on their way."""
+    found = _choices(place, form, regions, world)
+    if not has_sizes(form):
+        return found
+    if not all(c.is_known for c in found):
+        values = [_value(place, r, world) for r in regions if r.reached]
+        raise differing(place, [describe(v) for v in values], values, "shape")
+    return [replace(c, copied=True) for c in found]
 
 
 def _nothing() -> None:

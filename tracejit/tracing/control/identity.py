@@ -19,7 +19,7 @@ from tracejit.tracing.context import Scope, current, inside
 from tracejit.tracing.control.containers import is_container
 from tracejit.tracing.control.optional import Optional
 from tracejit.tracing.control.regions import Region, finish, share_operands
-from tracejit.tracing.control.schema import JoinError, Leaf, Perhaps, Reference, Schema, Tree, parts
+from tracejit.tracing.control.schema import JoinError, Leaf, Perhaps, Reference, Schema, Sized, Tree, parts
 from tracejit.tracing.control.world import World
 from tracejit.tracing.implements import CHOSEN_READ, CHOSEN_WRITE, implements
 from tracejit.tracing.spans import current_span
@@ -39,7 +39,9 @@ def is_mutable(value: Any) -> bool:
 
 def memory_parts(value: Any, schema: Schema) -> Iterator[Array | None]:
     """The arrays with memory in a value of this form, in the order of its leaves; None where there is no value."""
-    if isinstance(schema, Leaf):
+    if isinstance(schema, Sized):
+        yield value if has_memory(value) else None
+    elif isinstance(schema, Leaf):
         if schema.kind == "numpy" and (schema.boxed or schema.type.shape):
             yield value if has_memory(value) else None
     elif isinstance(schema, Tree):
@@ -143,12 +145,13 @@ def is_index(index: Array, k: int) -> Array:
 class Choice:
     """What an array is after regions of which one ran. identities: in each region, None if that can't be said outside.
 
-    arrays: what each region left there.
+    arrays: what each region left there.  copied: it is a copy, so that it can't be written.
     """
 
     name: str
     identities: tuple[Identity | None, ...]
     arrays: tuple[Array | None, ...]
+    copied: bool = False
 
     @property
     def is_own(self) -> bool:
@@ -169,7 +172,7 @@ class Choice:
 
     def is_exported(self, flag: Array | None) -> bool:
         """Whether the regions have to give the index."""
-        return self.is_known and not self.is_own and (
+        return self.is_known and not self.is_own and not self.copied and (
             flag is None or any(not isinstance(i.index, int) for i in self.known))
 
     def index_in(self, k: int) -> Array:
@@ -204,6 +207,9 @@ def mark_choices(arrays: Sequence[Array | None], choices: Sequence[Choice], flag
             continue
         if not choice.is_known:
             chosen(array, None, (), choice.name)
+            continue
+        if choice.copied:
+            chosen(array, None, choice.memories, choice.name)
             continue
         if index is None:
             assert flag is not None

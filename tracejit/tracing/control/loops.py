@@ -434,7 +434,7 @@ class _Loop:
         if "!" in place.name and self.first[k] is UNDEFINED and not isinstance(form, Leaf):
             form = now
         try:
-            joined = join(form, now, loop=True)
+            joined = join(form, now, loop=True, sizes=self.site.rounds in (None, -1))
         except JoinError as problem:
             grow_all(self.namespace, [self.first[k], value])
             self.give_up(f"{place.name!r} is {form} before a round and {now} after it ({problem})", place.name)

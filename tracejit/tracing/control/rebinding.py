@@ -35,7 +35,7 @@ from tracejit.tracing.control.identity import (
 )
 from tracejit.tracing.control.names import count_names
 from tracejit.tracing.control.regions import Region
-from tracejit.tracing.control.schema import INDEX, Reference, Schema
+from tracejit.tracing.control.schema import INDEX, Reference, Schema, has_sizes
 from tracejit.tracing.control.world import Place
 
 _NAMES = ("variable", "item", "stored")
@@ -192,6 +192,7 @@ class Rebinding:
 
     def track(self) -> bool:
         """Carries the index of every name, and memories that names may leave."""
+        self.refuse_sizes()
         found: dict[int, Array] = {}
         for x in self.locations:
             for m in (*self.first_memories(x), *self.alternatives(x.last)):
@@ -204,6 +205,16 @@ class Rebinding:
             self.loop.forms[-1] = INDEX
         self.keep_left()
         return True
+
+    def refuse_sizes(self) -> None:
+        """UnsupportedError for arrays that are written, or compared, where rounds change their size."""
+        forms = dict(zip(self.loop.places, self.loop.forms, strict=True))
+        for x in self.locations:
+            if has_sizes(forms[x.place]):
+                raise UnsupportedError(
+                    f"{x.place.name!r} is bound to arrays of different sizes in this loop, and written in place",
+                    span=self.loop.site.span, why="which array is written depends on the round",
+                    fix="write to it before or after the loop, or make it as large as it gets before the loop")
 
     def keep_left(self) -> bool:
         """Carries the memories that names may leave. Whether there are any that were not carried."""

@@ -75,8 +75,7 @@ class Control(FunctionFrame):
         live, k = len(self.heaps), 0
         while k < len(body):
             k += self.statement(body, k)
-        for slot in reversed(self.heaps[live:]):
-            self.release(slot)
+        self._release_since(live)
         del self.heaps[live:]
 
     def statement(self, body: tuple[Statement, ...], k: int) -> int:
@@ -258,12 +257,14 @@ class Control(FunctionFrame):
         label, inside, after = (self.body.fresh_label(hint) for hint in ("while", "do", "done"))
         self.push("loop", label, written_roots(self, (*s.before, *s.body)))
         self._take_mask(active)
+        live = len(self.heaps)
         self.block_open(s.before)
         condition = self._still_running(s.condition, active)
         self.push("guard", inside)
         self.block(s.body)
         if self.polls:
             self.poll(_cost((*s.before, *s.body)))
+        self._release_since(live)
         self.body.branch(label)
         inner = self.pop()
         self.body.branch_if(condition, inside, after)
@@ -274,6 +275,13 @@ class Control(FunctionFrame):
         self.body.label(label)
         self.body.lines += place.lines
         self.body.label(after)
+        self._release_since(live)
+        del self.heaps[live:]
+
+    def _release_since(self, live: int) -> None:
+        """Frees what was allocated since there were `live` slots."""
+        for slot in reversed(self.heaps[live:]):
+            self.release(slot)
 
     def block_open(self, body: tuple[Statement, ...]) -> None:
         """Statements whose names stay visible until the place closes."""
