@@ -293,8 +293,9 @@ def _placed(error: BaseException, span: SourceSpan | None) -> BaseException:
 
 
 def belongs_to_run(context: TraceContext, error: BaseException) -> bool:
-    """Whether an exception that ends the traced function shows values of the run, or comes after effects of the run."""
-    return holds_traced(error) or any(n.has_effect for n in context.root.graph.nodes)
+    """Whether an exception that ends the traced function shows values of the run, or comes after effects of the run or
+    after changes of what the caller sees."""
+    return holds_traced(error) or any(n.has_effect for n in context.root.graph.nodes) or bool(context.changed()[1])
 
 
 def raised_at(error: BaseException) -> SourceSpan | None:

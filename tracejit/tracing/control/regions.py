@@ -9,7 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracejit.base.errors import ConcretizationError, InternalError, MutationError, TracejitError, UnsupportedError
+from tracejit.base.errors import (
+    ConcretizationError,
+    InternalError,
+    MemoryLimitError,
+    MutationError,
+    RecursionLimitError,
+    SignatureError,
+    SourceUnavailableError,
+    TracejitError,
+    UnsupportedError,
+    UnsupportedTypeError,
+)
 from tracejit.ir.graph import Graph, Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope, TraceContext, inside
@@ -19,7 +30,8 @@ from tracejit.tracing.control.world import Place, World
 from tracejit.tracing.host import raise_at_run_time
 
 # Errors that say what tracing can't do, where plain Python would have gone on.
-NOT_PYTHONS = (ConcretizationError, InternalError, MutationError, UnsupportedError)
+NOT_PYTHONS = (ConcretizationError, InternalError, MemoryLimitError, MutationError, RecursionLimitError, SignatureError,
+               SourceUnavailableError, UnsupportedError, UnsupportedTypeError)
 
 
 class Unreachable(BaseException):
