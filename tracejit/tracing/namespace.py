@@ -27,6 +27,7 @@ from tracejit.tracing.control.displays import argument
 from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.picking import is_position, pick, replace
+from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.implements import implementation
 from tracejit.tracing.inputs import Input, ObjectInput, Reader, Root
 from tracejit.tracing.sizes import Size
@@ -90,7 +91,7 @@ class TracingNamespace(ControlFlow):
         return value
 
     def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if any(type(a) is Optional for a in args):
+        if any(type(a) is Optional for a in args) and not _holds_values(fn):
             args = args if policy.resolve(fn) is not None else tuple(map(unwrapped, args))
         special = _special(fn)
         if special is not None and (result := special(self, *args, **kwargs)) is not NotImplemented:
@@ -345,6 +346,12 @@ def _is_users_class(cls: type) -> bool:
     """Whether attributes of the class itself may be settings that change: `Config.rate`."""
     module = sys.modules.get(cls.__module__)
     return policy.is_user_file(getattr(module, "__file__", None) or "<frozen ") and not issubclass(cls, Enum)
+
+
+def _holds_values(fn: Any) -> bool:
+    """Whether a function only puts what it is given into a list or dict."""
+    return isinstance(getattr(fn, "__self__", None), (list, dict, RunTimeList)) and fn.__name__ in (
+        "append", "insert", "setdefault")
 
 
 def _is_numpy_random(fn: Any) -> bool:

@@ -18,7 +18,7 @@ from tracejit.base.trees import register_node
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
-from tracejit.tracing.context import Restart, current
+from tracejit.tracing.context import Restart, current, inside
 from tracejit.tracing.control.containers import is_instance
 from tracejit.tracing.control.growth import (
     Key,
@@ -397,6 +397,14 @@ class Meta:
     form: Schema | None
     key: Key = field(compare=False)
     namespace: Any = field(compare=False, repr=False)
+
+    def nothing(self) -> list[Array]:
+        """The handle of an empty list, which stands where there is none."""
+        context, key = current(), ("nothing", types_of(self.form))
+        if (found := context.root.facts.get(key)) is None:
+            with inside(context.root):
+                found = context.root.facts[key] = emit("stack_new", types=types_of(self.form))
+        return [found]
 
     def unite(self, other: Meta) -> None:
         """From the next attempt on the items of both have one form. Raises JoinError if there is none."""

@@ -400,6 +400,11 @@ def _flatten_optional(value: Any, schema: Perhaps) -> list[Array]:
 
 def zeros(schema: Schema) -> list[Array]:
     """Parts of a value that nobody reads."""
+    if isinstance(schema, Tree):
+        nothing = getattr(schema.meta, "nothing", None)
+        return nothing() if nothing is not None else [z for child in schema.children for z in zeros(child)]
+    if isinstance(schema, Perhaps) and schema.inner is not None:
+        return [constant(0, BOOL), *zeros(schema.inner)]
     return [constant(0, leaf.type.dtype, leaf.type.shape) for leaf in leaves(schema)]
 
 

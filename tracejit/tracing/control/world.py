@@ -164,8 +164,16 @@ class World:
 
     # Afterwards
 
+    def meet(self) -> None:
+        """Lists and dicts of the caller that were read for the first time since the region began."""
+        for key, late in self.namespace.reader.containers.items():
+            if key not in self.containers and type(late.traced) in (list, dict):
+                original = dict(zip(late.meta, late.original, strict=True)) if late.cls is dict else list(late.original)
+                self.containers[key] = late.traced, original, late.path
+
     def changes(self) -> dict[Place, Any]:
         """What the region changed, with the values it left."""
+        self.meet()
         found: dict[Place, Any] = {}
         for name, cell in self.variables.items():
             if (now := content(cell)) is not self.before[name]:
@@ -194,6 +202,7 @@ class World:
 
     def restore(self) -> None:
         """Puts everything back."""
+        self.meet()
         for name, cell in self.cells.items():
             fill(cell, self.before[name])
         for key, cell in self.others.items():
