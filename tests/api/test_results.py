@@ -1,4 +1,4 @@
-"""What calls give back and leave behind: None or a value, memory of the compiled code's, lists, stores of failing calls.
+"""What calls give back and leave: None or a value, memory of the compiled code, lists, stores of failing calls.
 
 Flows in: functions run plain and decorated, with native and with Python dispatch.
 """
