@@ -160,7 +160,7 @@ class Namespace(Protocol):
         """What a name in the pattern stands for, where the test of `match` holds."""
 
     def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
-        """`[...]`, or `[...] * times`."""
+        """`[...]`, `[...] * times`, or a sum with `[...]`."""
 
     def defined(self, value: Any, name: str, /) -> Any:
         """`value`, read from the variable `name`, which may have no value on some path to here."""

@@ -23,7 +23,7 @@ from tracejit.base.errors import RecursionLimitError, UnsupportedError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
 from tracejit.tracing.builtins import BUILTINS, METHODS, attribute_function
 from tracejit.tracing.context import TraceContext
-from tracejit.tracing.control.displays import argument
+from tracejit.tracing.control.displays import argument, met
 from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.picking import is_position, pick, replace
@@ -91,6 +91,10 @@ class TracingNamespace(ControlFlow):
         return value
 
     def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
+        result = self.called(fn, args, kwargs)
+        return met(self, result) if type(result) is list else result
+
+    def called(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if any(type(a) is Optional for a in args) and not _holds_values(fn):
             args = args if policy.resolve(fn) is not None else tuple(map(unwrapped, args))
         special = _special(fn)
@@ -103,7 +107,7 @@ class TracingNamespace(ControlFlow):
             return self.numpy_call(fn, function, args, kwargs)
         cls = fn.__class__
         if cls in INLINED:
-            return self.call(INLINED[cls](fn), *args, **kwargs)
+            return self.called(INLINED[cls](fn), args, kwargs)
         if _is_numpy_random(fn):
             raise _random_error(fn)
         return self.enter(fn, args, kwargs)
@@ -251,7 +255,7 @@ class TracingNamespace(ControlFlow):
             return self.call(obj.__getitem__, index)
         if type(obj) in (list, tuple) and is_position(index):
             return pick(self, obj, index)
-        return obj[index]
+        return met(self, obj[index]) if type(obj) is list and type(index) is slice else obj[index]
 
     def store_item(self, value: Any, obj: Any, index: Any, /) -> None:
         obj, index = unwrapped(obj), unwrapped(index)

@@ -26,6 +26,7 @@ from tracejit.tracing.control.growth import (
     fix_list,
     form_of,
     go_deep,
+    grow,
     keep,
     lists_in,
     root_of,
@@ -52,6 +53,7 @@ from tracejit.tracing.implements import NUMPY, READ
 from tracejit.tracing.scalars import weak
 from tracejit.tracing.sizes import size_of, sized
 from tracejit.tracing.spans import current_span
+from tracejit.tracing.truth import negation
 
 NOTHING = Static(None)
 
@@ -246,10 +248,22 @@ class TracedList(RunTimeList):
             return self.equals(other)
         return False
 
+    def __ne__(self, other: object) -> Any:
+        equal = self == other
+        return negation(equal) if type(equal) is Array else not equal
+
     def equals(self, other: Any) -> Any:
         if isinstance(other, list) and not other:
             return self.length() == 0
-        self.give_up("it is compared with another list")
+        if isinstance(other, list):
+            items, other = other, make(self.namespace, ("sum", current_span(3), self.key), self.form)
+            other.extend(items)
+        if not self.holds_numbers() or not other.holds_numbers():
+            self.give_up("it is compared with another list")
+        mine, others = (emit("stack_length", one.handle) for one in (self, other))
+        common = run_time_size(emit("minimum", mine, others))
+        same = NUMPY[np.all](NUMPY[np.equal](self.columns(common)[0], other.columns(common)[0]))
+        return weak(emit("and", emit("compare", mine, others, direction="EQ"), convert(same, "bool")), "b")
 
     # Changing
 
@@ -283,6 +297,8 @@ class TracedList(RunTimeList):
         return made
 
     def __radd__(self, other: Any) -> Any:
+        """Python asks for this in `other += self` too, which changes `other`."""
+        grow(self.namespace, other, other)
         made = make(self.namespace, ("sum", current_span(2), self.key), self.form)
         made.extend(other)
         made.extend(self)

@@ -23,7 +23,7 @@ from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
 from tracejit.tracing.control.branches import branch, known_truth
 from tracejit.tracing.control.displays import LiveList
-from tracejit.tracing.control.growth import grow_all, refuse_kept_write
+from tracejit.tracing.control.growth import grow_all, refuse_kept_write, register_joined
 from tracejit.tracing.control.identity import has_memory, is_mutable, reference
 from tracejit.tracing.control.iteration import Iteration, iteration_of
 from tracejit.tracing.control.lengths import (
@@ -340,7 +340,8 @@ class _Loop:
         self.heads = [build(form, params) for form in self.forms]
         self.rebinding.begin(self.heads)
         self.sharing.begin(self.heads)
-        for place, value in zip(self.places, self.heads, strict=True):
+        for place, value, first in zip(self.places, self.heads, self.first, strict=True):
+            register_joined(self.namespace, value, [first])
             self.put(place, value)
 
     def width(self) -> int:
@@ -492,7 +493,8 @@ class _Loop:
         values = [build(form, made) for form in self.forms]
         arrays = self.rebinding.arrays_of(values)
         held = self.rebinding.possible()
-        for place, value in zip(self.places, values, strict=True):
+        for place, value, first in zip(self.places, values, self.first, strict=True):
+            register_joined(self.namespace, value, [first, self.last.changes.get(place)])
             self.put(place, value)
         self.rebinding.settle(arrays, held)
         self.sharing.settle(self.last, values)
