@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.deep import with_deep_stack
-from tracejit.base.errors import InternalError, TracejitError
+from tracejit.base.errors import InternalError, TracedIndexError, TracejitError
 from tracejit.ir.graph import Graph
 from tracejit.tracing import methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.control.growth import check_watched
-from tracejit.tracing.control.regions import Unreachable
+from tracejit.tracing.control.regions import Unreachable, as_python
 from tracejit.tracing.filling import fill_stacks
 from tracejit.tracing.host import belongs_to_run, raise_at_run_time
 from tracejit.tracing.implements import load_front_end
@@ -142,9 +142,10 @@ def _run(call: Call, namespace: TracingNamespace, args: Sequence[Any], kwargs: M
         except Unreachable:
             return None
         except Exception as error:
-            if isinstance(error, (TracejitError, RecursionError)) or not belongs_to_run(namespace.context, error):
+            ours = isinstance(error, (TracejitError, RecursionError)) and not isinstance(error, TracedIndexError)
+            if ours or not belongs_to_run(namespace.context, error):
                 raise
-            raise_at_run_time(namespace.context, error)
+            raise_at_run_time(namespace.context, as_python(error))
             return None
 
 

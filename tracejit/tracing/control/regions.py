@@ -11,13 +11,17 @@ from typing import Any
 
 from tracejit.base.errors import (
     ConcretizationError,
+    DtypeError,
     InternalError,
     MemoryLimitError,
     MutationError,
     RecursionLimitError,
+    ShapeError,
     SignatureError,
     SourceUnavailableError,
+    TracedIndexError,
     TracejitError,
+    TypeRuleError,
     UnsupportedError,
     UnsupportedTypeError,
 )
@@ -32,6 +36,8 @@ from tracejit.tracing.host import raise_at_run_time
 # Errors that say what tracing can't do, where plain Python would have gone on.
 NOT_PYTHONS = (ConcretizationError, InternalError, MemoryLimitError, MutationError, RecursionLimitError, SignatureError,
                SourceUnavailableError, UnsupportedError, UnsupportedTypeError)
+_PLAIN: dict[type[BaseException], type[Exception]] = {
+    ShapeError: ValueError, TracedIndexError: IndexError, DtypeError: TypeError, TypeRuleError: TypeError}
 
 
 class Unreachable(BaseException):
@@ -57,8 +63,10 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
                 region.result = function()
             except Unreachable:
                 region.reached = False
-            except Exception as error:    # Python would raise it only if the region ran
-                if isinstance(error, TracejitError) and not is_pythons(context, error):
+            except Exception as raised:    # Python would raise it only if the region ran
+                error = as_python(raised)
+                if isinstance(raised, TracejitError) and (
+                        isinstance(raised, NOT_PYTHONS) or context.catcher(type(error)) is None):
                     raise
                 raise_at_run_time(context, error)
                 region.reached = False
@@ -70,9 +78,10 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
     return region
 
 
-def is_pythons(context: TraceContext, error: TracejitError) -> bool:
-    """Whether an error of tracing is one that plain Python would raise too, where the user's code catches it."""
-    return not isinstance(error, NOT_PYTHONS) and context.catcher(type(error)) is not None
+def as_python(error: BaseException) -> BaseException:
+    """What plain Python raises where tracing raised `error`."""
+    plain = _PLAIN.get(type(error))
+    return error if plain is None else plain(str(error.args[0])).with_traceback(error.__traceback__)
 
 
 def finish(region: Region, outputs: Sequence[Array]) -> None:
