@@ -54,11 +54,22 @@ def grow(namespace: Any, container: Any, items: Iterable[Any]) -> None:
         return
     if not (keys := keys_of(namespace, container)):
         return
+    decide_growth(keys, list(items))
+
+
+def decide_growth(keys: Sequence[Key], items: Sequence[Any], forms: Sequence[Schema] = ()) -> None:
+    """From the next attempt on, the lists known by `keys` hold `items` and items of `forms`. Returns if they can't."""
+    decisions = current().decisions
     try:
         form = form_of(items)
+        for other in forms:
+            form = other if form is None else join(form, other)
     except JoinError:
-        return
-    current().decisions.growing.update(dict.fromkeys(keys, form))
+        if not any(map(lists_in, items)) or decisions.deep.issuperset(keys):
+            return
+        form = None
+        decisions.deep.update(keys)
+    decisions.growing.update(dict.fromkeys(keys, form))
     raise Restart
 
 
@@ -67,16 +78,9 @@ def grow_all(namespace: Any, values: Sequence[Any]) -> None:
     can't be."""
     found = [v for v in values if type(v) is list and keys_of(namespace, v)]
     forms = [v.form for v in values if isinstance(v, RunTimeList) and v.form is not None]
-    try:
-        form = form_of([item for one in found for item in one])
-        for other in forms:
-            form = other if form is None else join(form, other)
-    except JoinError:
-        return
-    for one in found:
-        current().decisions.growing.update(dict.fromkeys(keys_of(namespace, one), form))
     if found:
-        raise Restart
+        keys = dict.fromkeys(key for one in found for key in keys_of(namespace, one))
+        decide_growth(tuple(keys), [item for one in found for item in one], forms)
 
 
 def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:

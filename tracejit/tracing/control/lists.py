@@ -14,6 +14,7 @@ import numpy as np
 
 from tracejit.base.dims import Size as AnySize
 from tracejit.base.dtypes import I64
+from tracejit.base.errors import UnsupportedError
 from tracejit.base.trees import register_node
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import TRACED_LIKE, Array
@@ -24,7 +25,6 @@ from tracejit.tracing.control.growth import (
     Key,
     arrays_in,
     fix_list,
-    form_of,
     go_deep,
     grow,
     keep,
@@ -101,7 +101,7 @@ class TracedList(RunTimeList):
             return tuple(map(self.as_item, value))
         if type(value) is list:
             if not value or self.root_key in current().decisions.deep:
-                return native_list(self.namespace, value)
+                native_list(self.namespace, value)
             watch(self.namespace, value, partial(go_deep, self.root_key))
             return [self.as_item(v) for v in value]
         if isinstance(value, (dict, set)) or is_instance(value):
@@ -118,6 +118,8 @@ class TracedList(RunTimeList):
         try:
             joined = form if self.form is None else join(self.form, form)
         except JoinError:
+            if holds_rows(self.form) and holds_rows(form):
+                go_deep(self.root_key)
             self.give_up(f"it holds {self.form} and {form}")
         if late := sorted({s for t in types_of(joined) for n in t.shape for s in current().late_symbols(n)}):
             self.give_up(f"it holds arrays whose size only the run knows ({', '.join(late)})")
@@ -457,16 +459,12 @@ def make(namespace: Any, key: Key, form: Schema | None) -> TracedList:
     return made
 
 
-def native_list(namespace: Any, items: list[Any]) -> TracedList:
-    """A list that is put into a native list, as a native list."""
-    known = namespace.plain_lists.get(id(items))
-    if known is not None and known[1] not in current().decisions.fixed:
-        current().decisions.growing[known[1]] = form_of(items)
-        raise Restart
-    made = make(namespace, ("item", current_span(3)), None)
-    made.extend(items)
-    watch(namespace, items, lambda: None)
-    return made
+def native_list(namespace: Any, items: list[Any]) -> NoReturn:
+    """A list that is put into a native list has to be one itself: from the next attempt on."""
+    grow(namespace, items, items)
+    raise UnsupportedError(
+        "a list is put into a list that grows in a loop, and can't grow itself", span=current_span(3),
+        why="its items have different types, or code that tracing does not see made it", fix="append a copy: [*row]")
 
 
 def resolved(form: Schema | None) -> Schema | None:
@@ -484,6 +482,11 @@ def resolved(form: Schema | None) -> Schema | None:
     if isinstance(form, Perhaps):
         return replace(form, inner=resolved(form.inner))
     return form
+
+
+def holds_rows(form: Schema | None) -> bool:
+    """Whether items are plain lists, or hold some."""
+    return isinstance(form, Tree) and (form.cls is list or any(map(holds_rows, form.children)))
 
 
 def holds_lists(form: Schema | None) -> bool:
