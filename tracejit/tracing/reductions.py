@@ -29,7 +29,7 @@ _NOTHING: Any = object()
 
 def is_looped_over(values: Any) -> bool:
     """Whether elements are made by a captured loop rather than by Python."""
-    if type(values) is Stream or isinstance(values, Iteration):
+    if isinstance(values, (Stream, Iteration)):
         return True
     return type(values) not in (list, tuple, range) and iteration_of(values) is not None
 

@@ -15,7 +15,7 @@ import numpy as np
 from tracejit.base.deep import with_deep_stack
 from tracejit.base.errors import InternalError, TracedIndexError, TracejitError
 from tracejit.ir.graph import Graph
-from tracejit.tracing import methods, reductions, scalars, sorting
+from tracejit.tracing import iterators, mathematics, methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.control.growth import check_watched
@@ -153,4 +153,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Call", "Trace", "methods", "reductions", "scalars", "sorting", "trace"]
+__all__ = ["Call", "Trace", "iterators", "mathematics", "methods", "reductions", "scalars", "sorting", "trace"]

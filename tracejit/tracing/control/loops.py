@@ -76,7 +76,7 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
              names: Sequence[str]) -> None:
     """`for item in iterable: body(item)`, left when go_on() is false after a round."""
     span = current_span(3)
-    if type(iterable) is Stream:
+    if isinstance(iterable, Stream):
         iterable.run(Sink(body, cells_of(body, go_on), go_on, names))
         return
     source = iteration_of(iterable)
