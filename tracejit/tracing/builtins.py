@@ -12,6 +12,7 @@ from typing import Any
 from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.control import iteration
+from tracejit.tracing.control.growth import grow
 from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.streams import Stream, enumerated_stream, filtered, mapped_stream
@@ -146,8 +147,16 @@ def enumerate_of(namespace: Any, values: Any, start: Any = 0) -> Any:
     return NotImplemented if source is None or type(values) in (list, tuple) else iteration.enumerated(source, start)
 
 
+def grow_beside(namespace: Any, values: tuple[Any, ...]) -> None:
+    """A loop runs over native lists and plain ones at once: then all have to be native."""
+    if any(isinstance(v, RunTimeList) for v in values):
+        for value in values:
+            grow(namespace, value, value)
+
+
 @builtin(zip)
-def zip_of(_: Any, *values: Any, **options: Any) -> Any:
+def zip_of(namespace: Any, *values: Any, **options: Any) -> Any:
+    grow_beside(namespace, values)
     sources = [iteration.iteration_of(v) for v in values]
     if options or not values or any(s is None for s in sources) or all(type(v) in (list, tuple) for v in values):
         return NotImplemented
@@ -158,6 +167,7 @@ def zip_of(_: Any, *values: Any, **options: Any) -> Any:
 def map_of(namespace: Any, function: Any, *values: Any) -> Any:
     if len(values) == 1 and isinstance(values[0], Stream):
         return mapped_stream(namespace, lambda element: namespace.call(function, element), values[0])
+    grow_beside(namespace, values)
     sources = [iteration.iteration_of(v) for v in values]
     if any(s is None for s in sources) or all(type(v) in (list, tuple) for v in values):
         return NotImplemented

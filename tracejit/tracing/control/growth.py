@@ -69,6 +69,8 @@ def decide_growth(keys: Sequence[Key], items: Sequence[Any], forms: Sequence[Sch
             return
         form = None
         decisions.deep.update(keys)
+    if any(not one for item in items for one in lists_in(item)):
+        form = None     # empty lists are native lists: of what is seen when they are put in
     decisions.growing.update(dict.fromkeys(keys, form))
     raise Restart
 

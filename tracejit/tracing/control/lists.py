@@ -118,7 +118,7 @@ class TracedList(RunTimeList):
         try:
             joined = form if self.form is None else join(self.form, form)
         except JoinError:
-            if holds_rows(self.form) and holds_rows(form):
+            if holds_rows(self.form) or holds_rows(form):
                 go_deep(self.root_key)
             self.give_up(f"it holds {self.form} and {form}")
         if late := sorted({s for t in types_of(joined) for n in t.shape for s in current().late_symbols(n)}):
