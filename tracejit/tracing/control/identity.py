@@ -7,6 +7,8 @@ Flows out: `Identity` (which memories a value may be, and the index among them),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -251,7 +253,7 @@ def chosen(array: Array, index: Array | None, memories: tuple[Array | None, ...]
            ask: Callable[[], NoReturn] | None = None) -> None:
     """Says that `array`, which was just made, is one of several memories and holds their content now."""
     array.one_of = OneOf(index, memories, ask or (lambda: refuse_choice(name)))
-    array.one_of.seen = array.state
+    array.one_of.seen, array.one_of.own = array.state, (array._value, array.scope)
 
 
 def reference(memories: tuple[Array, ...]) -> Reference:
@@ -304,7 +306,7 @@ def read_chosen(array: Array) -> None:
     assert one is not None
     if one.index is None:
         one.ask()
-    own = Array(array._value, array.scope)
+    own = Array(*one.own)
     memories = [own if m is None else m for m in one.memories]
     result = memories[-1].snapshot()
     for k, memory in enumerate(memories[:-1]):
@@ -312,7 +314,29 @@ def read_chosen(array: Array) -> None:
         if result.type.shape:
             test = emit("broadcast_in_dim", test, shape=result.type.shape, dims=())
         result = emit("select", test, memory.snapshot(), result)
+    if (known := _READ.get()) is not None:
+        known.append((array, array._value, array.scope, one.seen))
     array._value, array.scope, one.seen = result._value, result.scope, array.state
+
+
+# What has been read in a block that leaves no trace; set by `passing_reads`.
+_READ: ContextVar[list[tuple[Array, Any, Scope, int]] | None] = ContextVar("read", default=None)
+
+
+@contextmanager
+def passing_reads() -> Iterator[None]:
+    """For the block: what arrays of several hold is computed in the running scope, and forgotten afterwards. That scope
+    may be a region which does not put them back when it ends, since its code does not know them."""
+    known: list[tuple[Array, Any, Scope, int]] = []
+    before = _READ.set(known)
+    try:
+        yield
+    finally:
+        _READ.reset(before)
+        for array, value, scope, seen in reversed(known):
+            array._value, array.scope = value, scope
+            if array.one_of is not None:
+                array.one_of.seen = seen
 
 
 @implements(CHOSEN_WRITE)
@@ -330,7 +354,7 @@ def write_chosen(array: Array, write: Callable[[Array], None]) -> None:
             write_if(is_index(one.index, k), memory, rebased(array, memory), write)
     if mine is not None:
         write(rebased(array, mine))
-        owner._value, owner.scope = mine._value, mine.scope
+        owner._value, owner.scope = one.own = mine._value, mine.scope
     owner.version += 1
     one.seen = owner.state if mine is not None else -1
 
@@ -352,28 +376,28 @@ def write_if(test: Array, memory: Array, target: Array, write: Callable[[Array],
     """`if test: write(target)`, where that changes the owners of `memory` only."""
     context = current()
     owners = owners_of(memory)
-    before = [(o._value, o.scope, o.snapshot()) for o in owners]
+    before = [o.snapshot() for o in owners]
     yes, no = Scope(Graph([]), context.scope), Scope(Graph([]), context.scope)
     with inside(yes):
         write(target)
-        left = [o.snapshot() for o in owners]
-    for owner, (value, scope, _) in zip(owners, before, strict=True):
-        owner._value, owner.scope = value, scope
-    with inside(yes):
-        finish(Region(yes), left)
+        finish(Region(yes), [o.snapshot() for o in owners])
     with inside(no):
-        finish(Region(no), [held for _, _, held in before])
+        finish(Region(no), before)
     operands = share_operands([no, yes])
     values = [context.scope.bring(value, home) for value, home in operands]
     flag = context.scope.bring(test.value, test.scope)
     made = context.emit("case", [flag, *values], {"branches": (no.graph, yes.graph)})
     for owner, value in zip(owners, made, strict=True):
         owner._value, owner.scope, owner.version = value, context.scope, owner.version + 1
+    for owner in owners:
+        if owner.one_of is not None:
+            owner.one_of.own, owner.one_of.seen = (owner._value, owner.scope), owner.state
 
 
 def owners_of(memory: Array) -> list[Array]:
-    """The arrays that a write to `memory` changes and that own memory."""
+    """The arrays that a write to `memory` changes and that own memory, each once."""
     owner = memory.owner
     if owner.one_of is None:
         return [owner]
-    return [o for m in owner.one_of.memories if m is not None for o in owners_of(m)]
+    found = [o for m in owner.one_of.memories for o in ([owner] if m is None else owners_of(m))]
+    return list({id(o): o for o in found}.values())

@@ -94,6 +94,7 @@ class World:
         self.stored = dict(namespace.stored)
         self.arrays: dict[int, tuple[Array, Any, Scope, int]] = {}
         self.current: set[int] = set()      # ids of arrays of several whose value is today's
+        self.own: dict[int, Any] = {}       # by id: what arrays of several hold if their memory is their own
         self.containers: dict[int, tuple[Any, Any, str]] = {}     # by id: container, copy of its content, name
         self.others: dict[int, CellType] = {}       # variables of functions inside the user's function
         self.inputs = len(namespace.reader.arrays)
@@ -132,6 +133,7 @@ class World:
         self.arrays[id(owner)] = owner, owner._value, owner.scope, owner.version
         if owner.one_of is None:
             return
+        self.own[id(owner)] = owner.one_of.own
         if owner.one_of.seen == owner.state:
             self.current.add(id(owner))
         for memory in owner.one_of.memories:
@@ -157,10 +159,6 @@ class World:
                     self.others[id(cell)] = cell
                 found.append(content(cell))
         return found
-
-    def is_older(self, value: Any) -> bool:
-        """Whether an array is memory that there was before the region."""
-        return type(value) is Array and not value.is_scalar and id(value.owner) in self.arrays
 
     # Afterwards
 
@@ -220,7 +218,7 @@ class World:
         for key, (owner, value, scope, _) in self.arrays.items():
             if owner.one_of is not None:
                 self.arrays[key] = owner, value, scope, owner.version
-                owner.one_of.seen = owner.state if key in self.current else -1
+                owner.one_of.seen, owner.one_of.own = owner.state if key in self.current else -1, self.own[key]
         self.namespace.stored.clear()
         self.namespace.stored.update(self.stored)
 
@@ -280,7 +278,7 @@ def _set(owner: Array, value: Any, scope: Scope) -> None:
     """The version only grows, so that views notice."""
     owner._value, owner.scope, owner.version = value, scope, owner.version + 1
     if owner.one_of is not None:
-        owner.one_of.seen = owner.state
+        owner.one_of.seen, owner.one_of.own = owner.state, (value, scope)
 
 
 def is_written(owner: Array, value: Any, scope: Scope, version: int) -> bool:
