@@ -11,7 +11,7 @@ Reading order:
     frame             what every generator starts with
     collapse, nests   fewer axes; the usual loops
     folding           reductions inside kernels
-    elementwise, stages, rows, columns, full, cumulative, pieces, scatter, searching, sorting, contraction
+    elementwise, stages, rows, columns, full, cumulative, pieces, scatter, sweep, searching, sorting, contraction
                       the generators
     generate          which generator makes which kind
     elementary/       exp, log, sin, ... over an abstract builder
