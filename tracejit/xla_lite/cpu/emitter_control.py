@@ -167,7 +167,8 @@ class Control(FunctionFrame):
 
     def _serial(self, s: Loop) -> None:
         extent = self.extent(s.extent)
-        short = extent.is_literal and int(extent.text) <= (_SHORT if self.is_entry else FUEL)
+        most = int(extent.text) if extent.is_literal else FUEL + 1 if s.most is None else s.most
+        short = most <= (_SHORT if self.is_entry else FUEL)
         nested = any(isinstance(x, (Loop, While, Call)) for x in statements(s.body))
         polls = self.polls and not short and (self.is_entry or self.in_lanes)
 
@@ -180,16 +181,18 @@ class Control(FunctionFrame):
         with_guard: PlaceKind = "guard"
         if extent.is_literal and int(extent.text) > 0:
             with_guard = "loop"
-        emit = self._in_chunks if polls and not nested else self.counted
+        emit = self.counted if not polls or nested else self._in_one_piece if most <= FUEL else self._in_chunks
         self.guarded(self.positive(extent), with_guard, lambda: self.reducing(
             s, lambda: emit(extent, 1, body, written_roots(self, s.body))))
 
+    def _in_one_piece(self, limit: Value, step: int, body: Callable[[str], None], written: frozenset[str]) -> str:
+        """A light loop that is not long, with a look at pending signals behind it."""
+        ends = self.counted(limit, step, body, written)
+        self.poll(limit.text)
+        return ends
+
     def _in_chunks(self, limit: Value, step: int, body: Callable[[str], None], written: frozenset[str]) -> str:
         """A light loop in long pieces, with a look at pending signals between them and none inside."""
-        if limit.is_literal and int(limit.text) <= FUEL:
-            ends = self.counted(limit, step, body, written)
-            self.poll(limit.text)
-            return ends
         self.module.declare("llvm.smin.i64", "i64", "i64, i64")
 
         def piece(begin: str) -> None:
