@@ -27,6 +27,7 @@ from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, Shape
 from tracejit.tracing.kept import Keeper, LeftOut
 from tracejit.tracing.namespace import TracingNamespace
 from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
+from tracejit.tracing.reuse import reuse_stacks
 from tracejit.tracing.special_methods import replaced
 
 _ATTEMPTS = 100
@@ -116,9 +117,10 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     kept, left = keeper.outputs(writer, stores, written)
     graph = context.root.graph
     graph.outputs = (*writer.values, *(a.tracer.value for a in written))
-    return Trace(fill_stacks(graph), (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out,
-                 stores, tuple(written), tuple(context.size_guards), context.hints, context.decisions,
-                 tuple(context.notes), kept, left)
+    graph = reuse_stacks(fill_stacks(graph))
+    return Trace(graph, (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
+                 tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes),
+                 kept, left)
 
 
 def _read_arguments(call: Call, reader: Reader) -> tuple[list[Root], list[Any]]:
