@@ -157,12 +157,13 @@ def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
 def differing(place: Place, forms: Sequence[Schema], values: Sequence[Any], what: str) -> UnsupportedError:
     """The error for a variable that is two different things after a branch."""
     if place.kind == "content":
+        found = " and ".join(map(str, dict.fromkeys(map(str, values))))
         return UnsupportedError(
-            "a list, dict or set has another structure after one branch than after the other", span=current_span(3),
-            why="the branch depends on traced values, so both must leave the same structure",
-            fix="use an array with a count, or make the condition static")
+            f"{place.name!r} has other entries after one branch than after the other: {found}", span=current_span(3),
+            why="the branch depends on traced values, so both must leave the same keys",
+            fix="give it all keys before the branch, or make the condition static")
     name = "the returned value" if place.name.startswith("value!") else f"{place.name!r}"
-    lines = [f"{form}{_where(value)}" for form, value in zip(forms, values, strict=True)]
+    lines = [f"{form}{where(value)}" for form, value in zip(forms, values, strict=True)]
     kind = {"structure": "structures", "shape": "shapes", "dtype": "dtypes"}.get(what, "values")
     return UnsupportedError(
         f"{name} has different {kind} in the two branches: {' and '.join(lines)}", span=current_span(3),
@@ -170,7 +171,8 @@ def differing(place: Place, forms: Sequence[Schema], values: Sequence[Any], what
         fix="give both branches the same structure, shape and dtype, for example with .astype or np.zeros")
 
 
-def _where(value: Any) -> str:
+def where(value: Any) -> str:
+    """The line that made a value, for a message."""
     span = value.value.span if type(value) is Array else None
     return f" (line {span.line})" if span is not None else ""
 

@@ -21,7 +21,7 @@ from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
-from tracejit.tracing.control.branches import branch, known_truth
+from tracejit.tracing.control.branches import branch, known_truth, where
 from tracejit.tracing.control.displays import LiveList
 from tracejit.tracing.control.growth import grow_all, refuse_kept_write, register_joined
 from tracejit.tracing.control.identity import has_memory, is_mutable, reference
@@ -438,7 +438,8 @@ class _Loop:
             joined = join(form, now, loop=True, sizes=self.site.rounds in (None, -1))
         except JoinError as problem:
             grow_all(self.namespace, [self.first[k], value])
-            self.give_up(f"{place.name!r} is {form} before a round and {now} after it ({problem})", place.name)
+            before, after = f"{form}{where(self.first[k])}", f"{now}{where(value)}"
+            self.give_up(f"{place.name!r} is {before} before a round and {after} after it ({problem})", place.name)
         if joined == self.forms[k]:
             return False
         self.forms[k] = joined

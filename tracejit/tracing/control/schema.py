@@ -224,7 +224,8 @@ def describe(value: Any, numbers: bool = False) -> Schema:
 
 def instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
     """An instance of a class of the user's with these attributes, made without running its `__init__`."""
-    made = cls.__new__(cls)
+    new: Callable[[type], Any] = object.__new__ if cls.__new__ is object.__new__ else cls.__new__
+    made = new(cls)
     refill(made, dict(zip(names, values, strict=True)))
     return made
 

@@ -179,8 +179,8 @@ class World:
         for key, cell in self.others.items():
             if (now := content(cell)) is not self.before_others[key]:
                 found[Place("variable", key, cell, "a variable of an inner function")] = now
-        for key, (owner, *then) in self.arrays.items():
-            if is_written(owner, *then):
+        for key, (owner, *before) in self.arrays.items():
+            if is_written(owner, *before):
                 found[Place("memory", key, owner, "an array")] = owner.snapshot()
         for late in self.namespace.reader.arrays[self.inputs:]:
             owner = late.tracer.owner
