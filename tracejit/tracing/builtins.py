@@ -11,6 +11,8 @@ from typing import Any
 
 from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import lift
+from tracejit.tracing.context import current
 from tracejit.tracing.control import iteration
 from tracejit.tracing.control.growth import grow
 from tracejit.tracing.control.lists import TracedList
@@ -78,9 +80,12 @@ def _conversion(key: Any, kind: str) -> None:
     def function(namespace: Any, *args: Any) -> Any:
         if len(args) == 1 and (method := user_method(args[0], f"__{key.__name__}__")) is not None:
             return key(made) if type(made := namespace.call(method, args[0])) is not Array else convert_to(made, kind)
-        if len(args) != 1 or type(args[0]) is not Array or args[0].ndim and args[0].size != 1:
+        value = args[0] if len(args) == 1 else None
+        if type(value) is Size and current().hint(value.dim) is None:
+            value = lift(value)
+        if type(value) is not Array or value.ndim and value.size != 1:
             return NotImplemented
-        return convert_to(args[0], kind)
+        return convert_to(value, kind)
 
 
 _conversion(float, "f")

@@ -16,7 +16,15 @@ from tracejit.tracing.building import emit
 from tracejit.tracing.context import Scope, TraceContext, inside
 from tracejit.tracing.control import sharing
 from tracejit.tracing.control.growth import grow_all, watch_joined
-from tracejit.tracing.control.identity import NOTHING, OWN, Choice, choice_of, mark_choices, memory_parts
+from tracejit.tracing.control.identity import (
+    NOTHING,
+    OWN,
+    Choice,
+    choice_of,
+    mark_choices,
+    memory_parts,
+    older_memories,
+)
 from tracejit.tracing.control.lengths import after_branches
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
@@ -112,10 +120,7 @@ def _own_choices(place: Place, form: Schema, regions: Sequence[Region], world: W
     found = _choices(place, form, regions, world)
     if not has_sizes(form):
         return found
-    if not all(c.is_known for c in found):
-        values = [_value(place, r, world) for r in regions if r.reached]
-        raise differing(place, [describe(v) for v in values], values, "shape")
-    return [replace(c, copied=True) for c in found]
+    return [replace(c, copied=tuple([m for a in c.arrays for m in older_memories(a, world)])) for c in found]
 
 
 def _nothing() -> None:

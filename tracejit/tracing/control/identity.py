@@ -86,6 +86,8 @@ def identity_of(value: Array | None, world: World) -> Identity | None:
             return Identity((value,), 0)
         return OWN if not reaches_older(value.owner, world) else None
     if value.one_of is not None:
+        if isinstance(value.one_of.ask, CopyRefusal) and id(value) not in world.seen:
+            return None
         is_known_outside = value.one_of.index is None or id(value) in world.seen
         return Identity((value,), 0) if is_known_outside else one_of_several(value.one_of, world)
     return Identity((value,), 0) if id(value) in world.arrays else OWN
@@ -147,17 +149,19 @@ def is_index(index: Array, k: int) -> Array:
 class Choice:
     """What an array is after regions of which one ran. identities: in each region, None if that can't be said outside.
 
-    arrays: what each region left there.  copied: it is a copy, so that it can't be written.
+    arrays: what each region left there.  copied: of an array that is copied on its way: the older memories it may be.
     """
 
     name: str
     identities: tuple[Identity | None, ...]
     arrays: tuple[Array | None, ...]
-    copied: bool = False
+    copied: tuple[Array, ...] | None = None
 
     @property
     def is_own(self) -> bool:
         """Whether it is new memory whatever region ran."""
+        if self.copied is not None:
+            return not self.copied
         return all(i is not None and i.is_own for i in self.identities)
 
     @property
@@ -174,7 +178,7 @@ class Choice:
 
     def is_exported(self, flag: Array | None) -> bool:
         """Whether the regions have to give the index."""
-        return self.is_known and not self.is_own and not self.copied and (
+        return self.is_known and not self.is_own and self.copied is None and (
             flag is None or any(not isinstance(i.index, int) for i in self.known))
 
     def index_in(self, k: int) -> Array:
@@ -185,6 +189,17 @@ class Choice:
         """The index by the flag that chooses between two regions."""
         no, yes = [index_among(i, self.memories) for i in self.known]
         return emit("select", flag, yes, no)    # type: ignore[no-any-return]
+
+
+def older_memories(value: Any, world: World) -> Iterator[Array]:
+    """The arrays from before a region, or of the caller, whose content a value may be, or be a part of."""
+    if type(value) is not Array:
+        return
+    owner = value.owner
+    if id(owner) in world.arrays or owner.origin is not None:
+        yield owner
+    for memory in owner.one_of.memories if owner.one_of is not None else ():
+        yield from older_memories(memory, world)
 
 
 NOTHING: Any = object()     # what a region leaves whose end is not reached
@@ -207,11 +222,11 @@ def mark_choices(arrays: Sequence[Array | None], choices: Sequence[Choice], flag
         index = next(exported) if choice.is_exported(flag) else None
         if array is None or choice.is_own or id(array) in map(id, choice.arrays):
             continue
+        if choice.copied:
+            chosen(array, None, (*choice.copied, None), choice.name, CopyRefusal(choice.name))
+            continue
         if not choice.is_known:
             chosen(array, None, (), choice.name)
-            continue
-        if choice.copied:
-            chosen(array, None, choice.memories, choice.name)
             continue
         if index is None:
             assert flag is not None
@@ -288,6 +303,16 @@ def _one_of(index: Array, memories: Sequence[Array]) -> Array:
     if made.one_of is not None:
         made.one_of.seen = -1       # its content is computed when it is read
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class CopyRefusal:
+    """Of an array that stands for one of several of different sizes: it is a copy, right as long as nobody writes."""
+
+    name: str
+
+    def __call__(self) -> NoReturn:
+        refuse_choice(self.name)
 
 
 def refuse_choice(name: str) -> NoReturn:

@@ -29,7 +29,7 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant
-from tracejit.tracing.context import Restart, Scope, TraceContext
+from tracejit.tracing.context import Restart, Scope, TraceContext, inside
 from tracejit.tracing.control.branches import join_regions
 from tracejit.tracing.control.identity import chosen, has_memory, passing_reads, reaches_older
 from tracejit.tracing.control.optional import UNDEFINED
@@ -365,7 +365,8 @@ class Attempt:
             return Static(value)
         node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
         if node is None:
-            return describe(value)
+            with inside(self.scope):
+                return describe(value)
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple(map(self.form, children)), node.unflatten)
 
