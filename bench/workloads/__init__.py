@@ -3,4 +3,4 @@
 Other systems are imported inside the builders only, in the process that runs them.
 """
 
-MODULES = ("elementwise", "rows", "reductions", "seawater", "calls", "sizes", "control", "polybench")
+MODULES = ("elementwise", "rows", "reductions", "seawater", "calls", "sizes", "control", "polybench", "solver")

@@ -5,15 +5,7 @@ Flows in: nothing.  Flows out: names of programs, of those whose trace does not 
 
 NOT_YET = set("""
     gauss_seidel
-
-    loop_over_a_tail
-
-    slices_with_traced_bounds
-
-
 """.split())
 UNENDING: set[str] = set()
-WORKLOADS_NOT_YET = set("""
-    sieve
-""".split())
+WORKLOADS_NOT_YET: set[str] = set()
 RANDOM_NOT_YET = True    # random programs, compiled

@@ -52,7 +52,7 @@ def loop_over_a_tail(x, start):
     best = 0.0
     for v in x[start:]:
         best = max(best, v)
-    return best
+    return float(best)
 
 
 @program("enumerate", *VECTORS)

@@ -197,7 +197,7 @@ def list_of_a_helper(n):
 
 
 @program("list append", (4,), (2,), (0,))
-def one_of_two_lists(n):
+def append_to_one_of_two(n):
     first, second = [0], [1]
     chosen = first if n > 3 else second
     for i in range(n):

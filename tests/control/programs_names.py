@@ -86,6 +86,17 @@ def buffers_by_parity(x, y, n):
     return x[0] - y[0]
 
 
+@program("arrays under several names", (a(1, 2), np.array([0, 1, 1])), (a(1, 2), np.array([0, 0, -1])))
+def buffers_by_an_index_of_data(x, order):
+    buffers = [x, np.ones(2), np.zeros(2)]
+    for k in order:
+        chosen = buffers[k]
+        chosen[0] += 10
+        buffers[k - 1] = chosen * 2
+    buffers[order[1]][1] = 100
+    return buffers[0], buffers[1], buffers[2]
+
+
 @program("arrays under several names", (np.zeros((2, 3)), 5), (np.ones((2, 3)), 0), (np.ones((2, 3)), 1))
 def cursor_over_two_rows(x, n):
     top, bottom = x[0], x[1]

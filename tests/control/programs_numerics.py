@@ -149,7 +149,7 @@ def qr_gram(a):
 
 
 @program("break", (RANDOM.normal(size=(5, 5)), 1e-12, 200), (np.diag([3., 1, 2, 5, 4]), 1e-10, 500), rtol=1e-6)
-def power_iteration(a, tol, limit):
+def largest_eigenvalue(a, tol, limit):
     a = a + a.T
     x = np.ones(a.shape[0])
     old = 0.0

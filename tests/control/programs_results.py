@@ -90,6 +90,27 @@ def keeps_the_best(jit):
     return Search().look
 
 
+@made(MAYBE, (a(1, 2, 3, 4, 5), 2.0), (a(1, 2, 3, 4, 5), 9.0), (a(9, 2, 3, 9, 5), -1.0), (a(9, 2, 3, 9, 5), 4.0))
+def keeps_a_log(jit):
+    class Log:
+        def __init__(self):
+            self.last, self.count, self.table = None, 0, {"n": 0.0}
+
+        @jit
+        def run(self, x, t):
+            found = []
+            for v in x:
+                if v > t:
+                    found.append(None if v > 8 else v)
+                    self.table["n"] += float(v)
+            self.last = found if len(found) > 1 else None
+            if t < 0:
+                raise ValueError("negative")
+            return None if len(found) == 0 else (found, found[-1])
+
+    return Log().run
+
+
 # ---- sizes that the data decide --------------------------------------------------------------------------------------
 
 
@@ -131,6 +152,41 @@ def late_result_or_error(x, limit):
 def late_results_of_later_sizes(x, counts):
     rows = np.repeat(x[x > 0], 2)
     return np.ones((counts.sum(), 3)) * np.arange(3), np.cumsum(rows), rows.reshape(-1, 2)
+
+
+@program(LATE, (a(3, 1, 2), 2.0), (a(9, 1, 2), 0.0), (a(1, 1, 1), 9.0))
+def filtered_or_none(x, limit):
+    mask = x > limit
+    if not mask.any():
+        return None
+    return x[mask], {"count": mask.sum(), "where": np.flatnonzero(mask)}
+
+
+@program(LATE, (a(3, 1, 2), 2), (a(9, 1, 2), 0), (a(1, 1, 1), 7))
+def sizes_differ_between_branches(x, n):
+    y = np.repeat(x, 2) if n > 1 else x[x > 1]
+    if n > 5:
+        y = np.append(y, y)
+    return y, y.sum(), len(y)
+
+
+@program(LATE, (2,), (9,), (0,))
+def an_array_grows_in_a_loop(n):
+    found, k = np.zeros(0, np.int64), 2
+    while len(found) < n:
+        if np.all(k % found != 0):
+            found = np.append(found, k)
+        k += 1
+    return found
+
+
+@program(LATE, (a(5, 3, 9, 1, 4), 0.5), (a(5, 5, 5, 5, 5), 0.5), (a(1, 2, 3, 4, 5), 9.0))
+def an_array_shrinks_in_a_loop(x, step):
+    rounds = 0
+    while len(x) > 1 and rounds < 20:
+        x = x[x > x.min()] - step
+        rounds += 1
+    return x, rounds
 
 
 # ---- errors ----------------------------------------------------------------------------------------------------------

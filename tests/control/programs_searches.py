@@ -403,7 +403,7 @@ def seam(energy):
 
 @program("nested functions", (np.array([0, 1, 1, 3, 0, 3]), np.array([1, 2, 3, 4, 5, 5]), 7),
          (np.array([0, 2, 4, 0, 0, 0]), np.array([1, 3, 5, 0, 0, 0]), 7))
-def union_find(a, b, n):
+def merged_sets(a, b, n):
     parent = np.arange(7)
     def find(i):
         while parent[i] != i:

@@ -525,6 +525,57 @@ def finally_raises(n):
     return r
 
 
+@program("try / finally", (5,), (-5,), (0,), (7,))
+def finally_may_return(n):
+    r = 0
+    try:
+        if n < 0:
+            raise ValueError("dropped")
+        r = 10 // n
+    finally:
+        if n < 3:
+            return -1    # noqa: B012
+        r += 1000
+    return r
+
+
+@program("try / finally", (5, 2), (5, -1), (5, 9), (0, 0))
+def finally_may_break(n, bad):
+    s = 0
+    for i in range(n):
+        try:
+            if i == bad:
+                raise KeyError(i)
+            if bad < 0:
+                return 77
+            s += i
+        finally:
+            if i == 3:
+                break    # noqa: B012
+            s += 10
+    return s
+
+
+@program("try / finally", (5, 2), (5, -1), (5, 9), (6, 4))
+def finally_continues(n, bad):
+    s = 0
+    for i in range(n):
+        try:
+            if i == bad:
+                raise KeyError(i)
+            if bad < 0:
+                return 77
+            if i == 5:
+                break
+            s += i
+        finally:
+            s += 10
+            continue    # noqa: B012
+    else:
+        s += 1000
+    return s
+
+
 @program("with", (a(0, 0, 0), 3.0), (a(0, 0, 0), -3.0))
 def manager_records_an_error(log, x):
     with Recorded(log) as entered:

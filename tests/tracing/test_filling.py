@@ -115,3 +115,38 @@ def test_graphs_mean_the_same_with_arrays(extra: str, filled: bool) -> None:
 def test_a_graph_without_stacks_is_the_same_object() -> None:
     graph = parse_graph("graph(%0: f64[3]) {\n  %1: f64[3] = negate(%0)\n  return %1\n}")
     assert fill_stacks(graph) is graph
+
+
+def test_a_list_of_one_round_is_one_stack_for_all_rounds() -> None:
+    def rounds(n: int) -> int:
+        total = 0
+        for i in range(n):
+            row = []
+            for j in range(6):
+                if (i + j) % 3:
+                    row.append(j)
+            while row:
+                total += row.pop() * len(row)
+        return total
+
+    graph = graph_of(rounds, 5)
+    assert [n.op.name for n in graph.nodes].count("stack_new") == 1
+    (loop,) = [n for n in graph.nodes if n.op.name == "for"]
+    assert "stack_new" not in ops_of(loop.attributes["body"]) and "stack_truncate" in ops_of(loop.attributes["body"])
+    assert tj.function(rounds)(5) == rounds(5)
+
+
+def test_a_list_that_outlives_its_round_is_a_stack_of_its_own() -> None:
+    def rows(n: int) -> int:
+        kept: list[list[int]] = []
+        for i in range(n):
+            row = [i]
+            if i % 2:
+                row.append(i)
+            kept.append(row)
+        return sum([len(row) for row in kept])
+
+    graph = graph_of(rows, 5)
+    (loop, *_) = [n for n in graph.nodes if n.op.name == "for"]
+    assert "stack_new" in ops_of(loop.attributes["body"])
+    assert tj.function(rows)(5) == rows(5)

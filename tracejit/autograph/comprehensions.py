@@ -97,11 +97,13 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
         return operator("list_display", node, node) if isinstance(node.ctx, ast.Load) else node
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
-        """`[0] * n`."""
-        if not isinstance(node.op, ast.Mult) or not isinstance(node.left, ast.List):
-            return super().visit_BinOp(node)
-        self.children(node.left)
-        return operator("list_display", node, node.left, self.visit(node.right))
+        """`[0] * n`, `l + [x]`."""
+        if isinstance(node.op, ast.Mult) and isinstance(node.left, ast.List):
+            self.children(node.left)
+            return operator("list_display", node, node.left, self.visit(node.right))
+        makes_list = isinstance(node.op, ast.Add) and ast.List in (type(node.left), type(node.right))
+        made = super().visit_BinOp(node)
+        return operator("list_display", node, made) if makes_list else made
 
 
 def _element(node: Any) -> ast.expr:

@@ -3,7 +3,8 @@
 Flows in:  the body of a function as the user wrote it.
 Flows out: the same body as Python of the same meaning, in which blocks are left at their end only. What may not run
            after a jump becomes the other branch of the `if` that jumps, or stands under `if not flag`. Loops ask their
-           flags in the test (`while`) or in a last statement `if flag: break` (`for`); `else` of loops is gone.
+           flags in the test (`while`) or in a last statement `if flag: break` (`for`); `else` of loops is gone. A
+           `finally` that may end with a jump asks its flags in a last statement, an expression.
            `return` stays only where no block of another statement than `match` is around it.
 """
 from __future__ import annotations
@@ -27,11 +28,11 @@ _NESTED = 40    # so many blocks become branches of branches; the pieces after t
 
 
 def leaves_finally(root: ast.FunctionDef, exits: Exits) -> bool:
-    """Whether a `finally` ends with a jump, which drops the exception that is on its way."""
+    """Whether a `finally` that stays Python's own, beside `except*`, ends with a jump, which drops the exceptions."""
     pending: list[ast.stmt] = list(root.body)
     while pending:
         node = pending.pop()
-        if exits.of_block(getattr(node, "finalbody", ())) - {NEXT}:
+        if isinstance(node, ast.TryStar) and exits.of_block(node.finalbody) - {NEXT}:
             return True
         pending += inner_statements(node)
     return False
@@ -75,7 +76,8 @@ class _Loop:
 class _Jumps:
     """set: flags, and the value, that were assigned so far.  returns: `return` by assignment of its value.
 
-    depth: statements around whose blocks are lifted.  level: blocks around.
+    depth: statements around whose blocks are lifted.  level: blocks around.  finals: how many loops were around each
+    `finally` whose block this is in.
     """
 
     exits: Exits
@@ -85,6 +87,7 @@ class _Jumps:
     loops: list[_Loop] = field(default_factory=list)
     depth: int = 0
     level: int = 0
+    finals: list[int] = field(default_factory=list)
 
     def block(self, body: list[ast.stmt], needed: Ways) -> list[ast.stmt]:
         """The statements without jumps. needed: ways whose flags are asked after the block."""
@@ -149,9 +152,11 @@ class _Jumps:
     def statement(self, node: Any, needed: Ways) -> list[ast.stmt]:
         """One statement; its blocks may jump to the ends of those around it, where the flags `needed` are asked."""
         if isinstance(node, ast.Break):
-            return [self.raised(self.loops[-1].left, node)]
+            return [self.raised(self.loops[-1].left, node), *self.overruled(node, RETURNED)]
         if isinstance(node, ast.Continue):
-            return [self.raised(self.loops[-1].skipped, node)] if CONTINUE in needed else [locate(ast.Pass(), node)]
+            if CONTINUE not in needed:
+                return [locate(ast.Pass(), node)]
+            return [self.raised(self.loops[-1].skipped, node), *self.overruled(node, RETURNED, self.loops[-1].left)]
         if isinstance(node, ast.Return):
             return self.returned(node, needed)
         if isinstance(node, ast.While | ast.For):
@@ -172,6 +177,12 @@ class _Jumps:
     def raised(self, name: str, at: ast.stmt) -> ast.stmt:
         self.set.add(name)
         return flag(name, True, at)
+
+    def overruled(self, node: ast.stmt, *names: str) -> list[ast.stmt]:
+        """A jump out of `finally` takes the place of the one that was on its way."""
+        if len(self.loops) not in self.finals:
+            return []
+        return [flag(name, False, node) for name in names if name in self.set]
 
     def returned(self, node: ast.Return, needed: Ways) -> list[ast.stmt]:
         if not self.depth:
@@ -224,7 +235,18 @@ class _Jumps:
             node.orelse = self.block(node.orelse, needed)
         for handler in node.handlers:
             handler.body = self.block(handler.body, needed)
-        node.finalbody = self.block(node.finalbody, needed)
+        ways = self.exits.of_block(node.finalbody) - {NEXT}
+        self.finals.append(len(self.loops))
+        node.finalbody = self.block(node.finalbody, needed | ways)
+        self.finals.pop()
+        if ways:
+            at = node.finalbody[-1]
+            node.finalbody.append(locate(ast.Expr(either(self.flags(ways), at)), at))
+
+
+def asks(node: ast.stmt) -> bool:
+    """Whether this is the statement in which `finally` asks whether it ends with a jump."""
+    return isinstance(node, ast.Expr) and any(isinstance(n, ast.Name) and "!" in n.id for n in ast.walk(node))
 
 
 def ask(node: Any, flags: list[str]) -> None:

@@ -128,9 +128,10 @@ class Namespace(Protocol):
         """`for item in iterable: body(item)`. go_on: asked after every round; false leaves the loop."""
 
     def try_(self, body: Callable[[], None], handlers: tuple[Handler, ...], orelse: Callable[[], None] | None,
-             final: Callable[[], None] | None, names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
-        """`try: body`, `except types: handler(error)` for each, `else: orelse`, `finally: final`. taken: variables
-        that a part may bind or delete and that handlers or `final` may read."""
+             final: Callable[[], Any] | None, names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
+        """`try: body`, `except types: handler(error)` for each, `else: orelse`, `finally: final`. final: true where it
+        ends with a jump, which drops the error.  taken: variables that a part may bind or delete and that handlers or
+        `final` may read."""
 
     def with_(self, manager: Any, body: Callable[[Any], None], names: tuple[str, ...], /) -> None:
         """`with manager as value: body(value)`."""
@@ -160,7 +161,7 @@ class Namespace(Protocol):
         """What a name in the pattern stands for, where the test of `match` holds."""
 
     def list_display(self, elements: list[Any], times: Any = 1, /) -> Any:
-        """`[...]`, or `[...] * times`."""
+        """`[...]`, `[...] * times`, or a sum with `[...]`."""
 
     def defined(self, value: Any, name: str, /) -> Any:
         """`value`, read from the variable `name`, which may have no value on some path to here."""

@@ -190,7 +190,7 @@ class PlainNamespace:
                 break
 
     def try_(self, body: Callable[[], None], handlers: tuple[Handler, ...], orelse: Callable[[], None] | None,
-             final: Callable[[], None] | None, names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
+             final: Callable[[], Any] | None, names: tuple[str, ...], taken: tuple[str, ...], /) -> None:
         try:
             try:
                 evaluate(body)
@@ -202,7 +202,10 @@ class PlainNamespace:
             else:
                 if orelse is not None:
                     evaluate(orelse)
-        finally:
+        except BaseException:
+            if final is None or not self.condition(evaluate(final)):
+                raise
+        else:
             if final is not None:
                 evaluate(final)
 

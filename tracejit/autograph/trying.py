@@ -10,6 +10,7 @@ import ast
 from collections.abc import Sequence
 from typing import Any
 
+from tracejit.autograph.jumps import asks
 from tracejit.autograph.lifting import LiftingRewriter
 from tracejit.autograph.rewriting import assign, load, locate, locate_start, operator, statement, store
 
@@ -27,8 +28,8 @@ class TryRewriter(LiftingRewriter):
         made: list[ast.stmt] = []
         body = self.part("body", node.body, node, made)
         handlers = [self.handler(handler, made) for handler in node.handlers]
-        orelse, final = (self.part(stem, block, block[0], made) if block else self.none(node)
-                         for stem, block in (("orelse", node.orelse), ("final", node.finalbody)))
+        orelse = self.part("orelse", node.orelse, node.orelse[0], made) if node.orelse else self.none(node)
+        final = self.final(node.finalbody, made) if node.finalbody else self.none(node)
         every: ast.expr = locate(ast.Tuple(handlers, ast.Load()), node)
         call = operator("try_", locate_start(ast.Pass(), node), body, every, orelse, final,
                         self.names(facts[node].results, node), self.names(facts[node].writes & taken, node))
@@ -36,6 +37,18 @@ class TryRewriter(LiftingRewriter):
 
     def part(self, stem: str, body: list[ast.stmt], at: Any, made: list[ast.stmt]) -> ast.expr:
         definition, name = self.lift(stem, body, at)
+        made.append(definition)
+        return name
+
+    def final(self, body: list[ast.stmt], made: list[ast.stmt]) -> ast.expr:
+        """`finally`; its function says whether it ends with a jump."""
+        if not asks(body[-1]):
+            return self.part("final", body, body[0], made)
+        variables, last = self.context.variables, body[-1]
+        assert variables is not None and isinstance(last, ast.Expr)
+        names = set().union(*(variables.facts[s].writes for s in body))
+        answer = locate(ast.Return(self.visit(last.value)), last)
+        definition, name = self.define("final", [*self.statements(body[:-1]), answer], names, body[0])
         made.append(definition)
         return name
 

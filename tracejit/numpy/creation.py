@@ -15,7 +15,7 @@ from tracejit.base.dtypes import BOOL, F64
 from tracejit.numpy.index_forms import form_of
 from tracejit.numpy.index_plans import true_positions
 from tracejit.numpy.index_ranges import size_like
-from tracejit.numpy.index_slices import range_count
+from tracejit.numpy.index_slices import has_hint, range_count
 from tracejit.numpy.shapes import boxed, moveaxis, shape_view
 from tracejit.numpy.support import (
     as_dtype,
@@ -41,13 +41,12 @@ from tracejit.tracing.building import (
     broadcast_to,
     constant,
     convert,
-    is_input_scalar,
     lift,
     result_dtype,
     static_int,
     static_value,
 )
-from tracejit.tracing.implements import implements
+from tracejit.tracing.implements import NUMPY, implements
 from tracejit.tracing.sizes import Size as TracedSize
 from tracejit.tracing.sizes import size_of
 
@@ -55,7 +54,7 @@ Function = Callable[..., Any]
 
 
 def _new(value: Any, shape: Any, dtype: Any) -> Array:
-    return boxed(filled(value, requested(dtype, F64), as_shape(shape)))
+    return boxed(filled(value, requested(dtype, F64), as_shape(shape, late=True)))
 
 
 @implements(np.zeros, np.empty)
@@ -78,7 +77,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None, order: str = "C", *, de
          like: Any = None) -> Any:
     value = lift(fill_value)
     value = convert(value, requested(dtype, value.type.dtype))
-    return boxed(operand(broadcast_to(value, as_shape(shape))))
+    return boxed(operand(broadcast_to(value, as_shape(shape, late=True))))
 
 
 def _like(value: int) -> Function:
@@ -86,7 +85,7 @@ def _like(value: int) -> Function:
                  device: Any = None) -> Any:
         x = lift(a)
         kind = requested(dtype, x.type.dtype)
-        return boxed(filled(_scalar(value, kind), kind, shape_of(x) if shape is None else as_shape(shape)))
+        return boxed(filled(_scalar(value, kind), kind, shape_of(x) if shape is None else as_shape(shape, late=True)))
     return function
 
 
@@ -100,7 +99,7 @@ def full_like(a: Any, fill_value: Any, dtype: Any = None, order: str = "K", subo
               device: Any = None) -> Any:
     x = lift(a)
     value = convert(lift(fill_value), requested(dtype, x.type.dtype))
-    return boxed(operand(broadcast_to(value, shape_of(x) if shape is None else as_shape(shape))))
+    return boxed(operand(broadcast_to(value, shape_of(x) if shape is None else as_shape(shape, late=True))))
 
 
 # ---- copies and conversions ------------------------------------------------------------------------------------
@@ -159,7 +158,7 @@ def copyto(dst: Any, src: Any, casting: str = "same_kind", where: Any = True) ->
 @implements(np.arange)
 def arange(start: Any = None, stop: Any = None, step: Any = None, dtype: Any = None, *, device: Any = None,
            like: Any = None) -> Any:
-    """np.arange; the length must be known: ints and sizes stay symbolic where they can, other scalars become static."""
+    """np.arange; of ints and sizes the length may be known at run time only, other scalars become static."""
     if stop is None:
         start, stop = 0, start
     start, step = 0 if start is None else start, 1 if step is None else step
@@ -184,9 +183,7 @@ def _arange_count(start: Any, stop: Any, step: Any) -> Size:
             assert first is not None and last is not None
             return (last - first + step - 1) // step if step > 0 else (first - last - step - 1) // -step
     if type(step) is int and step != 0 and all(map(_is_int, (start, stop))):
-        known = _run_time_count(start, stop, step)
-        if known is not None:
-            return known
+        return _run_time_count(start, stop, step)
     numbers = [static_value(v, "arange") if isinstance(v, Array) else int(v) if isinstance(v, TracedSize) else v
                for v in (start, stop, step)]
     if numbers[2] == 0:
@@ -198,20 +195,19 @@ def _is_int(x: Any) -> bool:
     return isinstance(x, (int, TracedSize)) or isinstance(x, Array) and x.ndim == 0 and x.type.dtype.is_integer
 
 
-def _run_time_count(start: Any, stop: Any, step: int) -> Size | None:
-    """The length of a range of traced ints; None where scalar arguments alone decide it, which become static."""
+def _run_time_count(start: Any, stop: Any, step: int) -> Size:
+    """The length of a range of traced ints."""
     distance = form_of(stop).plus(form_of(start), -1).known
     if isinstance(distance, int):
         return len(range(0, distance, step))
-    traced = [v for v in (start, stop) if isinstance(v, Array)]
-    return None if all(map(is_input_scalar, traced)) else range_count(start, stop, step)
+    return range_count(start, stop, step)
 
 
 @implements(np.linspace)
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: bool = False, dtype: Any = None,
              axis: Any = 0, *, device: Any = None) -> Any:
     """np.linspace: start + i * step, and exactly stop at the end."""
-    count = as_size(num)
+    count = as_size(num, late=True)
     if isinstance(count, int) and count < 0:
         fail(ValueError, f"Number of samples, {count}, must be non-negative.")
     first, last = (elementwise(np.multiply, v, 1.0) for v in (start, stop))
@@ -226,7 +222,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep
         step: Any = float("nan")
         values = elementwise(np.multiply, shaped, delta)
     else:
-        step = elementwise(np.true_divide, delta, TracedSize(intervals) if isinstance(intervals, Dim) else intervals)
+        step = elementwise(np.true_divide, delta, _divisor(intervals))
         values = elementwise(np.multiply, shaped, step)
     values = elementwise(np.add, values, first)
     if endpoint and not (isinstance(count, int) and count <= 1):
@@ -239,10 +235,20 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep
     return (result, step) if retstep else result
 
 
+def _divisor(intervals: Size) -> Any:
+    """As a number to divide by: of one point, which only the run knows of, the step is not used."""
+    if not isinstance(intervals, Dim):
+        return intervals
+    number = TracedSize(intervals)
+    return number if has_hint(intervals) else NUMPY[np.maximum](number, 1)
+
+
 def _with_last(values: Array, last: Array, count: Size) -> Array:
     """`values` with the last row replaced by exactly `last`."""
     shape = shape_of(values)
     at_end = compare("EQ", iota_along(shape, 0), _last_index(values, count))
+    if isinstance(count, Dim) and not has_hint(count):
+        at_end = emit("and", at_end, compare("GT", iota_along(shape, 0), 0))    # a single point is the first
     return select(at_end, broadcast_to(convert(last, values.type.dtype), shape), values)
 
 
@@ -294,8 +300,8 @@ def diagonal_mask(rows: Size, columns: Size, offset: Any, direction: str) -> Arr
 @implements(np.eye)
 def eye(N: Any, M: Any = None, k: Any = 0, dtype: Any = None, order: str = "C", *, device: Any = None,
         like: Any = None) -> Any:
-    rows = as_size(N)
-    return convert(diagonal_mask(rows, rows if M is None else as_size(M), k, "EQ"), requested(dtype, F64))
+    rows = as_size(N, late=True)
+    return convert(diagonal_mask(rows, rows if M is None else as_size(M, late=True), k, "EQ"), requested(dtype, F64))
 
 
 @implements(np.identity)
@@ -373,7 +379,7 @@ def indices(dimensions: Any, dtype: Any = int, sparse: bool = False) -> Any:
 @implements(np.fromfunction)
 def fromfunction(function: Callable[..., Any], shape: Any, *, dtype: Any = float, like: Any = None,
                  **options: Any) -> Any:
-    sizes = as_shape(shape)
+    sizes = as_shape(shape, late=True)
     return function(*(iota_along(sizes, d, as_dtype(dtype)) for d in range(len(sizes))), **options)
 
 

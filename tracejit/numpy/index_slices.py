@@ -14,7 +14,7 @@ from tracejit.numpy.index_forms import form_of, is_non_negative
 from tracejit.numpy.index_ranges import at_least, least_of
 from tracejit.numpy.support import bound_size, emit, fail, size_scalar
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import assert_, constant, convert, is_input_scalar, lift, static_int
+from tracejit.tracing.building import assert_, constant, convert, lift, static_int
 from tracejit.tracing.context import current
 from tracejit.tracing.sizes import size_of, sized
 
@@ -113,10 +113,6 @@ def _traced_cut(size: Size, start: Any, stop: Any, step: Any) -> Cut:
     """Bounds computed at run time: a known length if their difference is known, else a run-time size."""
     if (known := _of_known_length(size, start, stop, step)) is not None:
         return known
-    bounds = [static_int(b) if is_input_scalar(b) else b for b in (start, stop, step)]
-    if not any(isinstance(b, Array) for b in bounds):
-        return cut(size, slice(*bounds), 0)
-    start, stop, step = bounds
     up = _direction(step)
     if isinstance(up, Array):
         return _cut_either_way(size, start, stop, step, up)

@@ -28,8 +28,8 @@ from tracejit.tracing.building import (
     broadcast_to,
     constant,
     convert,
-    is_input_scalar,
     lift,
+    scalar_paths,
     static_int,
     write,
 )
@@ -132,15 +132,17 @@ def listed_axes(axis: Any, ndim: int, name: str = "axis") -> tuple[int, ...]:
     return axes
 
 
-def as_size(value: Any) -> Size:
-    """An int, `Size` or traced int as a size of a shape. Scalar arguments are made static; what else is traced gives a
-    size known at run time."""
+def as_size(value: Any, late: bool = False) -> Size:
+    """An int, `Size` or traced int as a size of a shape. What is traced gives a size known at run time; scalar
+    arguments are made static, except for arrays that are made anew (late).
+    """
     size = size_of(value)
     if size is None:
         if isinstance(value, float) or (isinstance(value, Array) and value.type.dtype.kind not in "iub"):
             fail(TypeError, "'float' object cannot be interpreted as an integer",
                  fix="write int(...) or // for sizes")
-        traced = isinstance(value, Array) and not value.ndim and form_of(value).terms and not is_input_scalar(value)
+        traced = isinstance(value, Array) and not value.ndim and form_of(value).terms and (
+            late or not scalar_paths(value))
         size = _size_of_number(convert(value, "i64")) if traced else static_int(value)
     return size
 
@@ -154,8 +156,8 @@ def _size_of_number(number: Array) -> Size:
     return bound_size(number, form)
 
 
-def as_shape(shape: Any) -> tuple[Size, ...]:
-    """A shape argument: one size, or a sequence of them."""
+def as_shape(shape: Any, late: bool = False) -> tuple[Size, ...]:
+    """A shape argument: one size, or a sequence of them. late: as of `as_size`."""
     if isinstance(shape, Array) and shape.ndim == 1:
         shape = [shape[i] for i in range(static_int(shape.shape[0]))]
     if not isinstance(shape, (tuple, list)):
@@ -163,7 +165,7 @@ def as_shape(shape: Any) -> tuple[Size, ...]:
             shape = shape.tolist()
         else:
             shape = (shape,)
-    sizes = tuple(map(as_size, shape))
+    sizes = tuple([as_size(n, late) for n in shape])
     if any(isinstance(n, int) and n < 0 for n in sizes):
         fail(ValueError, "negative dimensions are not allowed")
     return sizes
@@ -188,6 +190,8 @@ def runtime_size(count: Array, counted: bool = False) -> Size:
         name = context.fresh_dim()
         if counted:
             context.counted.add(name)
+        if (paths := scalar_paths(count)):
+            context.size_paths[name] = paths
         size = scope.facts["size", value] = _bound(count, name)
     return size
 

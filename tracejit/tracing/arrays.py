@@ -48,14 +48,16 @@ class OneOf:
 
     index: i32[].  None: nobody asked for it yet; `ask` starts the trace again with it, or refuses.
     seen: the state of the memories that the array's value belongs to.
-    apart: the same object for arrays that are never the same memory.
+    own: the content of memory of its own, and its scope.  apart: the same object for arrays that are never the same
+    memory.
     """
 
-    __slots__ = ("apart", "ask", "index", "memories", "seen")
+    __slots__ = ("apart", "ask", "index", "memories", "own", "seen")
 
     def __init__(self, index: Array | None, memories: tuple[Array | None, ...], ask: Callable[[], NoReturn]):
         self.index, self.memories, self.ask, self.seen = index, memories, ask, -1
         self.apart: Any = None
+        self.own: Any = None
 
 
 class Array:

@@ -27,7 +27,7 @@ from tracejit.tracing.spans import current_span
 from tracejit.tracing.text import text
 
 __all__ = ["Array", "assert_", "broadcast", "broadcast_shapes", "broadcast_to", "constant", "convert", "dim_of", "emit",
-           "is_input_scalar", "is_static", "lift", "promote", "result_dtype", "shape_of", "static_int", "static_value",
+           "is_static", "lift", "promote", "result_dtype", "scalar_paths", "shape_of", "static_int", "static_value",
            "view", "write"]
 
 _SMALL = 64     # elements: up to here an array of numbers is a constant, above an implicit argument
@@ -299,11 +299,9 @@ def is_static(x: Any) -> bool:
     return type(x) is not Array and type(x) is not Size and type(x) not in ARRAY_LIKE
 
 
-def is_input_scalar(x: Any) -> bool:
-    """Whether `x` is computed from scalar arguments, with sizes and constants: it can be made static."""
-    if not isinstance(x, Array):
-        return False
-    context, found = current(), False
+def scalar_paths(x: Array) -> list[str]:
+    """The scalar arguments that `x` is computed from, with sizes and constants; none if anything else goes into it."""
+    context, found = current(), dict[str, None]()
     pending, seen = [x.value], set[Any]()
     while pending:
         value = context.scope.origin(pending.pop())
@@ -312,13 +310,13 @@ def is_input_scalar(x: Any) -> bool:
         seen.add(value)
         node = value.node
         if value in context.scalars:
-            found = True
+            found[context.scalars[value]] = None
             continue
         if node is None or node.op.has_effect or (
                 node.op.name == "dimension" and context.hint(node.attributes["size"]) is None):
-            return False
+            return []
         pending += node.operands
-    return found
+    return list(found)
 
 
 def static_int(x: Any) -> int:

@@ -5,23 +5,21 @@ Flows out: traced results; NotImplemented means: nothing is traced here, call th
 """
 from __future__ import annotations
 
-import math
+import operator
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
-from tracejit.base.dtypes import F64
 from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import assert_, convert, emit, lift
+from tracejit.tracing.building import lift
+from tracejit.tracing.context import current
 from tracejit.tracing.control import iteration
+from tracejit.tracing.control.growth import grow
 from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.streams import Stream, enumerated_stream, filtered, mapped_stream
 from tracejit.tracing.host import print_at_run_time
-from tracejit.tracing.implements import NUMPY
-from tracejit.tracing.scalars import convert_to, weak
+from tracejit.tracing.scalars import convert_to
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.special_methods import user_method
 from tracejit.tracing.text import TracedText, call_text
@@ -82,13 +80,15 @@ def _conversion(key: Any, kind: str) -> None:
     def function(namespace: Any, *args: Any) -> Any:
         if len(args) == 1 and (method := user_method(args[0], f"__{key.__name__}__")) is not None:
             return key(made) if type(made := namespace.call(method, args[0])) is not Array else convert_to(made, kind)
-        if len(args) != 1 or type(args[0]) is not Array or args[0].ndim and args[0].size != 1:
+        value = args[0] if len(args) == 1 else None
+        if type(value) is Size and current().hint(value.dim) is None:
+            value = lift(value)
+        if type(value) is not Array or value.ndim and value.size != 1:
             return NotImplemented
-        return convert_to(args[0], kind)
+        return convert_to(value, kind)
 
 
 _conversion(float, "f")
-_conversion(complex, "c")
 _conversion(bool, "b")
 
 
@@ -96,6 +96,29 @@ _conversion(bool, "b")
 def run_time_print(namespace: Any, *args: Any, **options: Any) -> None:
     """At every call, as plain Python prints."""
     print_at_run_time(namespace, args, options)
+
+
+@builtin(operator.not_)
+def negated(namespace: Any, value: Any) -> Any:
+    return namespace.not_(value)
+
+
+@builtin(operator.truth)
+def truth_of(namespace: Any, value: Any) -> Any:
+    return namespace.not_(namespace.not_(value))
+
+
+@builtin(operator.contains)
+def contains(namespace: Any, container: Any, item: Any) -> Any:
+    return namespace.compare_two("in", item, container)
+
+
+@builtin(pow)
+def power_of(_: Any, base: Any, exponent: Any, modulus: Any = None) -> Any:
+    """Of three ints, all of which Python has to know."""
+    if modulus is None or not any(type(v) in (Array, Size) for v in (base, exponent, modulus)):
+        return NotImplemented
+    return pow(*[operator.index(v) for v in (base, exponent, modulus)])
 
 
 def _text_function(function: Any) -> None:
@@ -123,14 +146,22 @@ def reversed_of(_: Any, values: Any) -> Any:
 
 @builtin(enumerate)
 def enumerate_of(namespace: Any, values: Any, start: Any = 0) -> Any:
-    if type(values) is Stream:
+    if isinstance(values, Stream):
         return enumerated_stream(namespace, values, start)
     source = iteration.iteration_of(values)
     return NotImplemented if source is None or type(values) in (list, tuple) else iteration.enumerated(source, start)
 
 
+def grow_beside(namespace: Any, values: tuple[Any, ...]) -> None:
+    """A loop runs over native lists and plain ones at once: then all have to be native."""
+    if any(isinstance(v, RunTimeList) for v in values):
+        for value in values:
+            grow(namespace, value, value)
+
+
 @builtin(zip)
-def zip_of(_: Any, *values: Any, **options: Any) -> Any:
+def zip_of(namespace: Any, *values: Any, **options: Any) -> Any:
+    grow_beside(namespace, values)
     sources = [iteration.iteration_of(v) for v in values]
     if options or not values or any(s is None for s in sources) or all(type(v) in (list, tuple) for v in values):
         return NotImplemented
@@ -139,8 +170,9 @@ def zip_of(_: Any, *values: Any, **options: Any) -> Any:
 
 @builtin(map)
 def map_of(namespace: Any, function: Any, *values: Any) -> Any:
-    if len(values) == 1 and type(values[0]) is Stream:
+    if len(values) == 1 and isinstance(values[0], Stream):
         return mapped_stream(namespace, lambda element: namespace.call(function, element), values[0])
+    grow_beside(namespace, values)
     sources = [iteration.iteration_of(v) for v in values]
     if any(s is None for s in sources) or all(type(v) in (list, tuple) for v in values):
         return NotImplemented
@@ -152,7 +184,7 @@ def filter_of(namespace: Any, function: Any, values: Any) -> Any:
     def keeps(element: Any) -> Any:
         return element if function is None else namespace.call(function, element)
 
-    if type(values) is not Stream and iteration.iteration_of(values) is None:
+    if not isinstance(values, Stream) and iteration.iteration_of(values) is None:
         return NotImplemented
     return filtered(namespace, keeps, values)
 
@@ -186,67 +218,3 @@ def attribute_function(obj: Any, name: str) -> Any:
     from tracejit.autograph import policy
     found = getattr(type(obj), name, None)
     return found if found is not None and policy.is_user_function(found) else None
-
-
-# math: results are Python numbers
-
-_MATH = {"sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
-         "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh,
-         "acosh": np.arccosh, "atanh": np.arctanh, "exp": np.exp, "expm1": np.expm1, "log1p": np.log1p,
-         "log2": np.log2, "log10": np.log10, "sqrt": np.sqrt, "hypot": np.hypot, "fabs": np.fabs, "pow": np.power,
-         "fmod": np.fmod, "copysign": np.copysign, "degrees": np.degrees, "radians": np.radians, "exp2": np.exp2,
-         "cbrt": np.cbrt}
-_TESTS = {"isnan": np.isnan, "isinf": np.isinf, "isfinite": np.isfinite}
-_TO_INT = {"floor": "floor", "ceil": "ceil", "trunc": "trunc"}
-_DOMAIN = {"sqrt": "GE", "log": "GT", "log2": "GT", "log10": "GT"}
-
-
-def _numbers(args: tuple[Any, ...]) -> list[Array] | None:
-    """The arguments as float64 scalars, if one of them is traced."""
-    if not any(type(a) is Array for a in args):
-        return None
-    return [convert(convert_to(a, "f"), F64) if type(a) is Array else lift(float(a), F64) for a in args]
-
-
-def _math_function(name: str, function: Any) -> None:
-    @builtin(getattr(math, name))
-    def traced(_: Any, *args: Any) -> Any:
-        numbers = _numbers(args)
-        if numbers is None:
-            return NotImplemented
-        if name in _DOMAIN:
-            zero = lift(0.0, F64)
-            assert_(emit("not", emit("compare", numbers[0], zero, direction={"GE": "LT", "GT": "LE"}[_DOMAIN[name]])),
-                    "ValueError", "math domain error")
-        made = NUMPY[function](*numbers)
-        return weak(made, "b" if name in _TESTS else "f")
-
-
-def _rounding(name: str, op: str) -> None:
-    @builtin(getattr(math, name))
-    def traced(_: Any, value: Any) -> Any:
-        numbers = _numbers((value,))
-        return NotImplemented if numbers is None else weak(convert(emit(op, numbers[0]), "i64"), "i")
-
-
-def _install_math() -> None:
-    for name, function in {**_MATH, **_TESTS}.items():
-        if hasattr(math, name):
-            _math_function(name, function)
-    for name, op in _TO_INT.items():
-        _rounding(name, op)
-
-
-@builtin(math.log)
-def logarithm(_: Any, value: Any, *base: Any) -> Any:
-    numbers = _numbers((value, *base))
-    if numbers is None:
-        return NotImplemented
-    zero = lift(0.0, F64)
-    for number in numbers:
-        assert_(emit("not", emit("compare", number, zero, direction="LE")), "ValueError", "math domain error")
-    logs = [NUMPY[np.log](n) for n in numbers]
-    return weak(logs[0] if len(logs) == 1 else emit("divide", *logs), "f")
-
-
-_install_math()

@@ -173,6 +173,7 @@ class TraceContext:
         self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
         self.depth: dict[Any, int] = {}
         self.counted: set[str] = set()      # run-time sizes that may be replaced by what they have to be equal to
+        self.size_paths: dict[str, list[str]] = {}   # run-time sizes made of scalar inputs alone, with their paths
         self.loop_values: dict[Value, Any] = {}     # parameters that rounds of a loop change, with the loop
         self.catching: list[Catching] = []      # the `try` statements around
         self.origins: dict[int, tuple[BaseException, Any, list[SourceSpan | None]]] = {}    # of errors in handlers
@@ -203,6 +204,8 @@ class TraceContext:
     def emit(self, op: str, operands: Sequence[Value], attributes: dict[str, Any]) -> tuple[Value, ...]:
         """Adds a node at the user's current line; errors of the op's type rule get that line."""
         span = current_span(3)
+        if op == "bind_dim":
+            self.scope.facts["bound", attributes["dim"]] = True
         try:
             return self.scope.graph.emit(op, operands, attributes, span)
         except TypeRuleError as error:
@@ -259,6 +262,7 @@ class TraceContext:
             return difference == 0
         hint = self.hint(difference)
         if hint is None:
+            self.concretize_sizes(difference)
             return self.unite(x, y)
         if hint != 0:
             self.guard_size(x, "NE", y)
@@ -269,6 +273,12 @@ class TraceContext:
                 self.decide_size(name, right)
         self.concrete_size(difference)
         return True
+
+    def concretize_sizes(self, size: Size) -> None:
+        """Where a decision about a size is needed: scalar inputs that it is made of become static."""
+        paths = [path for name in sorted(self.late_symbols(size)) for path in self.size_paths.get(name, ())]
+        if paths:
+            self.concretize(paths)
 
     def unite(self, x: Size, y: Size) -> bool:
         """Sizes that only the run will tell, where they must be equal: the later one becomes the other, checked at run
@@ -295,6 +305,7 @@ class TraceContext:
         if isinstance(size, int):
             return size
         if self.hint(size) is None:
+            self.concretize_sizes(size)
             raise ConcretizationError(
                 f"Python needs the value of the size {size} while tracing", span=current_span(2),
                 why="it depends on the data, so only the run will tell (boolean mask, nonzero, unique)",

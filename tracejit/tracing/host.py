@@ -71,8 +71,9 @@ class Template:
 
     def exception(self, error: BaseException) -> Deferred:
         """Makes a new exception of the class for every run, without running the user's `__init__` again."""
-        return Deferred(_exception, (type(error), self.cut(error.args), self.cut(dict(vars(error))),
-                                     self.cut(error.__cause__), error.__suppress_context__), {})
+        cause = None if error.__cause__ is None else self.exception(error.__cause__)
+        return Deferred(_exception, (type(error), self.cut(error.args), self.cut(dict(vars(error))), cause,
+                                     error.__suppress_context__), {})
 
 
 def _joined(*parts: str) -> str:
@@ -292,8 +293,9 @@ def _placed(error: BaseException, span: SourceSpan | None) -> BaseException:
 
 
 def belongs_to_run(context: TraceContext, error: BaseException) -> bool:
-    """Whether an exception that ends the traced function shows values of the run, or comes after effects of the run."""
-    return holds_traced(error) or any(n.has_effect for n in context.root.graph.nodes)
+    """Whether an exception that ends the traced function shows values of the run, or comes after effects of the run or
+    after changes of what the caller sees."""
+    return holds_traced(error) or any(n.has_effect for n in context.root.graph.nodes) or bool(context.changed()[1])
 
 
 def raised_at(error: BaseException) -> SourceSpan | None:

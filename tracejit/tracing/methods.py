@@ -14,7 +14,7 @@ from tracejit.tracing.arrays import Array, static_value
 from tracejit.tracing.building import convert, lift, shape_of, view, write
 from tracejit.tracing.implements import NUMPY
 
-_SAME_NAME = ("all any argmax argmin argsort choose clip compress conjugate copy cumprod cumsum diagonal dot max mean "
+_SAME_NAME = ("all any argmax argmin argsort choose clip compress copy cumprod cumsum diagonal dot max mean "
               "min nonzero prod put ravel repeat round searchsorted squeeze std sum swapaxes take trace var "
               "argpartition").split()
 # Methods without a NumPy function; the front end implements them under these keys: f(array, *args, **options).
@@ -85,7 +85,8 @@ def is_integer(self: Array) -> Any:
 
 
 def conjugate_number(self: Array) -> Any:
-    return NUMPY[np.conjugate](self)
+    made = NUMPY[np.conjugate](self)
+    return made if self.weak is None else Array(made.value, made.scope, "python", self.weak)
 
 
 def flat(self: Array) -> Any:
@@ -119,7 +120,7 @@ def _install() -> None:
         setattr(Array, name, _by_function(f"ndarray.{name}"))
     for method in (reshape, transpose, fill, sort, partition, item, tolist, is_integer, numpy):
         setattr(Array, method.__name__, method)
-    for name, value in (("conj", conjugate_number), ("flat", property(flat, set_flat)),
+    for name, value in (("conj", conjugate_number), ("conjugate", conjugate_number), ("flat", property(flat, set_flat)),
                         ("__round__", lambda self, digits=None: NUMPY[("python", round)](self, digits))):
         setattr(Array, name, value)
 

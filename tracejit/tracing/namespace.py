@@ -23,10 +23,11 @@ from tracejit.base.errors import RecursionLimitError, UnsupportedError
 from tracejit.tracing.arrays import ARRAY_LIKE, Array, concretize_tests
 from tracejit.tracing.builtins import BUILTINS, METHODS, attribute_function
 from tracejit.tracing.context import TraceContext
-from tracejit.tracing.control.displays import argument
+from tracejit.tracing.control.displays import argument, met
 from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.picking import is_position, pick, replace
+from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.implements import implementation
 from tracejit.tracing.inputs import Input, ObjectInput, Reader, Root
 from tracejit.tracing.sizes import Size
@@ -90,7 +91,11 @@ class TracingNamespace(ControlFlow):
         return value
 
     def call(self, fn: Any, /, *args: Any, **kwargs: Any) -> Any:
-        if any(type(a) is Optional for a in args):
+        result = self.called(fn, args, kwargs)
+        return met(self, result) if type(result) is list else result
+
+    def called(self, fn: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if any(type(a) is Optional for a in args) and not _holds_values(fn):
             args = args if policy.resolve(fn) is not None else tuple(map(unwrapped, args))
         special = _special(fn)
         if special is not None and (result := special(self, *args, **kwargs)) is not NotImplemented:
@@ -102,7 +107,7 @@ class TracingNamespace(ControlFlow):
             return self.numpy_call(fn, function, args, kwargs)
         cls = fn.__class__
         if cls in INLINED:
-            return self.call(INLINED[cls](fn), *args, **kwargs)
+            return self.called(INLINED[cls](fn), args, kwargs)
         if _is_numpy_random(fn):
             raise _random_error(fn)
         return self.enter(fn, args, kwargs)
@@ -250,7 +255,7 @@ class TracingNamespace(ControlFlow):
             return self.call(obj.__getitem__, index)
         if type(obj) in (list, tuple) and is_position(index):
             return pick(self, obj, index)
-        return obj[index]
+        return met(self, obj[index]) if type(obj) is list and type(index) is slice else obj[index]
 
     def store_item(self, value: Any, obj: Any, index: Any, /) -> None:
         obj, index = unwrapped(obj), unwrapped(index)
@@ -345,6 +350,12 @@ def _is_users_class(cls: type) -> bool:
     """Whether attributes of the class itself may be settings that change: `Config.rate`."""
     module = sys.modules.get(cls.__module__)
     return policy.is_user_file(getattr(module, "__file__", None) or "<frozen ") and not issubclass(cls, Enum)
+
+
+def _holds_values(fn: Any) -> bool:
+    """Whether a function only puts what it is given into a list or dict."""
+    return isinstance(getattr(fn, "__self__", None), (list, dict, RunTimeList)) and fn.__name__ in (
+        "append", "insert", "setdefault")
 
 
 def _is_numpy_random(fn: Any) -> bool:

@@ -167,12 +167,14 @@ class Writer:
         self.keeps_inputs = returns == "like_inputs"
         self.values: list[Value] = []
         self.computed: dict[tuple[int, str], ComputedOut] = {}    # by id of a tracer and form
+        self.held: list[Array] = []     # those tracers, so that no other gets the id of one
 
     def add(self, array: Array, form: str) -> ComputedOut:
         """The tracer's content as one more output; the same tracer again is the same object in the result."""
         key = id(array), form
         if (known := self.computed.get(key)) is None:
             self.values.append(array.value)
+            self.held.append(array)
             known = self.computed[key] = ComputedOut(len(self.values) - 1, form, array.type)
         return known
 

@@ -14,8 +14,10 @@ import numpy as np
 from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import convert, emit, lift
-from tracejit.tracing.builtins import builtin
+from tracejit.tracing.builtins import METHODS, builtin
+from tracejit.tracing.control.growth import grow
 from tracejit.tracing.control.iteration import Iteration, iteration_of
+from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.optional import UNDEFINED, Optional
 from tracejit.tracing.control.streams import Sink, Stream, Variable, run
 from tracejit.tracing.implements import NUMPY
@@ -27,7 +29,7 @@ _NOTHING: Any = object()
 
 def is_looped_over(values: Any) -> bool:
     """Whether elements are made by a captured loop rather than by Python."""
-    if type(values) is Stream or isinstance(values, Iteration):
+    if isinstance(values, (Stream, Iteration)):
         return True
     return type(values) not in (list, tuple, range) and iteration_of(values) is not None
 
@@ -232,9 +234,22 @@ def list_of(namespace: Any, *args: Any) -> Any:
     if len(args) != 1 or not is_looped_over(args[0]) or type(args[0]) is Array:
         return NotImplemented
     values = args[0]
+    if isinstance(values, TracedList) and values.types:
+        return values.copy()
     if type(values) is Stream and values.one_by_one is None:
         return namespace.comprehension("list", values.source, values.body) if values.use_up() else []
     return namespace.comprehension("list", values, lambda item, emit: emit(item))
+
+
+def extend_list(namespace: Any, values: list[Any], items: Any) -> Any:
+    """`values.extend(items)` of a list that must grow, if only the run knows how many items there are."""
+    source = iteration_of(items) if is_looped_over(items) and type(items) is not Stream else None
+    if source is not None and type(source.length) is not int:
+        grow(namespace, values, values)
+    return NotImplemented
+
+
+METHODS[list, "extend"] = extend_list
 
 
 @builtin(tuple)
@@ -242,6 +257,8 @@ def tuple_of(namespace: Any, *args: Any) -> Any:
     made = list_of(namespace, *args)
     if made is NotImplemented or type(made) is list:
         return made if made is NotImplemented else tuple(made)
+    if isinstance(made, TracedList) and type(made.known_length()) is int:
+        return tuple(made)
     raise UnsupportedError("this tuple has as many elements as the run finds", span=current_span(2),
                            why="tuples have a length that is known while tracing",
                            fix="make a list, or an array with a count")

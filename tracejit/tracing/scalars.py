@@ -154,13 +154,66 @@ _unary("not", operator.invert)
 def round_number(x: Array, digits: Any = None) -> Array:
     """`round(x)` is an int, `round(x, digits)` a float. Source: halves go to even, as in Python."""
     if x.type.dtype.is_integer or x.type.dtype is BOOL:
-        return convert_to(x, "i")
+        number = convert_to(x, "i")
+        return number if digits is None or digits >= 0 else round_int(number, 10 ** -int(digits))
     if digits is None:
-        return weak(convert(emit("round_nearest_even", x), I64), "i")
+        return convert_to(weak(emit("round_nearest_even", x), "f"), "i")
+    if x.weak and abs(int(digits)) <= 22:
+        return round_decimal(convert(x, F64), int(digits))
     scale = constant(10.0 ** abs(int(digits)), x.type.dtype)
     up, down = ("multiply", "divide") if digits >= 0 else ("divide", "multiply")
     rounded: Array = emit(down, emit("round_nearest_even", emit(up, convert(x, x.type.dtype), scale)), scale)
     return weak(rounded, "f") if x.weak else rounded
+
+
+def round_int(x: Array, unit: int) -> Array:
+    """`x` as a multiple of `unit`; of two that are as near, the even one."""
+    quotient, rest = floor_divide(x, unit), modulo(x, unit)
+    up = emit("or", convert(2 * rest > unit, BOOL), emit(
+        "and", convert(2 * rest == unit, BOOL), convert(quotient % 2 == 1, BOOL)))
+    return (quotient + weak(convert(up, I64), "i")) * unit    # type: ignore[no-any-return]
+
+
+def round_decimal(x: Array, digits: int) -> Array:
+    """Python's `round(x, digits)`: the exact value is rounded to a multiple of 10 ** -digits, and that to a float.
+
+    `scaled`, the rounded product or quotient, lies on the same side of a half as the exact one, or is the half; then
+    the error of `scaled` decides. Source: Dekker, A floating-point technique for extending the available precision.
+    """
+    power = constant(10.0 ** abs(digits), F64)
+    if digits >= 0:
+        scaled = emit("multiply", x, power)
+        error = _product_error(x, power, scaled)
+    else:
+        scaled = emit("divide", x, power)
+        whole = emit("multiply", scaled, power)
+        error = emit("subtract", emit("subtract", x, whole), _product_error(scaled, power, whole))
+        error = emit("divide", error, power)
+    nearest = emit("round_nearest_even", scaled)
+    beyond = emit("add", emit("subtract", scaled, nearest), error)
+    half, one, zero = (constant(n, F64) for n in (0.5, 1.0, 0.0))
+    step = emit("select", emit("compare", beyond, half, direction="GT"), one, zero)
+    step = emit("select", emit("compare", beyond, emit("negate", half), direction="LT"), emit("negate", one), step)
+    nearest = emit("copysign", emit("add", nearest, step), x)
+    result = emit("divide" if digits >= 0 else "multiply", nearest, power)
+    is_coarse = emit("compare", emit("abs", scaled), constant(2.0 ** 53, F64), direction="GE")
+    return weak(emit("select", is_coarse, x, result), "f")
+
+
+def _product_error(x: Array, y: Array, product: Array) -> Array:
+    """x * y - product, exactly."""
+    (x1, x2), (y1, y2) = _halves(x), _halves(y)
+    error = emit("subtract", emit("multiply", x1, y1), product)
+    for a, b in ((x1, y2), (x2, y1), (x2, y2)):
+        error = emit("add", error, emit("multiply", a, b))
+    return error    # type: ignore[no-any-return]
+
+
+def _halves(x: Array) -> tuple[Array, Array]:
+    """`x` as a sum of two numbers with half of the digits: the upper one is cut off bit by bit."""
+    bits = emit("bitcast_convert", x, dtype=I64)
+    upper = emit("bitcast_convert", emit("and", bits, constant(-1 << 27, I64)), dtype=F64)
+    return upper, emit("subtract", x, upper)
 
 
 def convert_to(x: Any, kind: str) -> Array:
@@ -171,7 +224,16 @@ def convert_to(x: Any, kind: str) -> Array:
     if array.type.dtype.is_complex and kind in "if":
         raise TypeError(f"{'int' if kind == 'i' else 'float'}() argument must be a string or a real number, "
                         "not 'complex'")
+    if kind == "i" and array.type.dtype.is_float:
+        _require_int(array)
     return weak(convert(array, _DTYPES[kind]), kind)
+
+
+def _require_int(x: Array) -> None:
+    """NaN, infinity and what 64 bits can't hold have no int."""
+    assert_(emit("not", emit("is_nan", x)), "ValueError", "cannot convert float NaN to integer")
+    assert_(emit("compare", emit("abs", x), constant(2.0 ** 63, x.type.dtype), direction="LT"), "OverflowError",
+            "cannot convert float {0} to an integer of 64 bits", convert(x, F64))
 
 
 Implementation = Callable[..., Any]

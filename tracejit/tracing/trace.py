@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.deep import with_deep_stack
-from tracejit.base.errors import InternalError, TracejitError
+from tracejit.base.errors import InternalError, TracedIndexError, TracejitError
 from tracejit.ir.graph import Graph
-from tracejit.tracing import methods, reductions, scalars, sorting
+from tracejit.tracing import iterators, mathematics, methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.control.growth import check_watched
-from tracejit.tracing.control.regions import Unreachable
+from tracejit.tracing.control.regions import Unreachable, as_python
 from tracejit.tracing.filling import fill_stacks
 from tracejit.tracing.host import belongs_to_run, raise_at_run_time
 from tracejit.tracing.implements import load_front_end
@@ -27,6 +27,7 @@ from tracejit.tracing.inputs import ArrayInput, NumberInput, Reader, Root, Shape
 from tracejit.tracing.kept import Keeper, LeftOut
 from tracejit.tracing.namespace import TracingNamespace
 from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, name_stores, write_backs
+from tracejit.tracing.reuse import reuse_stacks
 from tracejit.tracing.special_methods import replaced
 
 _ATTEMPTS = 100
@@ -116,9 +117,10 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     kept, left = keeper.outputs(writer, stores, written)
     graph = context.root.graph
     graph.outputs = (*writer.values, *(a.tracer.value for a in written))
-    return Trace(fill_stacks(graph), (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out,
-                 stores, tuple(written), tuple(context.size_guards), context.hints, context.decisions,
-                 tuple(context.notes), kept, left)
+    graph = reuse_stacks(fill_stacks(graph))
+    return Trace(graph, (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
+                 tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes),
+                 kept, left)
 
 
 def _read_arguments(call: Call, reader: Reader) -> tuple[list[Root], list[Any]]:
@@ -142,9 +144,10 @@ def _run(call: Call, namespace: TracingNamespace, args: Sequence[Any], kwargs: M
         except Unreachable:
             return None
         except Exception as error:
-            if isinstance(error, (TracejitError, RecursionError)) or not belongs_to_run(namespace.context, error):
+            ours = isinstance(error, (TracejitError, RecursionError)) and not isinstance(error, TracedIndexError)
+            if ours or not belongs_to_run(namespace.context, error):
                 raise
-            raise_at_run_time(namespace.context, error)
+            raise_at_run_time(namespace.context, as_python(error))
             return None
 
 
@@ -152,4 +155,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Call", "Trace", "methods", "reductions", "scalars", "sorting", "trace"]
+__all__ = ["Call", "Trace", "iterators", "mathematics", "methods", "reductions", "scalars", "sorting", "trace"]

@@ -38,6 +38,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Statement,
     Store,
 )
+from tracejit.xla_lite.kernels.simplify import simplify
 from tracejit.xla_lite.passes.buffers import plan_buffers
 from tracejit.xla_lite.passes.plan import ALIGNMENT, Target
 from tracejit.xla_lite.program import ARENA, Late, Lowering, Memory, RegionLowering
@@ -54,7 +55,8 @@ def build_program(graph: Graph, interface: Interface, sizes: OutputSizes, blas: 
     main = _Main(graph, interface, sizes, Lowering(blas, contract))
     kernel = main.build()
     prepare, bindings = _prepare(interface, sizes)
-    program = Program(tuple(main.shared.kernels.values()), kernel, tuple(main.bindings), prepare, bindings)
+    kernels = tuple(map(simplify, main.shared.kernels.values()))
+    program = Program(kernels, simplify(kernel), tuple(main.bindings), prepare, bindings)
     return program, main.shared.sites, main.shared.states
 
 

@@ -36,6 +36,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 from tracejit.xla_lite.kernels.scalars import Complex, Scalar
 from tracejit.xla_lite.kernels.scatter import place_of, update_place
 from tracejit.xla_lite.kernels.writer import Writer
+from tracejit.xla_lite.passes.in_place import first_version
 from tracejit.xla_lite.passes.plan import Place, Plan
 from tracejit.xla_lite.runtime.signature import Slot
 
@@ -237,10 +238,11 @@ class RegionLowering:
         outputs = [self.allocate(v) for v in node.results]
         operands = [self.operand(v, kind) for v in node.operands]
         in_place = any(shared.share(x, o) for x in operands for o in outputs)
-        if kind == "scatter" and (root := body.outputs[0].node) is not None and root.operands[0].node is None:
-            old = operands[body.params.index(root.operands[0])]
-            assert isinstance(old, Memory)
-            self.carry_over(node.result, old, outputs[0])
+        for value, result, made in zip(body.outputs, node.results, outputs, strict=True):
+            if kind in ("scatter", "sweep") and (first := first_version(value)).node is None:
+                old = operands[body.params.index(first)]
+                assert isinstance(old, Memory)
+                self.carry_over(result, old, made)
         strided = frozenset(i for i, o in enumerate(operands) if isinstance(o, Memory) and o.strides is not None)
         strided_outputs = frozenset(i for i, o in enumerate(outputs) if o.strides is not None)
         shared.call(Request("", kind, body, strided, strided_outputs, in_place, shared.contract), operands, outputs)

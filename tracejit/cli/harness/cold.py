@@ -86,7 +86,8 @@ class ColdRun:
                 extra = CACHES[system](path) if system in ON_BY_DEFAULT else {}
                 return extra_milliseconds(self.ask(system, "first", workload, case, extra))
 
-        row = ColdRow(f"first call, {workload.name} {case}", 0.5, 0.3, "jax")
+        row = ColdRow(f"first call, {workload.name} {case}", workload.cold_at_most, workload.cold_strive,
+                      workload.cold_against)
         return self.repeat(row, workload, repeats, once)
 
     def cached_call(self, workload: Workload, case: str, repeats: int) -> ColdRow:

@@ -39,7 +39,8 @@ class Workload:
     peers: system -> builder of its version; a system that is not named gets the NumPy text with its own namespace.
     skip: systems which can't run it.
     against: "best" compares with the best peer, a system's name with that system.
-    cold_case: the case whose first call is measured too; empty for none.
+    cold_case: the case whose first call is measured too; empty for none.  cold_against, cold_at_most, cold_strive: its
+    bounds, as shares of a system's time.
     reference: gives the same results in less time, where plain Python would take minutes.
     many_sizes: a case is a tuple of sizes, and the time of one call for each of them is measured, in a fresh process.
     """
@@ -54,6 +55,9 @@ class Workload:
     against: str = "best"
     rtol: float = 1e-9
     cold_case: str = ""
+    cold_against: str = "jax"
+    cold_at_most: float = 0.5
+    cold_strive: float = 0.3
     many_sizes: bool = False
     reference: Callable[..., Any] | None = None
 

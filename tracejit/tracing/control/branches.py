@@ -6,6 +6,7 @@ Flows out: a `case` op whose regions give the new content of every place that a 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tracejit.base.errors import UnsupportedError
@@ -15,11 +16,19 @@ from tracejit.tracing.building import emit
 from tracejit.tracing.context import Scope, TraceContext, inside
 from tracejit.tracing.control import sharing
 from tracejit.tracing.control.growth import grow_all, watch_joined
-from tracejit.tracing.control.identity import NOTHING, OWN, Choice, choice_of, mark_choices, memory_parts
+from tracejit.tracing.control.identity import (
+    NOTHING,
+    OWN,
+    Choice,
+    choice_of,
+    mark_choices,
+    memory_parts,
+    older_memories,
+)
 from tracejit.tracing.control.lengths import after_branches
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import Region, Unreachable, finish, run_region, share_operands
-from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, join, zeros
+from tracejit.tracing.control.schema import JoinError, Schema, Static, build, describe, flatten, has_sizes, join, zeros
 from tracejit.tracing.control.world import Place, World, cells_of
 from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import truth
@@ -73,7 +82,7 @@ def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], 
     """
     places = sorted(dict.fromkeys(p for r in regions for p in r.changes), key=lambda p: p.kind != "content")
     forms = [_form(place, regions, world) for place in places]
-    choices = [c for place, form in zip(places, forms, strict=True) for c in _choices(place, form, regions, world)]
+    choices = [c for place, form in zip(places, forms, strict=True) for c in _own_choices(place, form, regions, world)]
     for k, region in enumerate(regions):
         with world.as_left(region.changes), inside(region.scope):
             indices = [c.index_in(k) for c in choices if c.is_exported(flag)]
@@ -104,6 +113,14 @@ def _choices(place: Place, form: Schema, regions: Sequence[Region], world: World
     if place.kind == "memory":
         return [Choice(place.name, (OWN,) * len(regions), ())] * width
     return [choice_of(place.name, [NOTHING if f is None else f[i] for f in found], world) for i in range(width)]
+
+
+def _own_choices(place: Place, form: Schema, regions: Sequence[Region], world: World) -> list[Choice]:
+    """`_choices`; arrays whose sizes differ are copied on their way."""
+    found = _choices(place, form, regions, world)
+    if not has_sizes(form):
+        return found
+    return [replace(c, copied=tuple([m for a in c.arrays for m in older_memories(a, world)])) for c in found]
 
 
 def _nothing() -> None:
@@ -145,12 +162,13 @@ def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
 def differing(place: Place, forms: Sequence[Schema], values: Sequence[Any], what: str) -> UnsupportedError:
     """The error for a variable that is two different things after a branch."""
     if place.kind == "content":
+        found = " and ".join(map(str, dict.fromkeys(map(str, values))))
         return UnsupportedError(
-            "a list, dict or set has another structure after one branch than after the other", span=current_span(3),
-            why="the branch depends on traced values, so both must leave the same structure",
-            fix="use an array with a count, or make the condition static")
+            f"{place.name!r} has other entries after one branch than after the other: {found}", span=current_span(3),
+            why="the branch depends on traced values, so both must leave the same keys",
+            fix="give it all keys before the branch, or make the condition static")
     name = "the returned value" if place.name.startswith("value!") else f"{place.name!r}"
-    lines = [f"{form}{_where(value)}" for form, value in zip(forms, values, strict=True)]
+    lines = [f"{form}{where(value)}" for form, value in zip(forms, values, strict=True)]
     kind = {"structure": "structures", "shape": "shapes", "dtype": "dtypes"}.get(what, "values")
     return UnsupportedError(
         f"{name} has different {kind} in the two branches: {' and '.join(lines)}", span=current_span(3),
@@ -158,7 +176,8 @@ def differing(place: Place, forms: Sequence[Schema], values: Sequence[Any], what
         fix="give both branches the same structure, shape and dtype, for example with .astype or np.zeros")
 
 
-def _where(value: Any) -> str:
+def where(value: Any) -> str:
+    """The line that made a value, for a message."""
     span = value.value.span if type(value) is Array else None
     return f" (line {span.line})" if span is not None else ""
 

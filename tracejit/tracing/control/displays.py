@@ -28,11 +28,20 @@ SHORT = 32      # rounds of a comprehension that Python runs
 def displayed(namespace: Any, items: list[Any], times: Any) -> Any:
     """A list display of converted code, `items * times`."""
     key = "display", current_span(3)
+    if type(items) is not list:
+        return items
     if type(times) is int:
         return started(namespace, key, items * times if times != 1 else items)
     if type(times) not in (Array, Size) or type(times) is Array and not times.is_scalar:
         return items * times
     return repeated(namespace, key, items, times)
+
+
+def met(namespace: Any, items: list[Any]) -> Any:
+    """A list that a call or a slice gave."""
+    if namespace.plain_lists.get(id(items), (None,))[0] is items or id(items) in namespace.reader.containers:
+        return items
+    return started(namespace, ("call", current_span(3)), items)
 
 
 def repeated(namespace: Any, key: Key, items: list[Any], times: Any) -> TracedList:

@@ -22,11 +22,23 @@ from tracejit.tracing.spans import current_span
 Key = Any       # what a list is known by from attempt to attempt
 
 
-def key_of(namespace: Any, one: list[Any]) -> Key | None:
-    """What a plain list is known by; None where tracing did not see it made."""
+def keys_of(namespace: Any, one: list[Any]) -> tuple[Key, ...]:
+    """What the lists are known by that a plain list is, or was made of where regions join; none where tracing did not
+    see it made, or where one must stay plain."""
     known = namespace.plain_lists.get(id(one))
     argument = namespace.reader.containers.get(id(one))
-    return known[1] if known is not None else ("argument", argument.path) if argument is not None else None
+    if known is None:
+        found: tuple[Key, ...] = (("argument", argument.path),) if argument is not None else ()
+    else:
+        found = known[1][1] if known[1][0] == "joined" else (known[1],)
+    return () if any(key in current().decisions.fixed for key in found) else found
+
+
+def register_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
+    """`made` stands for what was one of `values`, or became the next of them in a round."""
+    keys = dict.fromkeys(key for v in values if type(v) is list for key in keys_of(namespace, v))
+    if type(made) is list and keys:
+        namespace.plain_lists[id(made)] = made, ("joined", tuple(keys))
 
 
 def root_of(key: Key) -> Key:
@@ -40,32 +52,37 @@ def grow(namespace: Any, container: Any, items: Iterable[Any]) -> None:
     """A region changes how long a list is: from the next attempt on it grows. Returns if it can't."""
     if not isinstance(container, list):
         return
-    key = key_of(namespace, container)
-    if key is None or key in current().decisions.fixed:
+    if not (keys := keys_of(namespace, container)):
         return
+    decide_growth(keys, list(items))
+
+
+def decide_growth(keys: Sequence[Key], items: Sequence[Any], forms: Sequence[Schema] = ()) -> None:
+    """From the next attempt on, the lists known by `keys` hold `items` and items of `forms`. Returns if they can't."""
+    decisions = current().decisions
     try:
-        current().decisions.growing[key] = form_of(items)
+        form = form_of(items)
+        for other in forms:
+            form = other if form is None else join(form, other)
     except JoinError:
-        return
+        if not any(map(lists_in, items)) or decisions.deep.issuperset(keys):
+            return
+        form = None
+        decisions.deep.update(keys)
+    if any(not one for item in items for one in lists_in(item)):
+        form = None     # empty lists are native lists: of what is seen when they are put in
+    decisions.growing.update(dict.fromkeys(keys, form))
     raise Restart
 
 
 def grow_all(namespace: Any, values: Sequence[Any]) -> None:
     """Values of one variable on several ways: from the next attempt on, lists among them are native. Returns if they
     can't be."""
-    found = [v for v in values if type(v) is list and (key := key_of(namespace, v)) is not None
-             and key not in current().decisions.fixed]
+    found = [v for v in values if type(v) is list and keys_of(namespace, v)]
     forms = [v.form for v in values if isinstance(v, RunTimeList) and v.form is not None]
-    try:
-        form = form_of([item for one in found for item in one])
-        for other in forms:
-            form = other if form is None else join(form, other)
-    except JoinError:
-        return
-    for one in found:
-        current().decisions.growing[key_of(namespace, one)] = form
     if found:
-        raise Restart
+        keys = dict.fromkeys(key for one in found for key in keys_of(namespace, one))
+        decide_growth(tuple(keys), [item for one in found for item in one], forms)
 
 
 def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:
@@ -107,6 +124,7 @@ def watch(namespace: Any, one: list[Any], decide: Callable[[], None]) -> None:
 
 def watch_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
     """A list that is one of several, chosen at run time: if one is changed after that, all are native."""
+    register_joined(namespace, made, values)
     for one in [made, *values] if type(made) is list and type(values[0]) is list else ():
         watch(namespace, one, partial(grow_all, namespace, values))
 

@@ -7,6 +7,8 @@ Flows out: `Identity` (which memories a value may be, and the index among them),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -19,7 +21,7 @@ from tracejit.tracing.context import Scope, current, inside
 from tracejit.tracing.control.containers import is_container
 from tracejit.tracing.control.optional import Optional
 from tracejit.tracing.control.regions import Region, finish, share_operands
-from tracejit.tracing.control.schema import JoinError, Leaf, Perhaps, Reference, Schema, Tree, parts
+from tracejit.tracing.control.schema import JoinError, Leaf, Perhaps, Reference, Schema, Sized, Tree, parts
 from tracejit.tracing.control.world import World
 from tracejit.tracing.implements import CHOSEN_READ, CHOSEN_WRITE, implements
 from tracejit.tracing.spans import current_span
@@ -39,7 +41,9 @@ def is_mutable(value: Any) -> bool:
 
 def memory_parts(value: Any, schema: Schema) -> Iterator[Array | None]:
     """The arrays with memory in a value of this form, in the order of its leaves; None where there is no value."""
-    if isinstance(schema, Leaf):
+    if isinstance(schema, Sized):
+        yield value if has_memory(value) else None
+    elif isinstance(schema, Leaf):
         if schema.kind == "numpy" and (schema.boxed or schema.type.shape):
             yield value if has_memory(value) else None
     elif isinstance(schema, Tree):
@@ -82,6 +86,8 @@ def identity_of(value: Array | None, world: World) -> Identity | None:
             return Identity((value,), 0)
         return OWN if not reaches_older(value.owner, world) else None
     if value.one_of is not None:
+        if isinstance(value.one_of.ask, CopyRefusal) and id(value) not in world.seen:
+            return None
         is_known_outside = value.one_of.index is None or id(value) in world.seen
         return Identity((value,), 0) if is_known_outside else one_of_several(value.one_of, world)
     return Identity((value,), 0) if id(value) in world.arrays else OWN
@@ -143,16 +149,19 @@ def is_index(index: Array, k: int) -> Array:
 class Choice:
     """What an array is after regions of which one ran. identities: in each region, None if that can't be said outside.
 
-    arrays: what each region left there.
+    arrays: what each region left there.  copied: of an array that is copied on its way: the older memories it may be.
     """
 
     name: str
     identities: tuple[Identity | None, ...]
     arrays: tuple[Array | None, ...]
+    copied: tuple[Array, ...] | None = None
 
     @property
     def is_own(self) -> bool:
         """Whether it is new memory whatever region ran."""
+        if self.copied is not None:
+            return not self.copied
         return all(i is not None and i.is_own for i in self.identities)
 
     @property
@@ -169,7 +178,7 @@ class Choice:
 
     def is_exported(self, flag: Array | None) -> bool:
         """Whether the regions have to give the index."""
-        return self.is_known and not self.is_own and (
+        return self.is_known and not self.is_own and self.copied is None and (
             flag is None or any(not isinstance(i.index, int) for i in self.known))
 
     def index_in(self, k: int) -> Array:
@@ -180,6 +189,17 @@ class Choice:
         """The index by the flag that chooses between two regions."""
         no, yes = [index_among(i, self.memories) for i in self.known]
         return emit("select", flag, yes, no)    # type: ignore[no-any-return]
+
+
+def older_memories(value: Any, world: World) -> Iterator[Array]:
+    """The arrays from before a region, or of the caller, whose content a value may be, or be a part of."""
+    if type(value) is not Array:
+        return
+    owner = value.owner
+    if id(owner) in world.arrays or owner.origin is not None:
+        yield owner
+    for memory in owner.one_of.memories if owner.one_of is not None else ():
+        yield from older_memories(memory, world)
 
 
 NOTHING: Any = object()     # what a region leaves whose end is not reached
@@ -201,6 +221,9 @@ def mark_choices(arrays: Sequence[Array | None], choices: Sequence[Choice], flag
     for array, choice in zip(arrays, choices, strict=True):
         index = next(exported) if choice.is_exported(flag) else None
         if array is None or choice.is_own or id(array) in map(id, choice.arrays):
+            continue
+        if choice.copied:
+            chosen(array, None, (*choice.copied, None), choice.name, CopyRefusal(choice.name))
             continue
         if not choice.is_known:
             chosen(array, None, (), choice.name)
@@ -245,7 +268,7 @@ def chosen(array: Array, index: Array | None, memories: tuple[Array | None, ...]
            ask: Callable[[], NoReturn] | None = None) -> None:
     """Says that `array`, which was just made, is one of several memories and holds their content now."""
     array.one_of = OneOf(index, memories, ask or (lambda: refuse_choice(name)))
-    array.one_of.seen = array.state
+    array.one_of.seen, array.one_of.own = array.state, (array._value, array.scope)
 
 
 def reference(memories: tuple[Array, ...]) -> Reference:
@@ -282,6 +305,16 @@ def _one_of(index: Array, memories: Sequence[Array]) -> Array:
     return made
 
 
+@dataclass(frozen=True, slots=True)
+class CopyRefusal:
+    """Of an array that stands for one of several of different sizes: it is a copy, right as long as nobody writes."""
+
+    name: str
+
+    def __call__(self) -> NoReturn:
+        refuse_choice(self.name)
+
+
 def refuse_choice(name: str) -> NoReturn:
     """The error for a write to an array that nobody can tell."""
     raise MutationError(
@@ -298,7 +331,7 @@ def read_chosen(array: Array) -> None:
     assert one is not None
     if one.index is None:
         one.ask()
-    own = Array(array._value, array.scope)
+    own = Array(*one.own)
     memories = [own if m is None else m for m in one.memories]
     result = memories[-1].snapshot()
     for k, memory in enumerate(memories[:-1]):
@@ -306,7 +339,29 @@ def read_chosen(array: Array) -> None:
         if result.type.shape:
             test = emit("broadcast_in_dim", test, shape=result.type.shape, dims=())
         result = emit("select", test, memory.snapshot(), result)
+    if (known := _READ.get()) is not None:
+        known.append((array, array._value, array.scope, one.seen))
     array._value, array.scope, one.seen = result._value, result.scope, array.state
+
+
+# What has been read in a block that leaves no trace; set by `passing_reads`.
+_READ: ContextVar[list[tuple[Array, Any, Scope, int]] | None] = ContextVar("read", default=None)
+
+
+@contextmanager
+def passing_reads() -> Iterator[None]:
+    """For the block: what arrays of several hold is computed in the running scope, and forgotten afterwards. That scope
+    may be a region which does not put them back when it ends, since its code does not know them."""
+    known: list[tuple[Array, Any, Scope, int]] = []
+    before = _READ.set(known)
+    try:
+        yield
+    finally:
+        _READ.reset(before)
+        for array, value, scope, seen in reversed(known):
+            array._value, array.scope = value, scope
+            if array.one_of is not None:
+                array.one_of.seen = seen
 
 
 @implements(CHOSEN_WRITE)
@@ -324,7 +379,7 @@ def write_chosen(array: Array, write: Callable[[Array], None]) -> None:
             write_if(is_index(one.index, k), memory, rebased(array, memory), write)
     if mine is not None:
         write(rebased(array, mine))
-        owner._value, owner.scope = mine._value, mine.scope
+        owner._value, owner.scope = one.own = mine._value, mine.scope
     owner.version += 1
     one.seen = owner.state if mine is not None else -1
 
@@ -346,28 +401,28 @@ def write_if(test: Array, memory: Array, target: Array, write: Callable[[Array],
     """`if test: write(target)`, where that changes the owners of `memory` only."""
     context = current()
     owners = owners_of(memory)
-    before = [(o._value, o.scope, o.snapshot()) for o in owners]
+    before = [o.snapshot() for o in owners]
     yes, no = Scope(Graph([]), context.scope), Scope(Graph([]), context.scope)
     with inside(yes):
         write(target)
-        left = [o.snapshot() for o in owners]
-    for owner, (value, scope, _) in zip(owners, before, strict=True):
-        owner._value, owner.scope = value, scope
-    with inside(yes):
-        finish(Region(yes), left)
+        finish(Region(yes), [o.snapshot() for o in owners])
     with inside(no):
-        finish(Region(no), [held for _, _, held in before])
+        finish(Region(no), before)
     operands = share_operands([no, yes])
     values = [context.scope.bring(value, home) for value, home in operands]
     flag = context.scope.bring(test.value, test.scope)
     made = context.emit("case", [flag, *values], {"branches": (no.graph, yes.graph)})
     for owner, value in zip(owners, made, strict=True):
         owner._value, owner.scope, owner.version = value, context.scope, owner.version + 1
+    for owner in owners:
+        if owner.one_of is not None:
+            owner.one_of.own, owner.one_of.seen = (owner._value, owner.scope), owner.state
 
 
 def owners_of(memory: Array) -> list[Array]:
-    """The arrays that a write to `memory` changes and that own memory."""
+    """The arrays that a write to `memory` changes and that own memory, each once."""
     owner = memory.owner
     if owner.one_of is None:
         return [owner]
-    return [o for m in owner.one_of.memories if m is not None for o in owners_of(m)]
+    found = [o for m in owner.one_of.memories for o in ([owner] if m is None else owners_of(m))]
+    return list({id(o): o for o in found}.values())

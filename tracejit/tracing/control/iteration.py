@@ -148,11 +148,12 @@ def enumerated(source: Iteration, start: Any = 0) -> Iteration:
 def zipped(sources: list[Iteration]) -> Iteration:
     length = sources[0].taken().length
     for other in sources[1:]:
-        length = _smaller(length, other.taken().length)
+        length = smaller_length(length, other.taken().length)
     return Iteration(length, lambda i: tuple([s.item(i) for s in sources]), Once())
 
 
-def _smaller(x: Any, y: Any) -> Any:
+def smaller_length(x: Any, y: Any) -> Any:
+    """The length of what ends with the shorter of two."""
     if type(x) is Array or type(y) is Array:
         return weak(emit("minimum", convert(x, I64), convert(y, I64)), "i")
     return x if x is y or x <= y else y

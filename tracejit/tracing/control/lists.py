@@ -14,18 +14,19 @@ import numpy as np
 
 from tracejit.base.dims import Size as AnySize
 from tracejit.base.dtypes import I64
+from tracejit.base.errors import UnsupportedError
 from tracejit.base.trees import register_node
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
-from tracejit.tracing.context import Restart, current
+from tracejit.tracing.context import Restart, current, inside
 from tracejit.tracing.control.containers import is_instance
 from tracejit.tracing.control.growth import (
     Key,
     arrays_in,
     fix_list,
-    form_of,
     go_deep,
+    grow,
     keep,
     lists_in,
     root_of,
@@ -52,6 +53,7 @@ from tracejit.tracing.implements import NUMPY, READ
 from tracejit.tracing.scalars import weak
 from tracejit.tracing.sizes import size_of, sized
 from tracejit.tracing.spans import current_span
+from tracejit.tracing.truth import negation
 
 NOTHING = Static(None)
 
@@ -99,7 +101,7 @@ class TracedList(RunTimeList):
             return tuple(map(self.as_item, value))
         if type(value) is list:
             if not value or self.root_key in current().decisions.deep:
-                return native_list(self.namespace, value)
+                native_list(self.namespace, value)
             watch(self.namespace, value, partial(go_deep, self.root_key))
             return [self.as_item(v) for v in value]
         if isinstance(value, (dict, set)) or is_instance(value):
@@ -116,6 +118,8 @@ class TracedList(RunTimeList):
         try:
             joined = form if self.form is None else join(self.form, form)
         except JoinError:
+            if holds_rows(self.form) or holds_rows(form):
+                go_deep(self.root_key)
             self.give_up(f"it holds {self.form} and {form}")
         if late := sorted({s for t in types_of(joined) for n in t.shape for s in current().late_symbols(n)}):
             self.give_up(f"it holds arrays whose size only the run knows ({', '.join(late)})")
@@ -246,10 +250,22 @@ class TracedList(RunTimeList):
             return self.equals(other)
         return False
 
+    def __ne__(self, other: object) -> Any:
+        equal = self == other
+        return negation(equal) if type(equal) is Array else not equal
+
     def equals(self, other: Any) -> Any:
         if isinstance(other, list) and not other:
             return self.length() == 0
-        self.give_up("it is compared with another list")
+        if isinstance(other, list):
+            items, other = other, make(self.namespace, ("sum", current_span(3), self.key), self.form)
+            other.extend(items)
+        if not self.holds_numbers() or not other.holds_numbers():
+            self.give_up("it is compared with another list")
+        mine, others = (emit("stack_length", one.handle) for one in (self, other))
+        common = run_time_size(emit("minimum", mine, others))
+        same = NUMPY[np.all](NUMPY[np.equal](self.columns(common)[0], other.columns(common)[0]))
+        return weak(emit("and", emit("compare", mine, others, direction="EQ"), convert(same, "bool")), "b")
 
     # Changing
 
@@ -283,6 +299,8 @@ class TracedList(RunTimeList):
         return made
 
     def __radd__(self, other: Any) -> Any:
+        """Python asks for this in `other += self` too, which changes `other`."""
+        grow(self.namespace, other, other)
         made = make(self.namespace, ("sum", current_span(2), self.key), self.form)
         made.extend(other)
         made.extend(self)
@@ -398,6 +416,14 @@ class Meta:
     key: Key = field(compare=False)
     namespace: Any = field(compare=False, repr=False)
 
+    def nothing(self) -> list[Array]:
+        """The handle of an empty list, which stands where there is none."""
+        context, key = current(), ("nothing", types_of(self.form))
+        if (found := context.root.facts.get(key)) is None:
+            with inside(context.root):
+                found = context.root.facts[key] = emit("stack_new", types=types_of(self.form))
+        return [found]
+
     def unite(self, other: Meta) -> None:
         """From the next attempt on the items of both have one form. Raises JoinError if there is none."""
         known = [f for f in (self.form, other.form) if f is not None]
@@ -433,16 +459,12 @@ def make(namespace: Any, key: Key, form: Schema | None) -> TracedList:
     return made
 
 
-def native_list(namespace: Any, items: list[Any]) -> TracedList:
-    """A list that is put into a native list, as a native list."""
-    known = namespace.plain_lists.get(id(items))
-    if known is not None and known[1] not in current().decisions.fixed:
-        current().decisions.growing[known[1]] = form_of(items)
-        raise Restart
-    made = make(namespace, ("item", current_span(3)), None)
-    made.extend(items)
-    watch(namespace, items, lambda: None)
-    return made
+def native_list(namespace: Any, items: list[Any]) -> NoReturn:
+    """A list that is put into a native list has to be one itself: from the next attempt on."""
+    grow(namespace, items, items)
+    raise UnsupportedError(
+        "a list is put into a list that grows in a loop, and can't grow itself", span=current_span(3),
+        why="its items have different types, or code that tracing does not see made it", fix="append a copy: [*row]")
 
 
 def resolved(form: Schema | None) -> Schema | None:
@@ -460,6 +482,11 @@ def resolved(form: Schema | None) -> Schema | None:
     if isinstance(form, Perhaps):
         return replace(form, inner=resolved(form.inner))
     return form
+
+
+def holds_rows(form: Schema | None) -> bool:
+    """Whether items are plain lists, or hold some."""
+    return isinstance(form, Tree) and (form.cls is list or any(map(holds_rows, form.children)))
 
 
 def holds_lists(form: Schema | None) -> bool:

@@ -21,9 +21,9 @@ from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
-from tracejit.tracing.control.branches import branch, known_truth
+from tracejit.tracing.control.branches import branch, known_truth, where
 from tracejit.tracing.control.displays import LiveList
-from tracejit.tracing.control.growth import grow_all, refuse_kept_write
+from tracejit.tracing.control.growth import grow_all, refuse_kept_write, register_joined
 from tracejit.tracing.control.identity import has_memory, is_mutable, reference
 from tracejit.tracing.control.iteration import Iteration, iteration_of
 from tracejit.tracing.control.lengths import (
@@ -76,7 +76,7 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
              names: Sequence[str]) -> None:
     """`for item in iterable: body(item)`, left when go_on() is false after a round."""
     span = current_span(3)
-    if type(iterable) is Stream:
+    if isinstance(iterable, Stream):
         iterable.run(Sink(body, cells_of(body, go_on), go_on, names))
         return
     source = iteration_of(iterable)
@@ -340,7 +340,8 @@ class _Loop:
         self.heads = [build(form, params) for form in self.forms]
         self.rebinding.begin(self.heads)
         self.sharing.begin(self.heads)
-        for place, value in zip(self.places, self.heads, strict=True):
+        for place, value, first in zip(self.places, self.heads, self.first, strict=True):
+            register_joined(self.namespace, value, [first])
             self.put(place, value)
 
     def width(self) -> int:
@@ -434,10 +435,11 @@ class _Loop:
         if "!" in place.name and self.first[k] is UNDEFINED and not isinstance(form, Leaf):
             form = now
         try:
-            joined = join(form, now, loop=True)
+            joined = join(form, now, loop=True, sizes=self.site.rounds in (None, -1))
         except JoinError as problem:
             grow_all(self.namespace, [self.first[k], value])
-            self.give_up(f"{place.name!r} is {form} before a round and {now} after it ({problem})", place.name)
+            before, after = f"{form}{where(self.first[k])}", f"{now}{where(value)}"
+            self.give_up(f"{place.name!r} is {before} before a round and {after} after it ({problem})", place.name)
         if joined == self.forms[k]:
             return False
         self.forms[k] = joined
@@ -492,7 +494,8 @@ class _Loop:
         values = [build(form, made) for form in self.forms]
         arrays = self.rebinding.arrays_of(values)
         held = self.rebinding.possible()
-        for place, value in zip(self.places, values, strict=True):
+        for place, value, first in zip(self.places, values, self.first, strict=True):
+            register_joined(self.namespace, value, [first, self.last.changes.get(place)])
             self.put(place, value)
         self.rebinding.settle(arrays, held)
         self.sharing.settle(self.last, values)

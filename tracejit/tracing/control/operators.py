@@ -26,6 +26,7 @@ from tracejit.tracing.control.world import CellFunction, cells_of
 from tracejit.tracing.host import assert_at_run_time, made_error, raise_at_run_time
 from tracejit.tracing.inputs import Reader
 from tracejit.tracing.scalars import weak
+from tracejit.tracing.sizes import Size
 from tracejit.tracing.special_methods import user_method
 from tracejit.tracing.text import TracedText
 from tracejit.tracing.text import text as traced_text
@@ -148,6 +149,8 @@ class ControlFlow(PlainNamespace):
         value = unwrapped(value)
         if type(value) is TracedText:
             return value != ""
+        if type(value) is Size:
+            return value != 0
         if (method := user_method(value, "__bool__")) is not None:
             return self.call(method, value)
         if (method := user_method(value, "__len__")) is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import reduce
+from types import CellType
 from typing import Any
 
 from tracejit.base.dtypes import BOOL, I64
@@ -56,11 +57,12 @@ def replace(namespace: Any, items: list[Any], index: Array, value: Any) -> None:
     if not is_number and any(type(item) is list for item in (*items, value)) or len(items) > _SHORT:
         grow(namespace, items, [*items, value])
     at = position(index, len(items), "list assignment index out of range")
+    cells = {"the list": CellType(items), "the value": CellType(value)}
     for k, before in enumerate(items):
         if isinstance(form, Leaf) and is_number:
             items[k] = one_of_two(is_at(at, k), value, before)
         else:
-            store = CellFunction(lambda k=k: items.__setitem__(k, value), {})
+            store = CellFunction(lambda k=k: items.__setitem__(k, value), cells)
             branch(namespace, is_at(at, k), store, None, ())
 
 
@@ -88,8 +90,9 @@ def picked(namespace: Any, items: Sequence[Any], at: Array, k: int) -> Any:
     """The item at a position from k on."""
     if k == len(items) - 1:
         return items[k]
-    return choice(namespace, is_at(at, k), CellFunction(lambda: items[k], {}),
-                  CellFunction(lambda: picked(namespace, items, at, k + 1), {}))
+    cells = {"the list": CellType(items)}
+    return choice(namespace, is_at(at, k), CellFunction(lambda: items[k], cells),
+                  CellFunction(lambda: picked(namespace, items, at, k + 1), cells))
 
 
 def is_at(at: Array, k: int) -> Array:

@@ -35,7 +35,7 @@ from tracejit.tracing.control.identity import (
 )
 from tracejit.tracing.control.names import count_names
 from tracejit.tracing.control.regions import Region
-from tracejit.tracing.control.schema import INDEX, Reference, Schema
+from tracejit.tracing.control.schema import INDEX, Reference, Schema, has_sizes
 from tracejit.tracing.control.world import Place
 
 _NAMES = ("variable", "item", "stored")
@@ -79,6 +79,8 @@ class Rebinding:
         self.writes = any(x.is_written for x in self.locations) or any(
             self.is_changed(o, region) for x in self.locations for m in (x.first, *self.alternatives(x.last))
             if m is not None and not self.is_head(m) for o in owners_of(m))
+        if self.writes or self.loop.site.span in self.context.decisions.identified:
+            self.ask_others()
         if self.writes and (problem := self.conflict(region)):
             self.carry_references(problem)
         if not self.writes and not self.is_asked:
@@ -98,6 +100,13 @@ class Rebinding:
                 parts = [memory_parts(value, form) for value in (first, head, region.changes.get(place, head))]
                 for held in zip(*parts, strict=True):
                     yield Location(place, *held)
+
+    def ask_others(self) -> None:
+        """Loops before this one, and in its body, have to say whose memory their arrays are."""
+        for x in self.locations:
+            for array in (x.first, x.last):
+                if array is not None and array.owner.one_of is not None and array.owner.one_of.index is None:
+                    array.owner.one_of.ask()
 
     def is_head(self, array: Array) -> bool:
         return any(array is x.head for x in self.locations)
@@ -120,10 +129,10 @@ class Rebinding:
 
     def begin(self, heads: Sequence[Any]) -> None:
         """A round begins: arrays which something else held before the loop may be the same memory still."""
-        for form, first, head in zip(self.loop.forms, self.loop.first, heads, strict=True):
-            for before, now in zip(memory_parts(first, form), memory_parts(head, form), strict=True):
-                if before is not None and now is not None and self.is_held(before):
-                    self.context.held[id(now)] = now
+        pairs = [pair for form, first, head in zip(self.loop.forms, self.loop.first, heads, strict=True)
+                 for pair in zip(memory_parts(first, form), memory_parts(head, form), strict=True)]
+        if any(before is not None and self.is_held(before) for before, _ in pairs):
+            self.context.held.update({id(now): now for _, now in pairs if now is not None})
 
     def is_held(self, first: Array) -> bool:
         if id(first) not in self.held:
@@ -159,8 +168,8 @@ class Rebinding:
                 if array is not None and array is not x.first and array.view_of is not None and (
                         id(array) not in self.loop.world.seen):
                     return f"{x.place.name!r} is a view of an array that has another name too"
-        lasts = [m for x in self.locations for m in {id(x.last): x.last}.values() if m is not None]
-        if any(a is b and self.alternatives(a) == (None,) for i, a in enumerate(lasts) for b in lasts[:i]):
+        lasts = [x.last for x in self.locations if x.last is not None]
+        if any(a is b and all(m is None for m in self.alternatives(a)) for i, a in enumerate(lasts) for b in lasts[:i]):
             return "two names are bound to the same new array"
         return None
 
@@ -192,6 +201,7 @@ class Rebinding:
 
     def track(self) -> bool:
         """Carries the index of every name, and memories that names may leave."""
+        self.refuse_sizes()
         found: dict[int, Array] = {}
         for x in self.locations:
             for m in (*self.first_memories(x), *self.alternatives(x.last)):
@@ -204,6 +214,16 @@ class Rebinding:
             self.loop.forms[-1] = INDEX
         self.keep_left()
         return True
+
+    def refuse_sizes(self) -> None:
+        """UnsupportedError for arrays that are written, or compared, where rounds change their size."""
+        forms = dict(zip(self.loop.places, self.loop.forms, strict=True))
+        for x in self.locations:
+            if has_sizes(forms[x.place]):
+                raise UnsupportedError(
+                    f"{x.place.name!r} is bound to arrays of different sizes in this loop, and written in place",
+                    span=self.loop.site.span, why="which array is written depends on the round",
+                    fix="write to it before or after the loop, or make it as large as it gets before the loop")
 
     def keep_left(self) -> bool:
         """Carries the memories that names may leave. Whether there are any that were not carried."""
@@ -302,9 +322,28 @@ class Rebinding:
             return []
         found = []
         for x in self.locations:
-            held = {id(m): m for m in (x.first, *self.alternatives(x.last)) if m is not None and not self.is_head(m)}
-            is_held = any(m is not x.first or is_held_elsewhere(m, self.loop.namespace) for m in held.values())
-            found.append((*held.values(), None) if is_held else ())
+            held = self.reached(x)
+            is_held = any(not is_first or is_held_elsewhere(m, self.loop.namespace) for m, is_first in held.values())
+            found.append((*[m for m, _ in held.values()], None) if is_held else ())
+        return found
+
+    def reached(self, x: Location) -> dict[int, tuple[Array, bool]]:
+        """By id, the memories that a name may be after any number of rounds, and whether it is one that a name had
+        before the loop."""
+        found: dict[int, tuple[Array, bool]] = {}
+        pending, seen = [x], set[int]()
+        while pending:
+            one = pending.pop()
+            if id(one) in seen:
+                continue
+            seen.add(id(one))
+            if one.first is not None:
+                found[id(one.first)] = one.first, True
+            for memory in self.alternatives(one.last):
+                heads = [y for y in self.locations if memory is not None and y.head is memory.owner]
+                pending += heads
+                if memory is not None and not heads:
+                    found.setdefault(id(memory), (memory, False))
         return found
 
     def mark_unasked(self, arrays: Sequence[Array | None], held: Sequence[tuple[Array | None, ...]]) -> None:

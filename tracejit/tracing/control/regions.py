@@ -9,7 +9,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tracejit.base.errors import ConcretizationError, InternalError, MutationError, TracejitError, UnsupportedError
+from tracejit.base.errors import (
+    ConcretizationError,
+    DtypeError,
+    InternalError,
+    MemoryLimitError,
+    MutationError,
+    RecursionLimitError,
+    ShapeError,
+    SignatureError,
+    SourceUnavailableError,
+    TracedIndexError,
+    TracejitError,
+    TypeRuleError,
+    UnsupportedError,
+    UnsupportedTypeError,
+)
 from tracejit.ir.graph import Graph, Value
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope, TraceContext, inside
@@ -19,7 +34,10 @@ from tracejit.tracing.control.world import Place, World
 from tracejit.tracing.host import raise_at_run_time
 
 # Errors that say what tracing can't do, where plain Python would have gone on.
-NOT_PYTHONS = (ConcretizationError, InternalError, MutationError, UnsupportedError)
+NOT_PYTHONS = (ConcretizationError, InternalError, MemoryLimitError, MutationError, RecursionLimitError, SignatureError,
+               SourceUnavailableError, UnsupportedError, UnsupportedTypeError)
+_PLAIN: dict[type[BaseException], type[Exception]] = {
+    ShapeError: ValueError, TracedIndexError: IndexError, DtypeError: TypeError, TypeRuleError: TypeError}
 
 
 class Unreachable(BaseException):
@@ -45,8 +63,10 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
                 region.result = function()
             except Unreachable:
                 region.reached = False
-            except Exception as error:    # Python would raise it only if the region ran
-                if isinstance(error, TracejitError) and not is_pythons(context, error):
+            except Exception as raised:    # Python would raise it only if the region ran
+                error = as_python(raised)
+                if isinstance(raised, TracejitError) and (
+                        isinstance(raised, NOT_PYTHONS) or context.catcher(type(error)) is None):
                     raise
                 raise_at_run_time(context, error)
                 region.reached = False
@@ -58,9 +78,10 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
     return region
 
 
-def is_pythons(context: TraceContext, error: TracejitError) -> bool:
-    """Whether an error of tracing is one that plain Python would raise too, where the user's code catches it."""
-    return not isinstance(error, NOT_PYTHONS) and context.catcher(type(error)) is not None
+def as_python(error: BaseException) -> BaseException:
+    """What plain Python raises where tracing raised `error`."""
+    plain = _PLAIN.get(type(error))
+    return error if plain is None else plain(str(error.args[0])).with_traceback(error.__traceback__)
 
 
 def finish(region: Region, outputs: Sequence[Array]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from tracejit.tracing.context import current
 from tracejit.tracing.control.containers import Keys, attributes, is_instance, refill
 from tracejit.tracing.control.errors import put_together, taken_apart
 from tracejit.tracing.control.optional import UNDEFINED, Optional
+from tracejit.tracing.control.sizing import Home, Sizes, is_hidden, merged
 from tracejit.tracing.control.texts import TextForm, alternatives, index_among
 from tracejit.tracing.control.texts import put_together as assembled
 from tracejit.tracing.sizes import Size
@@ -112,6 +113,24 @@ class Reference:
         return Reference(self.leaf, tuple(found.values()), self.take, self.make)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Sized:
+    """An array with memory of its own and sizes of its own: `sizes` has None for those that go along with it.
+
+    leaf: one element of it.  home: keeps it on its way.
+    """
+
+    leaf: Leaf
+    sizes: Sizes
+    home: Home
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is Sized and self.leaf == other.leaf and self.sizes == other.sizes
+
+    def __str__(self) -> str:
+        return f"{self.leaf.type.dtype}[{','.join('?' if n is None else str(n) for n in self.sizes)}]"
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """Text that is one of several: for each its form, and the leaves in it."""
@@ -128,7 +147,7 @@ class Text:
         return made
 
 
-Schema = Leaf | Static | Tree | Perhaps | Reference | Text
+Schema = Leaf | Static | Tree | Perhaps | Reference | Sized | Text
 _MOST_TEXTS = 12    # that a variable may be one of
 
 
@@ -180,7 +199,8 @@ def same_static(x: Any, y: Any) -> bool:
 def describe(value: Any, numbers: bool = False) -> Schema:
     """The form of a value. numbers: Python and NumPy numbers count as traced."""
     if type(value) is Array:
-        return Leaf(value.type, value.weak, value.kind, value.boxed or bool(value.type.shape), value.owner.kept)
+        leaf = Leaf(value.type, value.weak, value.kind, value.boxed or bool(value.type.shape), value.owner.kept)
+        return sized(leaf, merged(value.type.shape, value.type.shape)) if is_hidden(value.type.shape) else leaf
     if type(value) is Optional:
         return Perhaps(value.missing, describe(value.value, True))
     if value is UNDEFINED:
@@ -204,7 +224,8 @@ def describe(value: Any, numbers: bool = False) -> Schema:
 
 def instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
     """An instance of a class of the user's with these attributes, made without running its `__init__`."""
-    made = cls.__new__(cls)
+    new: Callable[[type], Any] = object.__new__ if cls.__new__ is object.__new__ else cls.__new__
+    made = new(cls)
     refill(made, dict(zip(names, values, strict=True)))
     return made
 
@@ -217,21 +238,24 @@ def parts(value: Any) -> Sequence[Any]:
     return tuple(node.flatten(value)[0]) if node is not None else tuple(attributes(value).values())
 
 
-def join(x: Schema, y: Schema, loop: bool = False) -> Schema:
-    """The form that holds both. loop: a scalar before the first round may become an array. Raises JoinError."""
+def join(x: Schema, y: Schema, loop: bool = False, sizes: bool = False) -> Schema:
+    """The form that holds both. Raises JoinError.
+
+    loop: a scalar before the first round may become an array.  sizes: in a loop too, sizes of arrays may differ.
+    """
     if x == y:
         return x
     if _is_undefined(x) or _is_undefined(y):
-        return _join_missing(x, y, UNDEFINED, loop)
+        return _join_missing(x, y, UNDEFINED, loop, sizes)
     if _is_none(x) or _is_none(y):
-        return _join_missing(x, y, None, loop)
+        return _join_missing(x, y, None, loop, sizes)
     if isinstance(x, Tree) and isinstance(y, Tree):
         if x.cls is y.cls and x.meta != y.meta and hasattr(x.meta, "unite"):
             x.meta.unite(y.meta)
         if x.cls is not y.cls or x.meta != y.meta or len(x.children) != len(y.children):
             raise JoinError("structure")
-        return Tree(x.cls, x.meta, tuple([join(a, b, loop) for a, b in zip(x.children, y.children, strict=True)]),
-                    x.make)
+        pairs = zip(x.children, y.children, strict=True)
+        return Tree(x.cls, x.meta, tuple([join(a, b, loop, sizes) for a, b in pairs]), x.make)
     if isinstance(x, Reference) and isinstance(y, Reference):
         return x.joined(y)
     if (one := _text(x)) is not None and (other := _text(y)) is not None:
@@ -239,7 +263,33 @@ def join(x: Schema, y: Schema, loop: bool = False) -> Schema:
     left, right = _leaf(x), _leaf(y)
     if left is None or right is None:
         raise JoinError("value")
+    if isinstance(left, Sized) or isinstance(right, Sized) or (sizes or not loop) and (
+            () not in (left.type.shape, right.type.shape) and left.type.shape != right.type.shape):
+        return join_sizes(left, right)
     return join_leaves(left, right, loop)
+
+
+def sized(leaf: Leaf, sizes: Sizes) -> Sized:
+    """The form of arrays like `leaf` with these sizes."""
+    return Sized(replace(leaf, type=ArrayType(leaf.type.dtype)), sizes, Home(leaf.type.dtype))
+
+
+def join_sizes(x: Leaf | Sized, y: Leaf | Sized) -> Sized:
+    """The form of arrays which differ in their sizes alone."""
+    first, second = (p.sizes if isinstance(p, Sized) else p.type.shape for p in (x, y))
+    if len(first) != len(second) or not first:
+        raise JoinError("shape")
+    elements = [p.leaf if isinstance(p, Sized) else replace(p, type=ArrayType(p.type.dtype)) for p in (x, y)]
+    leaf, sizes = join_leaves(elements[0], elements[1], False), merged(first, second)
+    known = next((p for p in (x, y) if isinstance(p, Sized)), None)
+    return Sized(leaf, sizes, known.home) if known is not None and known.leaf == leaf else sized(leaf, sizes)
+
+
+def has_sizes(x: Schema | None) -> bool:
+    """Whether there is a `Sized` in it."""
+    if isinstance(x, Tree):
+        return any(map(has_sizes, x.children))
+    return isinstance(x, Sized) or isinstance(x, Perhaps) and has_sizes(x.inner)
 
 
 def _is_undefined(x: Schema) -> bool:
@@ -250,12 +300,12 @@ def _is_none(x: Schema) -> bool:
     return type(x) is Perhaps and x.missing is None or type(x) is Static and x.value is None
 
 
-def _join_missing(x: Schema, y: Schema, missing: Any, loop: bool) -> Schema:
+def _join_missing(x: Schema, y: Schema, missing: Any, loop: bool, sizes: bool) -> Schema:
     inner = [p.inner if type(p) is Perhaps and p.missing is missing else p for p in (x, y)]
     here = [p for p in inner if p is not None and not (missing is None and type(p) is Static and p.value is None)]
     if not here:
         return Perhaps(missing, None)
-    return Perhaps(missing, _traced(here[0] if len(here) == 1 else join(here[0], here[1], loop)))
+    return Perhaps(missing, _traced(here[0] if len(here) == 1 else join(here[0], here[1], loop, sizes)))
 
 
 def _traced(x: Schema) -> Schema:
@@ -267,12 +317,12 @@ def _traced(x: Schema) -> Schema:
     return x
 
 
-def _leaf(x: Schema) -> Leaf | None:
-    if isinstance(x, Leaf):
+def _leaf(x: Schema) -> Leaf | Sized | None:
+    if isinstance(x, (Leaf, Sized)):
         return x
     if type(x) is Static and isinstance(x.value, (*_NUMBERS, Array)):
         made = describe(x.value, True)
-        return made if isinstance(made, Leaf) else None
+        return made if isinstance(made, (Leaf, Sized)) else None
     return None
 
 
@@ -302,6 +352,8 @@ def leaves(schema: Schema) -> Iterator[Leaf]:
         yield schema
     elif isinstance(schema, Reference):
         yield INDEX
+    elif isinstance(schema, Sized):
+        yield from [SIZE] * schema.sizes.count(None)
     elif isinstance(schema, Tree):
         for child in schema.children:
             yield from leaves(child)
@@ -317,6 +369,7 @@ def leaves(schema: Schema) -> Iterator[Leaf]:
 
 _TEXT_INDEX = Leaf(ArrayType(I64), None, "numpy", False)
 _FLAG = Leaf(ArrayType(BOOL), "b", "python", False)
+SIZE = Leaf(ArrayType(I64), "i", "python", False)
 INDEX = Leaf(ArrayType(I32), None, "numpy", False)
 
 
@@ -332,6 +385,8 @@ def flatten(value: Any, schema: Schema) -> list[Array]:
         return _flatten_optional(value, schema)
     if isinstance(schema, Text):
         return _flatten_text(value, schema)
+    if isinstance(schema, Sized):
+        return schema.home.put(convert(lift(value), schema.leaf.type.dtype), schema.sizes)
     return [schema.take(value, schema.memories)] if isinstance(schema, Reference) else []
 
 
@@ -346,6 +401,11 @@ def _flatten_optional(value: Any, schema: Perhaps) -> list[Array]:
 
 def zeros(schema: Schema) -> list[Array]:
     """Parts of a value that nobody reads."""
+    if isinstance(schema, Tree):
+        nothing = getattr(schema.meta, "nothing", None)
+        return nothing() if nothing is not None else [z for child in schema.children for z in zeros(child)]
+    if isinstance(schema, Perhaps) and schema.inner is not None:
+        return [constant(0, BOOL), *zeros(schema.inner)]
     return [constant(0, leaf.type.dtype, leaf.type.shape) for leaf in leaves(schema)]
 
 
@@ -358,10 +418,9 @@ def fitted(value: Any, leaf: Leaf) -> Array:
 def build(schema: Schema, arrays: Iterator[Array]) -> Any:
     """The value of this form."""
     if isinstance(schema, Leaf):
-        found = next(arrays)
-        made = Array(found.value, found.scope, schema.kind, schema.weak, schema.boxed)
-        made.kept = schema.kept
-        return made
+        return _made(next(arrays), schema)
+    if isinstance(schema, Sized):
+        return _made(schema.home.take(arrays, schema.sizes), schema.leaf)
     if isinstance(schema, Tree):
         return _rebuild(schema, [build(child, arrays) for child in schema.children])
     if isinstance(schema, Perhaps):
@@ -371,6 +430,12 @@ def build(schema: Schema, arrays: Iterator[Array]) -> Any:
     if isinstance(schema, Text):
         return _build_text(schema, arrays)
     return schema.make(next(arrays), schema.memories) if isinstance(schema, Reference) else schema.value
+
+
+def _made(found: Array, leaf: Leaf) -> Array:
+    made = Array(found.value, found.scope, leaf.kind, leaf.weak, leaf.boxed)
+    made.kept = leaf.kept
+    return made
 
 
 def _rebuild(schema: Tree, children: Sequence[Any]) -> Any:

@@ -97,7 +97,7 @@ class Stream(Once):
 
 def run(namespace: Any, values: Any, sink: Sink) -> None:
     """Hands every element of `values` to `sink`, in a captured loop where that is how `for` would run over it."""
-    if type(values) is Stream:
+    if isinstance(values, Stream):
         values.run(sink)
     else:
         namespace.each(values, lambda item, emit: emit(item), sink)
@@ -128,7 +128,7 @@ def enumerated_stream(namespace: Any, values: Any, start: Any) -> Stream:
 
 
 def chained(namespace: Any, values: Any, body: Body, cells: dict[str, CellType] | None = None) -> Stream:
-    """The elements that `body` emits for those of `values`, which may be a stream itself. cells: what `body` changes."""
+    """The elements that `body` emits for those of `values`. cells: what `body` changes."""
     changed = cells or {}
     if type(values) is not Stream or values.is_started:
         return Stream(namespace, values, CellFunction(body, changed))

@@ -29,9 +29,9 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant
-from tracejit.tracing.context import Restart, Scope, TraceContext
+from tracejit.tracing.context import Restart, Scope, TraceContext, inside
 from tracejit.tracing.control.branches import join_regions
-from tracejit.tracing.control.identity import chosen, has_memory
+from tracejit.tracing.control.identity import chosen, has_memory, passing_reads, reaches_older
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import NOT_PYTHONS, Region, Unreachable, run_region, share_operands
 from tracejit.tracing.control.schema import (
@@ -334,9 +334,11 @@ class Attempt:
         template = Template()
         made = template.exception(error)
         failure = self.failure(type(error), made, template.arrays, {p: self.form(v) for p, v in state.items()})
-        failure.shared |= {p for p, v in state.items() if p.kind != "memory" and self.world.is_older(v)}
+        failure.shared |= {p for p, v in state.items() if p.kind != "memory" and has_memory(v)
+                           and reaches_older(v.owner, self.world)}
         test = constant(False, BOOL) if holds is None else holds
-        left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)]
+        with passing_reads():
+            left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)]
         arrays = [test, constant(failure.site(span), I64), *template.arrays, *left]
         scope = self.context.scope
         to = f"{self.label}:{self.failures.index(failure)}"
@@ -363,7 +365,8 @@ class Attempt:
             return Static(value)
         node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
         if node is None:
-            return describe(value)
+            with inside(self.scope):
+                return describe(value)
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple(map(self.form, children)), node.unflatten)
 
@@ -391,7 +394,7 @@ class Attempt:
         held = [build(leaf, arrays) for leaf in failure.parts]
         left = {place: build(form, arrays) for place, form in failure.forms.items()}
         for place in sorted(left, key=lambda p: p.kind != "content"):
-            if place in failure.shared and has_memory(left[place]):
+            if place in failure.shared and type(failure.forms[place]) is not Static and has_memory(left[place]):
                 chosen(left[place], None, (), place.name)
             self.world.put(place, left[place])
         error: BaseException = traced_again(failure.template, held)

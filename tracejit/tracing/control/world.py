@@ -94,6 +94,7 @@ class World:
         self.stored = dict(namespace.stored)
         self.arrays: dict[int, tuple[Array, Any, Scope, int]] = {}
         self.current: set[int] = set()      # ids of arrays of several whose value is today's
+        self.own: dict[int, Any] = {}       # by id: what arrays of several hold if their memory is their own
         self.containers: dict[int, tuple[Any, Any, str]] = {}     # by id: container, copy of its content, name
         self.others: dict[int, CellType] = {}       # variables of functions inside the user's function
         self.inputs = len(namespace.reader.arrays)
@@ -132,6 +133,7 @@ class World:
         self.arrays[id(owner)] = owner, owner._value, owner.scope, owner.version
         if owner.one_of is None:
             return
+        self.own[id(owner)] = owner.one_of.own
         if owner.one_of.seen == owner.state:
             self.current.add(id(owner))
         for memory in owner.one_of.memories:
@@ -158,14 +160,18 @@ class World:
                 found.append(content(cell))
         return found
 
-    def is_older(self, value: Any) -> bool:
-        """Whether an array is memory that there was before the region."""
-        return type(value) is Array and not value.is_scalar and id(value.owner) in self.arrays
-
     # Afterwards
+
+    def meet(self) -> None:
+        """Lists and dicts of the caller that were read for the first time since the region began."""
+        for key, late in self.namespace.reader.containers.items():
+            if key not in self.containers and type(late.traced) in (list, dict):
+                original = dict(zip(late.meta, late.original, strict=True)) if late.cls is dict else list(late.original)
+                self.containers[key] = late.traced, original, late.path
 
     def changes(self) -> dict[Place, Any]:
         """What the region changed, with the values it left."""
+        self.meet()
         found: dict[Place, Any] = {}
         for name, cell in self.variables.items():
             if (now := content(cell)) is not self.before[name]:
@@ -173,8 +179,8 @@ class World:
         for key, cell in self.others.items():
             if (now := content(cell)) is not self.before_others[key]:
                 found[Place("variable", key, cell, "a variable of an inner function")] = now
-        for key, (owner, *then) in self.arrays.items():
-            if is_written(owner, *then):
+        for key, (owner, *before) in self.arrays.items():
+            if is_written(owner, *before):
                 found[Place("memory", key, owner, "an array")] = owner.snapshot()
         for late in self.namespace.reader.arrays[self.inputs:]:
             owner = late.tracer.owner
@@ -194,6 +200,7 @@ class World:
 
     def restore(self) -> None:
         """Puts everything back."""
+        self.meet()
         for name, cell in self.cells.items():
             fill(cell, self.before[name])
         for key, cell in self.others.items():
@@ -211,7 +218,7 @@ class World:
         for key, (owner, value, scope, _) in self.arrays.items():
             if owner.one_of is not None:
                 self.arrays[key] = owner, value, scope, owner.version
-                owner.one_of.seen = owner.state if key in self.current else -1
+                owner.one_of.seen, owner.one_of.own = owner.state if key in self.current else -1, self.own[key]
         self.namespace.stored.clear()
         self.namespace.stored.update(self.stored)
 
@@ -271,7 +278,7 @@ def _set(owner: Array, value: Any, scope: Scope) -> None:
     """The version only grows, so that views notice."""
     owner._value, owner.scope, owner.version = value, scope, owner.version + 1
     if owner.one_of is not None:
-        owner.one_of.seen = owner.state
+        owner.one_of.seen, owner.one_of.own = owner.state, (value, scope)
 
 
 def is_written(owner: Array, value: Any, scope: Scope, version: int) -> bool:

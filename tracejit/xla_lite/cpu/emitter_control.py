@@ -75,8 +75,7 @@ class Control(FunctionFrame):
         live, k = len(self.heaps), 0
         while k < len(body):
             k += self.statement(body, k)
-        for slot in reversed(self.heaps[live:]):
-            self.release(slot)
+        self._release_since(live)
         del self.heaps[live:]
 
     def statement(self, body: tuple[Statement, ...], k: int) -> int:
@@ -168,7 +167,8 @@ class Control(FunctionFrame):
 
     def _serial(self, s: Loop) -> None:
         extent = self.extent(s.extent)
-        short = extent.is_literal and int(extent.text) <= (_SHORT if self.is_entry else FUEL)
+        most = int(extent.text) if extent.is_literal else FUEL + 1 if s.most is None else s.most
+        short = most <= (_SHORT if self.is_entry else FUEL)
         nested = any(isinstance(x, (Loop, While, Call)) for x in statements(s.body))
         polls = self.polls and not short and (self.is_entry or self.in_lanes)
 
@@ -181,16 +181,18 @@ class Control(FunctionFrame):
         with_guard: PlaceKind = "guard"
         if extent.is_literal and int(extent.text) > 0:
             with_guard = "loop"
-        emit = self._in_chunks if polls and not nested else self.counted
+        emit = self.counted if not polls or nested else self._in_one_piece if most <= FUEL else self._in_chunks
         self.guarded(self.positive(extent), with_guard, lambda: self.reducing(
             s, lambda: emit(extent, 1, body, written_roots(self, s.body))))
 
+    def _in_one_piece(self, limit: Value, step: int, body: Callable[[str], None], written: frozenset[str]) -> str:
+        """A light loop that is not long, with a look at pending signals behind it."""
+        ends = self.counted(limit, step, body, written)
+        self.poll(limit.text)
+        return ends
+
     def _in_chunks(self, limit: Value, step: int, body: Callable[[str], None], written: frozenset[str]) -> str:
         """A light loop in long pieces, with a look at pending signals between them and none inside."""
-        if limit.is_literal and int(limit.text) <= FUEL:
-            ends = self.counted(limit, step, body, written)
-            self.poll(limit.text)
-            return ends
         self.module.declare("llvm.smin.i64", "i64", "i64, i64")
 
         def piece(begin: str) -> None:
@@ -258,12 +260,14 @@ class Control(FunctionFrame):
         label, inside, after = (self.body.fresh_label(hint) for hint in ("while", "do", "done"))
         self.push("loop", label, written_roots(self, (*s.before, *s.body)))
         self._take_mask(active)
+        live = len(self.heaps)
         self.block_open(s.before)
         condition = self._still_running(s.condition, active)
         self.push("guard", inside)
         self.block(s.body)
         if self.polls:
             self.poll(_cost((*s.before, *s.body)))
+        self._release_since(live)
         self.body.branch(label)
         inner = self.pop()
         self.body.branch_if(condition, inside, after)
@@ -274,6 +278,13 @@ class Control(FunctionFrame):
         self.body.label(label)
         self.body.lines += place.lines
         self.body.label(after)
+        self._release_since(live)
+        del self.heaps[live:]
+
+    def _release_since(self, live: int) -> None:
+        """Frees what was allocated since there were `live` slots."""
+        for slot in reversed(self.heaps[live:]):
+            self.release(slot)
 
     def block_open(self, body: tuple[Statement, ...]) -> None:
         """Statements whose names stay visible until the place closes."""

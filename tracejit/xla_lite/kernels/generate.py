@@ -19,6 +19,7 @@ from tracejit.xla_lite.kernels.rows import rows_kernel
 from tracejit.xla_lite.kernels.scatter import scatter_kernel
 from tracejit.xla_lite.kernels.searching import compact_kernel, searchsorted_kernel
 from tracejit.xla_lite.kernels.sorting import sort_kernel
+from tracejit.xla_lite.kernels.sweep import sweep_kernel
 
 GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind of fusion -> generator
     "elementwise": elementwise_kernel,
@@ -28,6 +29,7 @@ GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind o
     "mixed": mixed_kernel,
     "cumulative": cumulative_kernel,
     "scatter": scatter_kernel,
+    "sweep": sweep_kernel,
     "concatenate": concatenate_kernel,
     "pad": pad_kernel,
     "compact_indices": compact_kernel,

@@ -112,13 +112,17 @@ class Buffer:
 
 @record
 class Loop:
-    """for index in range(extent). work: of a parallel loop, additions-worth of all iterations together."""
+    """for index in range(extent). work: of a parallel loop, additions-worth of all iterations together.
+
+    most: a number that the extent never exceeds, if one is known.
+    """
 
     index: str
     extent: Expr
     body: tuple[Statement, ...]
     kind: LoopKind = "serial"
     work: Expr | None = None
+    most: int | None = None
 
 
 @record

@@ -113,7 +113,8 @@ def _block(body: tuple[Statement, ...], indent: str) -> Iterator[str]:
 def _statement(s: Statement, indent: str) -> Iterator[str]:
     if isinstance(s, Loop):
         work = f" work {print_expr(s.work)}" if s.work is not None else ""
-        yield f"{indent}loop {s.index} < {print_expr(s.extent)} {s.kind}{work}"
+        most = f" at most {s.most}" if s.most is not None else ""
+        yield f"{indent}loop {s.index} < {print_expr(s.extent)}{most} {s.kind}{work}"
         yield from _block(s.body, indent + "  ")
     elif isinstance(s, If):
         yield f"{indent}if {print_expr(s.condition)}"

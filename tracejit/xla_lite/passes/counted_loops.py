@@ -6,7 +6,7 @@ Flows out: such a loop in two versions, and a test before them: as it was, and, 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import count as numbers
 
 from tracejit.base.dims import Dim, Size
@@ -43,10 +43,11 @@ def _mapped(graph: Graph, in_order: bool) -> Graph:
 
 
 class _Counted:
-    """One graph with its regions. names: of sizes that no node has yet."""
+    """One graph with its regions. names: of sizes that no node has yet.  maps: see `Claims`, of the loop at hand."""
 
     def __init__(self, nodes: Iterable[Node], in_order: bool):
         self.in_order = in_order
+        self.maps: set[int] = set()
         used = {s for n in nodes for s in sizes_in(n)}
         self.names: Iterator[str] = (name for k in numbers(1) if (name := f"rounds{k}") not in used)
 
@@ -63,17 +64,17 @@ class _Counted:
 
     def versions(self, copy: Graph, node: Node, operands: list[Value]) -> Sequence[Value] | None:
         """A `case` of the loop and of its fast version; the latter alone where nothing has to be tested."""
-        checks, fast = Graph([v.type for v in operands]), Graph([v.type for v in operands])
-        claims = Claims(checks)
         try:
-            claims.loop(node, [Known(v, "fixed") for v in _with_constants(checks, operands)])
+            claims = _claims(node, operands, ())
         except Unsettled:
             return None
+        fast = Graph([v.type for v in operands])
+        self.maps.clear()
         made = self.loop(fast, node, _with_constants(fast, operands), _without_checks(claims.known))
         if made is None:
             return None
         fast.outputs = tuple(made)
-        checks.outputs = (claims.all(),)
+        checks = _claims(node, operands, self.maps).graph
         checks = without_dead_nodes(canonicalize.run(checks))
         if splat(checks.outputs[0]) is True:
             return copy.inline(fast, operands)
@@ -95,6 +96,7 @@ class _Counted:
 
         body = canonicalize.run(rebuild(plain(node.attributes["body"]), inner))
         if (made := self.as_map(graph, body, operands, count)) is not None:
+            self.maps.add(id(node.attributes["body"]))
             return made
         return graph.emit("for", operands, {"body": body, "carries": count}, node.span) if mapped else None
 
@@ -126,6 +128,15 @@ class _Counted:
         name = next(self.names)
         graph.emit("bind_dim", [rounds], {"dim": name})
         return Dim.symbol(name)
+
+
+def _claims(node: Node, operands: Sequence[Value], maps: Collection[int]) -> Claims:
+    """What a loop needs, as the output of a graph over its operands. Raises Unsettled."""
+    graph = Graph([v.type for v in operands])
+    claims = Claims(graph, maps)
+    claims.loop(node, [Known(v, "fixed") for v in _with_constants(graph, operands)])
+    graph.outputs = (claims.all(),)
+    return claims
 
 
 def _with_constants(graph: Graph, operands: Sequence[Value]) -> list[Value]:

@@ -34,7 +34,16 @@ def overwrites(node: Node, operand: Value, result: Value) -> bool:
         root = body.outputs[0].node
         assert root is not None
         return root.operands[0] is param and _updates_in_place(body, root)
+    if node.attributes["kind"] == "sweep":
+        return first_version(body.outputs[result.index]) is param
     return node.attributes["kind"] == "elementwise" and _read_in_place(body, param)
+
+
+def first_version(value: Value) -> Value:
+    """What the array was before all updates of the body."""
+    while value.node is not None and value.node.op.kind == "scatter":
+        value = value.node.operands[0]
+    return value
 
 
 def _continues(node: Node, operand: Value, result: Value) -> bool:

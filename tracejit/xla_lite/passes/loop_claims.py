@@ -8,7 +8,7 @@ and the last one, for loops in loops in the first and the last of each: the roun
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -40,10 +40,13 @@ class Known:
 
 
 class Claims:
-    """Collects what must hold, in `graph`. known: selects whose test is claimed to be false."""
+    """Collects what must hold, in `graph`. known: selects whose test is claimed to be false.
 
-    def __init__(self, graph: Graph):
-        self.graph = graph
+    maps: numbers (`id`) of the bodies of loops that become maps; of loops in loops they are one map.
+    """
+
+    def __init__(self, graph: Graph, maps: Collection[int] = ()):
+        self.graph, self.maps = graph, maps
         self.found: dict[Value, None] = {}
         self.known: set[Node] = set()
 
@@ -54,20 +57,22 @@ class Claims:
             total = self.graph.add("and", total, claim)
         return total
 
-    def loop(self, node: Node, operands: Sequence[Known | None]) -> None:
-        """Claims about all rounds of a loop."""
+    def loop(self, node: Node, operands: Sequence[Known | None], around: Value | None = None) -> None:
+        """Claims about all rounds of a loop. around: rounds of the map that it is in."""
         lower, upper, step = operands[:3]
         if lower is None or upper is None or step is None or splat(step.value) != 1:
             raise Unsettled("bounds")
         body, count = node.attributes["body"], node.attributes["carries"]
         last = self.graph.add("subtract", self._end(upper.value), self._number(1))
         rounds = self.graph.add("subtract", upper.value, lower.value)
+        if around is not None:
+            rounds = self.graph.add("multiply", rounds, around)
         self._claim("LE", rounds, self._number(MOST_ROUNDS))
         for corner in (lower.value, last):
             env: dict[Value, Known | None] = dict.fromkeys(body.params)
             env[body.params[0]] = Known(corner, "linear")
             env.update(zip(body.params[1 + count:], operands[3 + count:], strict=True))
-            self._region(body, env)
+            self._region(body, env, rounds if id(body) in self.maps else None)
 
     def _end(self, upper: Value) -> Value:
         """Of max(n, 0) rounds the number is n, or there are none."""
@@ -78,14 +83,14 @@ class Claims:
                     return one
         return upper
 
-    def _region(self, body: Graph, env: dict[Value, Known | None]) -> None:
+    def _region(self, body: Graph, env: dict[Value, Known | None], around: Value | None) -> None:
         for node in body.nodes:
             operands = [env[v] for v in node.operands]
             env.update(dict.fromkeys(node.results))
             if node.op.name == "assert":
                 self._assert(operands[0])
             elif node.op.name == "for":
-                self.loop(node, operands)
+                self.loop(node, operands, around)
             elif node.has_effect and node.op.name != "bind_dim":
                 raise Unsettled(node.op.name)
             elif node.op.name in INDICES:
