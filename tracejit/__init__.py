@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracejit import autograph
+    from tracejit import nn as nn
     from tracejit import numpy as numpy
+    from tracejit import optim as optim
+    from tracejit import random as random
     from tracejit import tree as tree
     from tracejit.api.batching import vmap
     from tracejit.api.custom import checkpoint, custom_gradient, stop_gradient
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from tracejit.api.gradients import grad, jvp, value_and_grad, vjp
     from tracejit.api.jacobians import hessian, jacobian
     from tracejit.api.tensor import Tensor, constant
+    from tracejit.api.variable import Variable
     from tracejit.base import errors
     from tracejit.base.options import config, options
     from tracejit.base.types import ArrayType
@@ -24,22 +28,25 @@ if TYPE_CHECKING:
     from tracejit.tracing.host import print_values as print
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "Tensor", "autograph", "checkpoint", "config", "constant", "custom_gradient", "errors",
-           "function", "grad", "hessian", "host_call", "jacobian", "jvp", "numpy", "options", "print", "stop_gradient",
-           "tree", "value_and_grad", "vjp", "vmap"]
+__all__ = ["ArrayType", "Tensor", "Variable", "autograph", "checkpoint", "config", "constant", "custom_gradient",
+           "errors", "function", "grad", "hessian", "host_call", "jacobian", "jvp", "nn", "numpy", "optim",
+           "options", "print", "random", "stop_gradient", "tree", "value_and_grad", "vjp", "vmap"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {
-    "ArrayType": ("tracejit.base.types", "ArrayType"), "Tensor": ("tracejit.api.tensor", "Tensor"),
-    "autograph": ("tracejit.autograph", ""), "config": ("tracejit.base.options", "config"),
-    "constant": ("tracejit.api.tensor", "constant"), "errors": ("tracejit.base.errors", ""),
-    "function": ("tracejit.api.function", "function"), "host_call": ("tracejit.tracing.host", "host_call"),
-    "numpy": ("tracejit.numpy", ""), "options": ("tracejit.base.options", "options"),
-    "print": ("tracejit.tracing.host", "print_values"), "tree": ("tracejit.tree", ""),
-    "checkpoint": ("tracejit.api.custom", "checkpoint"), "custom_gradient": ("tracejit.api.custom", "custom_gradient"),
-    "stop_gradient": ("tracejit.api.custom", "stop_gradient"), "vmap": ("tracejit.api.batching", "vmap"),
-    "hessian": ("tracejit.api.jacobians", "hessian"), "jacobian": ("tracejit.api.jacobians", "jacobian"),
-    **{name: ("tracejit.api.gradients", name) for name in ("grad", "jvp", "value_and_grad", "vjp")}}
+    "ArrayType": ("tracejit.base.types", "ArrayType"), "autograph": ("tracejit.autograph", ""),
+    "checkpoint": ("tracejit.api.custom", "checkpoint"), "config": ("tracejit.base.options", "config"),
+    "constant": ("tracejit.api.tensor", "constant"), "custom_gradient": ("tracejit.api.custom", "custom_gradient"),
+    "errors": ("tracejit.base.errors", ""), "function": ("tracejit.api.function", "function"),
+    "grad": ("tracejit.api.gradients", "grad"), "hessian": ("tracejit.api.jacobians", "hessian"),
+    "host_call": ("tracejit.tracing.host", "host_call"), "jacobian": ("tracejit.api.jacobians", "jacobian"),
+    "jvp": ("tracejit.api.gradients", "jvp"), "nn": ("tracejit.nn", ""), "numpy": ("tracejit.numpy", ""),
+    "optim": ("tracejit.optim", ""), "options": ("tracejit.base.options", "options"),
+    "print": ("tracejit.tracing.host", "print_values"), "random": ("tracejit.random", ""),
+    "stop_gradient": ("tracejit.api.custom", "stop_gradient"), "Tensor": ("tracejit.api.tensor", "Tensor"),
+    "tree": ("tracejit.tree", ""), "value_and_grad": ("tracejit.api.gradients", "value_and_grad"),
+    "Variable": ("tracejit.api.variable", "Variable"), "vjp": ("tracejit.api.gradients", "vjp"),
+    "vmap": ("tracejit.api.batching", "vmap")}
 
 
 def __getattr__(name: str) -> Any:
