@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tracejit.api.function import function
     from tracejit.api.gradients import grad, jvp, value_and_grad, vjp
     from tracejit.api.jacobians import hessian, jacobian
+    from tracejit.api.tape import GradientTape
     from tracejit.api.tensor import Tensor, constant
     from tracejit.api.variable import Variable
     from tracejit.base import errors
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from tracejit.tracing.host import print_values as print
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "Tensor", "Variable", "autograph", "checkpoint", "config", "constant", "custom_gradient",
+__all__ = ["ArrayType", "GradientTape", "Tensor", "Variable", "autograph", "checkpoint", "config", "constant", "custom_gradient",
            "errors", "function", "grad", "hessian", "host_call", "jacobian", "jvp", "nn", "numpy", "optim",
            "options", "print", "random", "stop_gradient", "tree", "value_and_grad", "vjp", "vmap"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {
+    "GradientTape": ("tracejit.api.tape", "GradientTape"),
     "ArrayType": ("tracejit.base.types", "ArrayType"), "autograph": ("tracejit.autograph", ""),
     "checkpoint": ("tracejit.api.custom", "checkpoint"), "config": ("tracejit.base.options", "config"),
     "constant": ("tracejit.api.tensor", "constant"), "custom_gradient": ("tracejit.api.custom", "custom_gradient"),

@@ -13,9 +13,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tracejit.api.function import function
+from tracejit.api.recording import RECORDERS, note
 from tracejit.base.errors import MutationError, UnsupportedTypeError
 from tracejit.base.options import config
 from tracejit.tracing.arrays import ARRAY_LIKE, KINDS, Array
+from tracejit.tracing.building import lift
 from tracejit.tracing.context import active
 from tracejit.tracing.implements import NUMPY, READ, UPDATE
 from tracejit.tracing.spans import current_span
@@ -211,7 +213,10 @@ def call(key: Any, *args: Any, **options: Any) -> Any:
     """A NumPy function on Tensors: traced into the running trace, or compiled and run."""
     if active() is not None:
         return NUMPY[key](*args, **options)
-    return numpy_function(key)(*args, **options)
+    result = numpy_function(key)(*args, **options)
+    if RECORDERS.active:
+        note(key, NUMPY[key], args, options, result)
+    return result
 
 
 @cache
@@ -234,11 +239,18 @@ def operation(name: str) -> Any:
 def _method(name: str) -> Callable[..., Any]:
     def method(self: Tensor, *args: Any, **options: Any) -> Any:
         if active() is not None:
-            from tracejit.tracing.building import lift
             return getattr(lift(self), name)(*args, **options)
-        return operation(name)(self, *args, **options)
+        result = operation(name)(self, *args, **options)
+        if RECORDERS.active:
+            note(name, _of_array(name), (self, *args), options, result)
+        return result
     method.__name__ = name
     return method
+
+
+def _of_array(name: str) -> Callable[..., Any]:
+    """The method of traced arrays."""
+    return lambda x, *args, **options: getattr(lift(x), name)(*args, **options)
 
 
 def _binary(name: str) -> Callable[..., Any]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.api.recording import note_read
 from tracejit.api.tensor import Tensor, call, operation
 from tracejit.base.dtypes import dtype_of
 from tracejit.base.errors import ShapeError, UnsupportedError, UnsupportedTypeError
@@ -53,7 +54,11 @@ class Variable:
     @property
     def value(self) -> Any:
         """What it holds now: a Tensor; in a trace an array which later assignments don't change."""
-        return _traced(self).snapshot() if active() is not None else Tensor(self.array)
+        if active() is not None:
+            return traced(self).snapshot()
+        held = Tensor(self.array)
+        note_read(self, held)
+        return held
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """A copy of what it holds."""
@@ -61,7 +66,7 @@ class Variable:
 
     @property
     def shape(self) -> tuple[Any, ...]:
-        return _traced(self).shape if active() is not None else self.array.shape
+        return traced(self).shape if active() is not None else self.array.shape
 
     @property
     def dtype(self) -> Any:
@@ -73,7 +78,7 @@ class Variable:
 
     @property
     def size(self) -> Any:
-        return _traced(self).size if active() is not None else self.array.size
+        return traced(self).size if active() is not None else self.array.size
 
     def __getitem__(self, index: Any) -> Any:
         return self.value[index]
@@ -126,7 +131,7 @@ class Variable:
 
     def _write(self, index: Any, value: Any) -> Variable:
         if active() is not None:
-            write(_traced(self), index, content(value))
+            write(traced(self), index, content(value))
             return self
         new = np.asarray(content(value))
         if not np.can_cast(new.dtype, self.array.dtype, "same_kind"):
@@ -162,7 +167,7 @@ def _require_numbers(data: np.ndarray[Any, Any]) -> None:
                                    fix="convert to numbers first")
 
 
-def _traced(variable: Variable) -> Array:
+def traced(variable: Variable) -> Array:
     """The array that stands for the Variable's memory in this trace."""
     context = active()
     assert context is not None
@@ -203,7 +208,7 @@ def _install() -> None:
         setattr(Variable, f"__{name}__", _method(f"__{name}__"))
     for name in _PROPERTIES:
         setattr(Variable, name, property(attrgetter(f"value.{name}")))
-    TRACED_LIKE[Variable] = _traced
+    TRACED_LIKE[Variable] = traced
 
 
 _install()

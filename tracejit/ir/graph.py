@@ -147,6 +147,10 @@ class Graph:
         node = self._interned.get((op.name, attributes_key(attributes) if attributes else (), *operands))
         return node.results if node is not None else None
 
+    def forget(self, node: Node) -> None:
+        """A node that is no longer here is not used again; for whoever builds this graph."""
+        self._interned = {k: n for k, n in self._interned.items() if n is not node}
+
     def keep_only(self, live: set[Node]) -> None:
         """Forgets all other nodes; for whoever builds this graph."""
         self.nodes = [n for n in self.nodes if n in live]

@@ -74,7 +74,7 @@ def _lift(x: Any) -> Array:
         return constant(_plain(x.item()), _checked_dtype(x))
     if isinstance(x, np.ndarray):
         return _captured(x)
-    if (known := current().objects.get(id(x))) is not None:
+    if (known := current().objects.get(id(x))) is not None and known[1] is not None:
         return known[1]    # type: ignore[no-any-return]
     if (to_ndarray := ARRAY_LIKE.get(type(x))) is not None:
         array = _captured(to_ndarray(x))

@@ -58,6 +58,22 @@ class Pullback:
         self.primals.update((v, t.value) for v, t in zip(node.results, outs, strict=True))
         self.applied.append(Applied(node, ins, outs, wanted, saved))
 
+    def note(self, node: Node) -> None:
+        """A node that is in the new graph already."""
+        wanted = [v in self.varied for v in node.operands]
+        if not any(wanted) or not any(v.dtype.is_inexact for v in node.results):
+            return
+        rule, saved = rule_of(node), None
+        ins = [Term(self.made, v, node.span) for v in node.operands]
+        outs = [Term(self.made, v, node.span) for v in node.results]
+        varied = [v.dtype.is_inexact for v in node.results]
+        if node.op.kind == "control":
+            first = len(self.made.nodes)
+            outs, varied, saved = rule.forward(node.op, ins, wanted, node.attributes, Reverse())
+            replace_node(self.made, node, first, outs)
+        self.varied.update(v for v, a in zip(node.results, varied, strict=True) if a)
+        self.applied.append(Applied(node, ins, outs, wanted, saved))
+
     def pull(self, cotangents: dict[Value, Term]) -> dict[Value, Term]:
         """The cotangents of all varied values of the original graph, from those of its outputs."""
         found = dict(cotangents)
@@ -90,6 +106,36 @@ def sweep(graph: Graph, made: Graph, params: Iterable[Value], wanted: Sequence[b
     for node in graph.nodes:
         pullback.push(node)
     return pullback
+
+
+def pull_in_place(graph: Graph, nodes: Sequence[Node], sources: set[Value], seeds: dict[Value, Term]
+                  ) -> dict[Value, Term]:
+    """The cotangents of `sources`, from those of values that `nodes` of a graph under construction made.
+
+    The way back is added at the end of the graph; loops and branches on the way are replaced where they stand by ones
+    that keep what it needs.
+    """
+    pullback = Pullback(graph, {}, {v for v in sources if v.dtype.is_inexact})
+    for node in nodes:
+        pullback.primals.update((v, v) for v in (*node.operands, *node.results))
+        pullback.note(node)
+    return pullback.pull({v: ct for v, ct in seeds.items() if v in pullback.varied})
+
+
+def replace_node(graph: Graph, old: Node, first: int, outs: Sequence[Term]) -> None:
+    """The nodes from number `first` on, which do what `old` does and more, take its place and its results."""
+    made = outs[0].value.node
+    if made is None or made is old or any(t.value.node is not made or t.value.index != k for k, t in enumerate(outs)):
+        return
+    fresh = graph.nodes[first:]
+    del graph.nodes[first:]
+    at = graph.nodes.index(old)
+    graph.nodes[at:at + 1] = fresh
+    for k, value in enumerate(old.results):
+        value.node, value.index = made, k
+        outs[k].value = value
+    made.results = (*old.results, *made.results[len(old.results):])
+    graph.forget(old)
 
 
 def varied_outputs(graph: Graph, wanted: Sequence[bool]) -> list[bool]:

@@ -1,0 +1,271 @@
+"""`GradientTape`: derivatives of what was computed, asked afterwards.
+
+Flows in:  what is computed while the tape records: nodes of the running trace; outside of one, operations on Tensors
+           and Variables.
+Flows out: gradients. In a trace the tape goes back over the nodes that are there; loops and branches among them are
+           replaced by ones that keep what the way back needs. Outside, the recorded operations are run again as one
+           compiled function, which is found again for the same sequence of operations.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from tracejit.api.gradients import derived
+from tracejit.api.recording import RECORDERS, Program, Recorder
+from tracejit.api.tensor import Tensor
+from tracejit.api.variable import Variable, traced
+from tracejit.base.errors import GradientError, SignatureError
+from tracejit.base.trees import flatten, unflatten
+from tracejit.ir.graph import Node, Value
+from tracejit.ir.terms import Term
+from tracejit.tracing.arrays import Array
+from tracejit.tracing.building import broadcast_to, constant, convert, lift
+from tracejit.tracing.context import Scope, TraceContext, active
+from tracejit.tracing.spans import current_span
+from tracejit.transforms.reverse import pull_in_place
+
+UNCONNECTED = ("none", "zero")
+
+
+class GradientTape:
+    """Records what is computed in its `with` block, for `gradient`.
+
+    persistent: `gradient` may be asked more than once.  watch_accessed_variables: trainable Variables are sources
+    without `watch`.
+    """
+
+    def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
+        self.persistent, self.watches_variables = persistent, watch_accessed_variables
+        self._tape: _Traced | _Eager | None = None
+
+    def __enter__(self) -> GradientTape:
+        context = active()
+        self._tape = _Eager(self) if context is None else _Traced(self, context)
+        self._tape.start()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        if self._tape is not None:
+            self._tape.stop()
+
+    def watch(self, tree: Any) -> None:
+        """Makes all arrays of a tree sources. Raises GradientError for integers."""
+        for leaf in flatten(tree)[0]:
+            self._recording().watch(leaf)
+
+    def gradient(self, target: Any, sources: Any, output_gradients: Any = None, unconnected_gradients: str = "none"
+                 ) -> Any:
+        """The derivative of the sum of all target elements by each source, in the structure of `sources`.
+
+        output_gradients: weights of the target's elements.  unconnected_gradients: "none" or "zero" for sources that
+        the target does not depend on. Raises GradientError when a tape that is not persistent is asked twice.
+        """
+        if unconnected_gradients not in UNCONNECTED:
+            raise SignatureError(f"unconnected_gradients={unconnected_gradients!r} is unknown",
+                                 fix=f"one of {', '.join(map(repr, UNCONNECTED))}")
+        tape = self._recording()
+        targets, leaves = flatten(target)[0], flatten(sources)[0]
+        weights = [None] * len(targets) if output_gradients is None else flatten(output_gradients)[0]
+        found = tape.gradients(targets, leaves, weights)
+        if not self.persistent:
+            tape.stop()
+            self._tape = None
+        filled = [tape.zero(s) if g is None and unconnected_gradients == "zero" else g
+                  for g, s in zip(found, leaves, strict=True)]
+        return unflatten(flatten(sources)[1], filled)
+
+    @contextmanager
+    def stop_recording(self) -> Iterator[None]:
+        """What is computed in the block is not recorded."""
+        tape = self._recording()
+        with tape.paused():
+            yield
+
+    def reset(self) -> None:
+        """Forgets what was recorded."""
+        self._recording().start()
+
+    def watched_variables(self) -> tuple[Variable, ...]:
+        """The Variables that were watched."""
+        return tuple([v for v in self._recording().watched_objects() if isinstance(v, Variable)])
+
+    def _recording(self) -> _Traced | _Eager:
+        if self._tape is None:
+            raise GradientError("this tape has nothing recorded", span=current_span(3),
+                                why="it was asked for a gradient before, which frees it, or never entered",
+                                fix="GradientTape(persistent=True) may be asked several times")
+        return self._tape
+
+
+class _Traced:
+    """A tape inside a trace: the nodes of one scope since the tape began."""
+
+    def __init__(self, tape: GradientTape, context: TraceContext):
+        self.tape, self.context = tape, context
+        self.scope: Scope = context.scope
+        self.first = 0
+        self.at_start: dict[int, Value] = {}
+        self.watched: dict[int, tuple[Any, Value]] = {}
+        self.skipped: set[Node] = set()
+        self.last: int | None = None
+
+    def start(self) -> None:
+        self.scope, self.last = self.context.scope, None
+        self.first = len(self.scope.graph.nodes)
+        arrays = self.context.namespace.reader.arrays
+        self.at_start = {id(a.tracer.owner): self.local(a.tracer) for a in arrays}
+        self.watched = {}
+
+    def stop(self) -> None:
+        if self.last is None:
+            self.last = len(self.scope.graph.nodes)
+
+    def local(self, array: Array) -> Value:
+        """The array's value as this scope sees it."""
+        return self.scope.bring(array.value, array.scope)
+
+    def watch(self, leaf: Any) -> None:
+        array = _float_array(leaf)
+        self.watched[id(leaf)] = leaf, self.local(array)
+
+    def watched_objects(self) -> list[Any]:
+        return [leaf for leaf, _ in self.watched.values()]
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        before = len(self.scope.graph.nodes)
+        yield
+        self.skipped.update(self.scope.graph.nodes[before:])
+
+    def source(self, leaf: Any) -> Value | None:
+        """The value that a source had when it was watched, or when the tape began; None if it is not watched."""
+        if (known := self.watched.get(id(leaf))) is not None:
+            return known[1]
+        if not isinstance(leaf, Variable) or not (self.tape.watches_variables and leaf.trainable):
+            return None
+        owner = traced(leaf).owner
+        if (value := self.at_start.get(id(owner))) is not None:
+            return value
+        root = self.context.root
+        parameter = next(root.graph.params[a.param] for a in self.context.namespace.reader.arrays if a.tracer is owner)
+        return self.scope.bring(parameter, root)
+
+    def gradients(self, targets: Sequence[Any], sources: Sequence[Any], weights: Sequence[Any]) -> list[Any]:
+        if self.context.scope is not self.scope:
+            raise GradientError("a tape is asked in another loop or branch than it recorded in", span=current_span(4),
+                                fix="ask for the gradient where the `with` block is")
+        graph, values = self.scope.graph, [self.source(s) for s in sources]
+        seeds: dict[Value, Term] = {}
+        for target, weight in zip(targets, weights, strict=True):
+            array = lift(target)
+            ct = _weight(array, weight)
+            term = Term(graph, self.scope.bring(ct.value, ct.scope))
+            value = self.local(array)
+            seeds[value] = seeds[value] + term if value in seeds else term
+        nodes = [n for n in graph.nodes[self.first:self.last] if n not in self.skipped]
+        found = pull_in_place(graph, nodes, {v for v in values if v is not None}, seeds)
+        self.last = None if self.tape.persistent and self.last is None else self.last
+        made = [None if v is None else found.get(v) for v in values]
+        return [None if t is None else Array(t.value, self.scope) for t in made]
+
+    def zero(self, leaf: Any) -> Array:
+        array = lift(leaf)
+        return constant(0, array.type.dtype, array.type.shape)
+
+
+def _float_array(leaf: Any) -> Array:
+    array = lift(leaf)
+    if not array.type.dtype.is_inexact:
+        raise GradientError(f"a tape can't watch {array.type}: there is no derivative by it", span=current_span(4),
+                            fix="convert it to a float first")
+    return array
+
+
+def _weight(array: Array, weight: Any) -> Array:
+    if weight is None:
+        return constant(1, array.type.dtype, array.type.shape)
+    return broadcast_to(convert(lift(weight), array.type.dtype), array.type.shape)
+
+
+class _Eager(Recorder):
+    """A tape outside of a trace: operations on Tensors and Variables of this thread."""
+
+    def __init__(self, tape: GradientTape):
+        super().__init__()
+        self.tape = tape
+        self.watched: dict[int, Any] = {}
+
+    def start(self) -> None:
+        self.clear()
+        self.watched = {}
+        RECORDERS.active.append(self)
+
+    def stop(self) -> None:
+        if self in RECORDERS.active:
+            RECORDERS.active.remove(self)
+
+    def watch(self, leaf: Any) -> None:
+        if not isinstance(leaf, (Tensor, Variable)):
+            raise GradientError(f"a tape can't watch a {type(leaf).__name__}", span=current_span(3),
+                                why="outside of compiled functions only operations on Tensors and Variables are seen",
+                                fix="make it a Tensor, tj.constant(x), or use the tape in a compiled function")
+        if leaf.dtype.kind not in "fc":
+            raise GradientError(f"a tape can't watch {leaf.dtype} numbers: there is no derivative by them",
+                                span=current_span(3), fix="convert them to floats first")
+        self.watched[id(leaf)] = leaf
+
+    def watched_objects(self) -> list[Any]:
+        return list(self.watched.values())
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        self.stop()
+        try:
+            yield
+        finally:
+            RECORDERS.active.append(self)
+
+    def is_source(self, leaf: Any) -> bool:
+        return id(leaf) in self.watched or (
+            isinstance(leaf, Variable) and self.tape.watches_variables and leaf.trainable)
+
+    def gradients(self, targets: Sequence[Any], sources: Sequence[Any], weights: Sequence[Any]) -> list[Any]:
+        values = [self.values_of(s) if self.is_source(s) else [] for s in sources]
+        program = self.program(targets, [v for group in values for v in group])
+        with self.quiet():
+            found = _program_gradient(program)(program.sources, program.constants, list(weights))
+            parts = iter([g if linked else None for g, linked in zip(found, program.connected, strict=True)])
+            return [_total([g for _ in group if (g := next(parts)) is not None]) for group in values]
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """The gradient itself is recorded by outer tapes as what it is made of: not at all."""
+        before, RECORDERS.active[:] = list(RECORDERS.active), []
+        try:
+            yield
+        finally:
+            RECORDERS.active[:] = before
+
+    def zero(self, leaf: Any) -> Any:
+        return Tensor(0 * (leaf.array if isinstance(leaf, Variable) else leaf.numpy()))
+
+
+def _total(parts: Sequence[Any]) -> Any:
+    """The sum of what each reading of a Variable gives; None of nothing."""
+    return sum(parts[1:], parts[0]) if parts else None
+
+
+def _program_gradient(program: Program) -> Callable[..., Any]:
+    """The compiled gradient of a sequence of operations, the same function for the same sequence."""
+    from tracejit.api.gradients import vjp
+
+    def gradient(sources: list[Any], constants: list[Any], weights: list[Any]) -> list[Any]:
+        made, pull = vjp(lambda sources: program.run(sources, constants), sources)
+        cts = [_weight(lift(m), w) for m, w in zip(made, weights, strict=True)]
+        return list(pull(cts)[0])
+
+    return derived("tape", program.steps_key, gradient)
+
+
