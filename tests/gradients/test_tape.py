@@ -1,0 +1,152 @@
+"""GradientTape and Variables, in compiled functions and outside."""
+from __future__ import annotations
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import tracejit as tj
+from tracejit.base.errors import GradientError, ShapeError, UnsupportedError, UnsupportedTypeError
+
+
+def test_the_known_example():
+    x, y = tj.Variable(1.0), tj.Variable(2.0)
+
+    def run():
+        with tj.GradientTape() as tape:
+            f = 3 * x + x * y + 1
+        return (f, *tape.gradient(f, [x, y]))
+    assert tuple(map(float, run())) == (6.0, 5.0, 1.0)
+    assert tuple(map(float, tj.function(run)())) == (6.0, 5.0, 1.0)
+
+
+def test_variables_are_trained_in_place():
+    rng = np.random.default_rng(0)
+    w, b = tj.Variable(np.zeros((3, 2)), name="w"), tj.Variable(np.zeros(2), name="b")
+    x = rng.normal(size=(16, 3))
+    y = np.tanh(x @ np.ones((3, 2)))
+    memory = w.array
+
+    @tj.function
+    def step(x, y):
+        with tj.GradientTape() as tape:
+            loss = ((np.tanh(x @ w + b) - y) ** 2).mean()
+        for variable, gradient in zip((w, b), tape.gradient(loss, [w, b]), strict=True):
+            variable.assign_sub(0.5 * gradient)
+        return loss
+    losses = [float(step(x, y)) for _ in range(150)]
+    assert w.array is memory and len(step.traces) == 1 and losses[-1] < 1e-3
+
+
+def test_tapes_go_through_loops():
+    @tj.function
+    def f(a):
+        with tj.GradientTape(persistent=True) as tape:
+            tape.watch(a)
+            s = 0.0
+            for i in range(10):
+                s = s * 0.5 + np.sin(a * i).sum()
+            r = 1.0
+            while abs(r * r - s * s - 1) > 1e-13:
+                r = 0.5 * (r + (s * s + 1) / r)
+        return r, s, tape.gradient(r, a), tape.gradient(s, a)
+    a = np.array([0.3, 0.4])
+    r, s, by_root, by_sum = f(a)
+    np.testing.assert_allclose(r, np.sqrt(s * s + 1), rtol=1e-10)
+    np.testing.assert_allclose(by_root, s / r * by_sum, rtol=1e-8)
+
+
+def test_nested_tapes():
+    @tj.function
+    def second(v):
+        with tj.GradientTape() as outer:
+            outer.watch(v)
+            with tj.GradientTape() as inner:
+                inner.watch(v)
+                y = (v ** 3).sum()
+            total = inner.gradient(y, v).sum()
+        return outer.gradient(total, v)
+    np.testing.assert_allclose(second(np.array([1.0, 2.0])), [6.0, 12.0])
+
+
+def test_unconnected_sources_and_several_targets():
+    x, y = tj.Variable(1.0), tj.Variable([2.0, 3.0])
+    with tj.GradientTape(persistent=True) as tape:
+        a, b = x * 2, x * x
+    assert tape.gradient(a, [x, y])[1] is None
+    np.testing.assert_allclose(tape.gradient(a, [y], unconnected_gradients="zero")[0], [0.0, 0.0])
+    assert float(tape.gradient([a, b], x)) == 4.0
+    assert float(tape.gradient(a, x, output_gradients=tj.constant(3.0))) == 6.0
+
+
+def test_a_tape_is_asked_once_unless_it_is_persistent():
+    x = tj.Variable(1.0)
+    with tj.GradientTape() as tape:
+        y = x * 2
+    tape.gradient(y, x)
+    with pytest.raises(GradientError, match="nothing recorded"):
+        tape.gradient(y, x)
+
+
+def test_what_is_not_recorded():
+    x = tj.constant([1.0, 2.0])
+    with tj.GradientTape() as tape:
+        tape.watch(x)
+        with tape.stop_recording():
+            weight = x * 3
+        y = (weight * x).sum()
+    np.testing.assert_allclose(tape.gradient(y, x), [3.0, 6.0])
+    with tj.GradientTape() as tape, pytest.raises(GradientError, match="can't watch a list|can't watch"):
+        tape.watch(tj.constant([1, 2]))
+
+
+def test_variables_in_control_flow():
+    v, count = tj.Variable(np.zeros(3)), tj.Variable(0)
+
+    @tj.function
+    def f(x):
+        before = v.value
+        for i in range(len(x)):
+            if x[i] > 1:
+                v.assign_add(x * i)
+                count.assign_add(1)
+        v[0] = -1.0
+        return before, v.sum()
+    before, total = f(np.array([1.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(before, 0.0)
+    np.testing.assert_array_equal(v.numpy(), [-1.0, 6.0, 9.0])
+    assert total == 14.0 and int(count) == 2
+
+
+def test_variables_of_objects_are_read_at_every_call():
+    class Model:
+        def __init__(self, value):
+            self.w = tj.Variable(value)
+
+        @tj.function
+        def __call__(self, x):
+            self.w.assign_add(1.0)
+            return self.w * x
+    one, two = Model(1.0), Model(10.0)
+    assert [float(one(2.0)), float(two(2.0)), float(one(2.0))] == [4.0, 22.0, 6.0]
+
+
+def test_variables_keep_dtype_and_shape():
+    v = tj.Variable(np.zeros(3, np.float32), name="v")
+    with pytest.raises(ShapeError, match="v has the shape"):
+        v.assign(np.zeros(4))
+    with pytest.raises(UnsupportedTypeError, match="v holds float32"):
+        v.assign(np.zeros(3, complex))
+    assert v.assign(2).numpy().dtype == np.float32
+    with pytest.raises(UnsupportedError, match="created while a function is traced"):
+        tj.function(lambda x: tj.Variable(x).value)(1.0)
+
+
+def test_copies_of_variables():
+    v = tj.Variable([1.0, 2.0], name="v", trainable=False)
+    for made in (copy.deepcopy(v), pickle.loads(pickle.dumps(v))):
+        made.assign([5.0, 6.0])
+        assert made.name == "v" and not made.trainable
+    np.testing.assert_array_equal(v.numpy(), [1.0, 2.0])
