@@ -69,7 +69,8 @@ def record(namespace: Any, function: Callable[..., Any], given: Sequence[Array],
               for a, t in zip(given, types or [a.type for a in given], strict=True)]
     world = World(cells_of(function), (), namespace)
     region = run_region(context, world, lambda: function(*copies), scope)
-    if not region.reached:
+    if not region.reached:      # what it does before it raises is all that there is
+        put_back(context, scope.graph, given, scope.operands)
         raise Unreachable
     places = list(region.changes)
     with inside(scope):
