@@ -183,7 +183,8 @@ shuffle = permutation
 def random_order(key: Any, count: Any) -> Array:
     """A random permutation of range(count): positions sorted by random words."""
     words = random_bits(key, (count,), U64)
-    return emit("sort", words, iota((count,), 0), axis=0, num_keys=1, descending=False)[1]
+    order: Array = emit("sort", words, iota((count,), 0), axis=0, num_keys=1, descending=False)[1]
+    return order
 
 
 @library(static=("shape", "replace", "axis"))
@@ -200,14 +201,16 @@ def choice(key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = Non
     elif replace:
         at = categorical(key, NUMPY[np.log](lift(p)), shape=size)
     else:
-        order = random_order(key, count) if p is None else _ordered_by(key, lift(p), count)
+        order = random_order(key, count) if p is None else _ordered_by(key, lift(p))
         at = NUMPY[np.reshape](order[:drawn], size)
     return NUMPY[np.take](array, at, axis)
 
 
-def _ordered_by(key: Any, p: Array, count: Any) -> Array:
-    scores = op("add", op("log", p), standard_gumbel(key, (count,), p.type.dtype))
-    return emit("sort", scores, iota((count,), 0), axis=0, num_keys=1, descending=True)[1]
+def _ordered_by(key: Any, p: Array) -> Array:
+    """Positions without replacement, by probability."""
+    scores = op("add", op("log", p), standard_gumbel(key, p.type.shape, p.type.dtype))
+    order: Array = emit("sort", scores, iota(p.type.shape, 0), axis=0, num_keys=1, descending=True)[1]
+    return order
 
 
 def lift_size(count: Any) -> Array:
