@@ -85,6 +85,14 @@ def grow_all(namespace: Any, values: Sequence[Any]) -> None:
         decide_growth(tuple(keys), [item for one in found for item in one], forms)
 
 
+def grow_to_compare(namespace: Any, left: list[Any], right: list[Any]) -> None:
+    """Whether two lists are one: where only the run knows which list one of them is, both are native."""
+    keys = [keys_of(namespace, one) for one in (left, right)]
+    known = [namespace.plain_lists.get(id(one)) for one in (left, right)]
+    if any(k is not None and k[1][0] == "joined" for k in known) and not set(keys[0]).isdisjoint(keys[1]):
+        grow_all(namespace, [left, right])
+
+
 def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:
     """A region was traced: lists whose length it changed grow in native code, from the next attempt on."""
     check_watched(namespace)

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tracejit.base.dims import Size as AnySize
-from tracejit.base.dtypes import I64
+from tracejit.base.dtypes import F64, I64
 from tracejit.base.errors import UnsupportedError
 from tracejit.base.trees import register_node
 from tracejit.base.types import ArrayType
@@ -61,7 +61,7 @@ NOTHING = Static(None)
 class TracedList(RunTimeList):
     """A list in a native stack. handle: i64[], the same for the same list; two of these may be one list.
 
-    form: of every item; None before anything was put in.  shared: its handle went where tracing can't follow.
+    form: of every item; None if nothing was ever put in, as far as this attempt knows.  shared: its handle went where tracing can't follow.
     """
 
     __slots__ = ("form", "handle", "key", "namespace", "shared")
@@ -84,6 +84,8 @@ class TracedList(RunTimeList):
         return sized(known) if known is not None else weak(emit("stack_length", self.handle), "i")
 
     def known_length(self) -> AnySize | None:
+        if self.form is None:
+            return 0
         count = count_of(self)
         return count.more if count.base is None else None
 
@@ -172,16 +174,17 @@ class TracedList(RunTimeList):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             columns = [NUMPY[READ](column, index) for column in self.columns()]
-            if not columns:
+            if not columns and self.form is not None:
                 self.give_up("a slice of it is taken")
-            return self.new("part", columns, columns[0].type.shape[0])
+            return self.new("part", columns, columns[0].type.shape[0] if columns else 0)
         return self.item(self.position(index, "list index out of range"))
 
     def new(self, kind: str, columns: Sequence[Array], count: AnySize | None) -> TracedList:
         """Another list, of the items in `columns`."""
         made = make(self.namespace, (kind, current_span(3), self.key), self.form)
-        made.fit(self.form or NOTHING)
-        made.extend_columns(columns, count)
+        if self.form is not None:
+            made.fit(self.form)
+            made.extend_columns(columns, count)
         return made
 
     def columns(self, length: AnySize | None = None) -> tuple[Array, ...]:
@@ -204,6 +207,8 @@ class TracedList(RunTimeList):
         """What `np.array` makes of it."""
         if isinstance(self.form, Tree) and self.form.cls is TracedList:
             return self.grid()
+        if self.form is None:
+            return constant(0, F64, (0,))
         if not self.types or holds_lists(self.form):
             self.give_up("it is used as an array")
         found = iter(self.columns())
@@ -260,6 +265,8 @@ class TracedList(RunTimeList):
         if isinstance(other, list):
             items, other = other, make(self.namespace, ("sum", current_span(3), self.key), self.form)
             other.extend(items)
+        if None in (self.form, other.form):
+            return self.length() == other.length()
         if not self.holds_numbers() or not other.holds_numbers():
             self.give_up("it is compared with another list")
         mine, others = (emit("stack_length", one.handle) for one in (self, other))
@@ -274,6 +281,8 @@ class TracedList(RunTimeList):
         add_to_count(self, 1)
 
     def extend(self, values: Any) -> None:
+        if isinstance(values, TracedList) and values.form is None:
+            return
         if isinstance(values, TracedList) and values.form == self.form:
             self.extend_columns(values.columns(), values.known_length())
         elif isinstance(values, (list, tuple)):
@@ -348,10 +357,13 @@ class TracedList(RunTimeList):
         set_count(self, Count(None, 0))
 
     def copy(self) -> TracedList:
-        return self.new("copy", self.columns(), self.known_length()) if self.types else self.give_up("it is copied")
+        if self.form is not None and not self.types:
+            self.give_up("it is copied")
+        return self.new("copy", self.columns(), self.known_length())
 
     def reverse(self) -> None:
-        self.replace([NUMPY[READ](c, slice(None, None, -1)) for c in self.columns()])
+        if self.form is not None:
+            self.replace([NUMPY[READ](c, slice(None, None, -1)) for c in self.columns()])
 
     def replace(self, columns: Sequence[Array]) -> None:
         """Other items, as many as there are."""
@@ -361,6 +373,8 @@ class TracedList(RunTimeList):
 
     def sort(self, *, key: Any = None, reverse: Any = False) -> None:
         """NaN has no place in an order, so it raises at run time."""
+        if self.form is None:
+            return
         if key is not None or type(reverse) is not bool or not self.holds_numbers():
             self.give_up("it is sorted in another way than by its numbers")
         column, = self.columns()
@@ -375,9 +389,9 @@ class TracedList(RunTimeList):
 
     def equal(self, value: Any) -> Array:
         """Where its items are equal to `value`."""
-        if not self.holds_numbers():
+        if not self.holds_numbers() and self.form is not None:
             self.give_up("something else than a number is looked for in it")
-        found: Array = NUMPY[np.equal](self.columns()[0], value)
+        found: Array = NUMPY[np.equal](self.array(), value)
         return found
 
     def count(self, value: Any) -> Any:
