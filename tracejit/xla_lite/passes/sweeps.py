@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tracejit.base.dims import product
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions
 from tracejit.xla_lite.passes.manager import graph_pass
@@ -120,7 +121,7 @@ def _target(node: Node) -> Value:
 
 
 def _bytes(value: Value) -> int:
-    size = value.type.size
+    size = product(value.shape)
     assert isinstance(size, int)
     return size * value.dtype.bytes
 
