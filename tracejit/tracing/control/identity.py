@@ -7,8 +7,6 @@ Flows out: `Identity` (which memories a value may be, and the index among them),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, fields, is_dataclass
 from functools import partial
 from types import BuiltinFunctionType, FunctionType
@@ -384,29 +382,7 @@ def read_chosen(array: Array) -> None:
         if result.type.shape:
             test = emit("broadcast_in_dim", test, shape=result.type.shape, dims=())
         result = emit("select", test, memory.snapshot(), result)
-    if (known := _READ.get()) is not None:
-        known.append((array, array._value, array.scope, one.seen))
     array._value, array.scope, one.seen = result._value, result.scope, array.state
-
-
-# What has been read in a block that leaves no trace; set by `passing_reads`.
-_READ: ContextVar[list[tuple[Array, Any, Scope, int]] | None] = ContextVar("read", default=None)
-
-
-@contextmanager
-def passing_reads() -> Iterator[None]:
-    """For the block: what arrays of several hold is computed in the running scope, and forgotten afterwards. That scope
-    may be a region which does not put them back when it ends, since its code does not know them."""
-    known: list[tuple[Array, Any, Scope, int]] = []
-    before = _READ.set(known)
-    try:
-        yield
-    finally:
-        _READ.reset(before)
-        for array, value, scope, seen in reversed(known):
-            array._value, array.scope = value, scope
-            if array.one_of is not None:
-                array.one_of.seen = seen
 
 
 @implements(CHOSEN_WRITE)

@@ -39,7 +39,6 @@ from tracejit.tracing.control.identity import (
     has_memory,
     identity_of,
     index_among,
-    passing_reads,
 )
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import NOT_PYTHONS, Region, Unreachable, as_python, run_region, share_operands
@@ -354,10 +353,6 @@ class Attempt:
     def catch(self, holds: Array | None, error: BaseException, span: SourceSpan | None) -> None:
         """An `assert` that hands the error and the state to the handler."""
         self.fails_at_run_time = True
-        with passing_reads():
-            self.hand_over(holds, error, span)
-
-    def hand_over(self, holds: Array | None, error: BaseException, span: SourceSpan | None) -> None:
         changes = self.world.changes()
         self.places += [place for place in changes if place not in self.places]
         state = {place: changes[place] if place in changes else self.world.value_before(place) for place in self.places}
