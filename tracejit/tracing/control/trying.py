@@ -40,6 +40,7 @@ from tracejit.tracing.control.identity import (
     identity_of,
     index_among,
 )
+from tracejit.tracing.control.lengths import forget_counts
 from tracejit.tracing.control.optional import UNDEFINED
 from tracejit.tracing.control.regions import NOT_PYTHONS, Region, Unreachable, as_python, run_region, share_operands
 from tracejit.tracing.control.schema import (
@@ -292,7 +293,7 @@ class Attempt:
         body = self.settle()
         if not self.fails_at_run_time:
             return False
-        regions = [body, *map(self.handle, self.failures)]
+        regions = [body, *[self.handle(failure, body.scope) for failure in self.failures]]
         for region in regions:
             region.changes = {p: v for p, v in region.changes.items() if self.is_read_afterwards(p)}
         join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]))
@@ -411,12 +412,14 @@ class Attempt:
 
     # Handlers
 
-    def handle(self, failure: Failure) -> Region:
-        """The handler of a failure, which begins with the state that the failure left."""
+    def handle(self, failure: Failure, body: Scope) -> Region:
+        """The handler of a failure, which begins with the state that the failure left. Lists that the body changes have
+        any length then."""
         scope = Scope(Graph([]), self.context.scope)
         params = [Array(scope.graph.add_param(t), scope) for t in failure.types()]
 
         def run_handler() -> None:
+            forget_counts([body])
             handler, error = self.parts.handler_for(failure.error), self.caught(failure, params)
             assert handler is not None
             try:
