@@ -43,7 +43,7 @@ def register_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
 
 def root_of(key: Key) -> Key:
     """The key of the list that a list was made from, of the list itself."""
-    while key[0] in ("part", "sum", "copy", "rows"):
+    while key[0] in ("part", "sum", "copy", "rows", "keys"):
         key = key[2]
     return key
 

@@ -34,7 +34,7 @@ from tracejit.tracing.control.growth import (
     unkept,
     watch,
 )
-from tracejit.tracing.control.lengths import Count, add_to_count, count_of, is_in_range, run_time_size, set_count
+from tracejit.tracing.control.lengths import UNKNOWN, Count, add_to_count, count_of, is_in_range, run_time_size, set_count
 from tracejit.tracing.control.rows import Rows, RunTimeList
 from tracejit.tracing.control.schema import (
     JoinError,
@@ -317,14 +317,30 @@ class TracedList(RunTimeList):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
-            self.give_up("a slice of it is assigned to")
+            self.splice(index, value)
+            return
         arrays = self.put(value)
         emit("stack_set", self.handle, self.position(index, "list assignment index out of range"), *arrays)
 
     def __delitem__(self, index: Any) -> None:
         if isinstance(index, slice):
-            self.give_up("a slice of it is deleted")
-        self.take(index, "list assignment index out of range")
+            self.splice(index, ())
+        else:
+            self.take(index, "list assignment index out of range")
+
+    def splice(self, part: slice, items: Any) -> None:
+        """`self[part] = items`, for bounds that Python knows and that count from the front."""
+        start, stop = 0 if part.start is None else part.start, part.stop
+        if type(start) is not int or start < 0 or part.step not in (None, 1) or not (
+                stop is None or type(stop) is int and stop >= 0):
+            self.give_up("a slice of it is replaced whose bounds are traced, negative or have a step")
+        items = items.copy() if isinstance(items, TracedList) else items
+        rest = self[max(start, stop):] if stop is not None else ()
+        length = emit("stack_length", self.handle)
+        emit("stack_truncate", self.handle, emit("minimum", length, constant(start, I64)))
+        set_count(self, UNKNOWN)
+        self.extend(items)
+        self.extend(rest)
 
     def pop(self, index: Any = -1) -> Any:
         if type(index) is int and index == -1:
@@ -375,14 +391,20 @@ class TracedList(RunTimeList):
         """NaN has no place in an order, so it raises at run time."""
         if self.form is None:
             return
-        if key is not None or type(reverse) is not bool or not self.holds_numbers():
-            self.give_up("it is sorted in another way than by its numbers")
-        column, = self.columns()
-        if column.type.dtype.is_float:
-            orderly = emit("not", NUMPY[np.any](NUMPY[np.isnan](column)))
-            assert_(orderly, "ValueError", "NaN has no place in an order")
-        column = NUMPY[np.sort](column)
-        self.replace([NUMPY[READ](column, slice(None, None, -1)) if reverse else column])
+        if type(reverse) is not bool:
+            self.give_up("only the run knows in which direction it is sorted")
+        by = self if key is None else self.keys(key)
+        if not by.types or any(t.shape or t.dtype.is_complex for t in by.types) or not is_ordered(by.form):
+            self.give_up("it is sorted by something else than numbers")
+        order = order_of(by.columns(), reverse)
+        self.replace([NUMPY[READ](column, order) for column in self.columns()])
+
+    def keys(self, key: Any) -> TracedList:
+        """What `key` gives for each item."""
+        namespace, home = self.namespace, ("keys", current_span(3), self.key)
+        made = make(namespace, home, None)
+        run(namespace, self, Sink(lambda item: made.append(namespace.call(key, item)), {}))
+        return made
 
     def holds_numbers(self) -> bool:
         return isinstance(self.form, Leaf) and not self.form.type.shape
@@ -496,6 +518,30 @@ def resolved(form: Schema | None) -> Schema | None:
     if isinstance(form, Perhaps):
         return replace(form, inner=resolved(form.inner))
     return form
+
+
+def is_ordered(form: Schema | None) -> bool:
+    """Whether items are numbers, or sequences of numbers."""
+    if isinstance(form, Tree):
+        return form.cls in (tuple, list) and all(map(is_ordered, form.children))
+    return isinstance(form, Leaf)
+
+
+def order_of(columns: Sequence[Array], reverse: bool) -> Array:
+    """The positions of items in order, the first column first; equal ones stay as they are."""
+    for column in columns:
+        if column.type.dtype.is_float:
+            orderly = emit("not", NUMPY[np.any](NUMPY[np.isnan](column)))
+            assert_(orderly, "ValueError", "NaN has no place in an order")
+    back = slice(None, None, -1)
+    if reverse:
+        columns = [NUMPY[READ](column, back) for column in columns]
+    order: Array = NUMPY[np.lexsort](tuple(reversed(columns)))
+    if not reverse:
+        return order
+    last = convert(lift(sized(columns[0].type.shape[0] - 1)), I64)
+    flipped: Array = NUMPY[np.subtract](last, NUMPY[READ](order, back))
+    return flipped
 
 
 def holds_rows(form: Schema | None) -> bool:
