@@ -123,7 +123,8 @@ def _target(node: Node) -> Value:
 def _bytes(value: Value) -> int:
     size = product(value.shape)
     assert isinstance(size, int)
-    return size * value.dtype.bytes
+    total: int = size * value.dtype.bytes
+    return total
 
 
 def _rows(node: Node) -> int:
