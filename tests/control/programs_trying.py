@@ -525,6 +525,21 @@ def finally_raises(n):
     return r
 
 
+@program("try / finally", (5, 1), (5, 0), (-5, 1), (-5, 0))
+def error_in_finally_drops_the_return(n, d):
+    try:
+        try:
+            if n > 0:
+                return n, -1
+            n -= 1
+        finally:
+            r = n // d
+    except ZeroDivisionError:
+        n *= 2
+        r = 0
+    return n, r
+
+
 @program("try / finally", (5,), (-5,), (0,), (7,))
 def finally_may_return(n):
     r = 0

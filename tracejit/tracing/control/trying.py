@@ -62,7 +62,7 @@ from tracejit.tracing.text import Deferred
 
 Thunk = Callable[[], Any]
 _TRIES = 20     # rounds of looking for places and forms that hold
-_NO_VALUE = Perhaps(UNDEFINED, None)
+_UNBOUND = Static(UNDEFINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,7 +224,7 @@ class Failure:
     template: the error with holes; parts: the forms of what is in the holes.  forms: of the state, by place.
     spans: the lines that raise it.  shared: places whose array may be memory from before the statement, and which ones;
     none where that can't be said.  asks: what to do about that when it matters.
-    used: whether the last trace of the body raised it.
+    count: how often the last trace of the body raised it.
     """
 
     key: Any
@@ -235,7 +235,7 @@ class Failure:
     spans: list[SourceSpan | None] = field(default_factory=list)
     shared: dict[Place, tuple[Array | None, ...]] = field(default_factory=dict)
     asks: dict[Place, Callable[[], NoReturn]] = field(default_factory=dict)
-    used: bool = True
+    count: int = 0
 
     def joined(self, state: dict[Place, Schema]) -> dict[Place, Schema] | None:
         """The forms that hold another state too; None if there are none."""
@@ -245,10 +245,13 @@ class Failure:
             return None
 
     def joined_one(self, place: Place, form: Schema) -> Schema:
-        known = self.forms.get(place)
-        if known is None or "!" in place.name and known == _NO_VALUE:
+        known = self.forms.get(place, form)
+        if known == form or "!" in place.name and form == _UNBOUND:
+            return known
+        if "!" in place.name and known == _UNBOUND:
             return form
-        return known if "!" in place.name and form == _NO_VALUE else join(known, form)
+        one, other = [Perhaps(UNDEFINED, None) if f == _UNBOUND else f for f in (known, form)]
+        return join(one, other)
 
     def share(self, place: Place, which: Identity | None) -> bool:
         """Takes note of what an array is where this is raised; whether that is new."""
@@ -282,7 +285,9 @@ class Attempt:
         self.context: TraceContext = namespace.context
         self.scope = self.context.scope
         self.world = World(parts.cells, dict.fromkeys((*parts.names, *parts.taken)), namespace)
-        self.places: list[Place] = []
+        self.places = [Place("variable", id(cell), cell, name) for name, cell in self.world.variables.items()]
+        self.places += [Place("memory", key, self.world.arrays[key][0], "an array")
+                        for key in self.context.written.get(self.span, ()) if key in self.world.arrays]
         self.failures: list[Failure] = []
         self.grown = self.fails_at_run_time = False
         self.context.labels += 1
@@ -307,10 +312,10 @@ class Attempt:
         for _ in range(_TRIES):
             self.grown = self.fails_at_run_time = False
             for failure in self.failures:
-                failure.used = False
+                failure.count = 0
             region = run_region(self.context, self.world, self.body)
             self.note_written(region)
-            used = [f for f in self.failures if f.used]
+            used = [f for f in self.failures if f.count]
             if used == self.failures and not self.grown:
                 return region
             self.failures = used
@@ -321,10 +326,14 @@ class Attempt:
     def note_written(self, region: Region) -> None:
         """Arrays that the body writes are part of the state also where nothing was written yet: else handlers would
         read them as they were before the statement, which then had to be kept."""
-        for place in region.changes:
-            if place.kind == "memory" and place not in self.places and self.failures:
-                self.places.append(place)
-                self.grown = True
+        written = [place for place in region.changes if place.kind == "memory"]
+        self.context.written.setdefault(self.span, {}).update(dict.fromkeys([p.key for p in written]))
+        self.add([place for place in written if place not in self.places])
+
+    def add(self, places: Sequence[Place]) -> None:
+        """More of the state: failures that were traced before lack it."""
+        self.places += places
+        self.grown = self.grown or bool(places) and any(f.count for f in self.failures)
 
     def body(self) -> None:
         """The body and `else`, whose failures are no longer caught."""
@@ -355,7 +364,7 @@ class Attempt:
         """An `assert` that hands the error and the state to the handler."""
         self.fails_at_run_time = True
         changes = self.world.changes()
-        self.places += [place for place in changes if place not in self.places]
+        self.add([place for place in changes if place not in self.places])
         state = {place: changes[place] if place in changes else self.world.value_before(place) for place in self.places}
         template = Template()
         made = template.exception(error)
@@ -373,7 +382,7 @@ class Attempt:
         """Of arrays that may be memory from before the statement: which one they are."""
         found = {p: self.known_outside(v) for p, v in state.items() if p.kind != "memory" and has_memory(v)}
         for place, which in found.items():
-            self.grown |= failure.share(place, which)
+            self.grown |= failure.share(place, which) and failure.count > 1
             if which is None and (ask := asks_for(state[place])) is not None:
                 failure.asks[place] = ask
         return [index_among(found.get(place) or Identity(memories, 0), memories)
@@ -392,16 +401,15 @@ class Attempt:
         key = error, identity(template), tuple(parts)
         for found in self.failures:
             if found.key == key and (forms := found.joined(state)) is not None:
-                self.grown = self.grown or list(forms.items()) != list(found.forms.items())
-                found.forms, found.used = forms, True
+                self.grown |= found.count > 0 and list(forms.items()) != list(found.forms.items())
+                found.forms, found.count = forms, found.count + 1
                 return found
-        self.grown = True
-        self.failures.append(Failure(key, error, template, parts, state))
+        self.failures.append(Failure(key, error, template, parts, state, count=1))
         return self.failures[-1]
 
     def form(self, value: Any) -> Schema:
         """Of a value in a place: what there was before the statement is the same object in the handler."""
-        if id(value) in self.world.seen:
+        if value is UNDEFINED or id(value) in self.world.seen:
             return Static(value)
         node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
         if node is None:
