@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
+from tracejit.autograph import policy
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope
 from tracejit.tracing.control.containers import (
@@ -152,8 +153,8 @@ class World:
     def _captured(self, function: FunctionType | CellFunction) -> list[Any]:
         """Variables that a function inside the user's function shares with others."""
         found = []
-        own = set(map(id, self.cells.values()))
-        if isinstance(function, CellFunction) or "ag!" in function.__code__.co_freevars:
+        own = set(map(id, self.variables.values()))
+        if isinstance(function, CellFunction) or function.__code__ in policy.converted_codes:
             for cell in cells_of(function).values():
                 if id(cell) not in own:
                     self.others[id(cell)] = cell
