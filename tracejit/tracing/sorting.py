@@ -13,6 +13,8 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, emit
 from tracejit.tracing.builtins import METHODS, builtin
+from tracejit.tracing.control.iteration import Iteration
+from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.schema import JoinError, Schema, build, describe, flatten, join, leaves
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.reductions import list_of
@@ -23,6 +25,11 @@ _LONGEST = 256      # elements, each of which the result has a name for
 
 @builtin(sorted)
 def sorted_list(namespace: Any, values: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
+    made = list_of(namespace, values) if isinstance(values, Iteration) else values
+    if isinstance(made, TracedList):
+        made = made.copy()
+        made.sort(key=key, reverse=reverse)
+        return made
     elements = _elements(namespace, values)
     if len(elements) < 2:
         return list(elements)

@@ -36,8 +36,8 @@ def keys_of(namespace: Any, one: list[Any]) -> tuple[Key, ...]:
 
 def register_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
     """`made` stands for what was one of `values`, or became the next of them in a round."""
-    keys = dict.fromkeys(key for v in values if type(v) is list for key in keys_of(namespace, v))
-    if type(made) is list and keys:
+    keys = dict.fromkeys(key for v in values if isinstance(v, list) for key in keys_of(namespace, v))
+    if isinstance(made, list) and keys:
         namespace.plain_lists[id(made)] = made, ("joined", tuple(keys))
 
 
@@ -78,7 +78,7 @@ def decide_growth(keys: Sequence[Key], items: Sequence[Any], forms: Sequence[Sch
 def grow_all(namespace: Any, values: Sequence[Any]) -> None:
     """Values of one variable on several ways: from the next attempt on, lists among them are native. Returns if they
     can't be."""
-    found = [v for v in values if type(v) is list and keys_of(namespace, v)]
+    found = [v for v in values if isinstance(v, list) and keys_of(namespace, v)]
     forms = [v.form for v in values if isinstance(v, RunTimeList) and v.form is not None]
     if found:
         keys = dict.fromkeys(key for one in found for key in keys_of(namespace, one))

@@ -468,7 +468,7 @@ class Meta:
         raise Restart
 
 
-def _taken_apart(value: TracedList) -> tuple[Sequence[Any], Meta]:
+def taken_apart(value: TracedList) -> tuple[Sequence[Any], Meta]:
     """Its handle is on the way into a region's results or into another list."""
     if not value.shared:
         value.shared = True
@@ -482,15 +482,15 @@ def _put_together(meta: Meta, children: Sequence[Any]) -> TracedList:
     return made
 
 
-register_node(TracedList, _taken_apart, _put_together)
+register_node(TracedList, taken_apart, _put_together)
 TRACED_LIKE[TracedList] = TracedList.array
 
 
-def make(namespace: Any, key: Key, form: Schema | None) -> TracedList:
+def make(namespace: Any, key: Key, form: Schema | None, cls: type[TracedList] | None = None) -> TracedList:
     """An empty list, of items of the form that earlier attempts found."""
     decided = current().decisions.growing.get(key)
     form = resolved(form if decided is None else decided)
-    made = TracedList(namespace, emit("stack_new", types=types_of(form)), form, key)
+    made = (cls or TracedList)(namespace, emit("stack_new", types=types_of(form)), form, key)
     set_count(made, Count(None, 0))
     return made
 
