@@ -64,6 +64,12 @@ def of_a_cube(u, steps):
     return u
 
 
+def cut_at_run_time(u, steps):
+    for k in range(steps):
+        u = u + 0.5 * np.concatenate([u[k:], u[:k]])
+    return u
+
+
 PLANE = np.random.default_rng(5).uniform(-1, 1, (37, 21))
 BOARD = np.random.default_rng(6).integers(0, 2, (33, 18)).astype(np.int8)
 CUBE = np.random.default_rng(7).uniform(-1, 1, (12, 5, 9))
@@ -81,6 +87,12 @@ def test_tiles_give_what_numpy_gives(fn: Callable[..., Any], x: np.ndarray) -> N
                 rtol = 1e-5 if x.dtype == np.float32 else 1e-12
                 np.testing.assert_allclose(compiled(x, steps), fn(x, steps), rtol=rtol, atol=rtol)
     assert "kind='sweep'" in str(compiled.stages(x, 4).fused)
+
+
+def test_pieces_whose_size_only_the_run_knows_are_joined_before() -> None:
+    compiled = tj.function(cut_at_run_time)
+    for steps in (0, 1, 5):
+        np.testing.assert_allclose(compiled(PLANE, steps), cut_at_run_time(PLANE, steps), rtol=1e-12)
 
 
 def test_large_ones_run_on_threads() -> None:

@@ -204,11 +204,13 @@ def _operands(node: Node) -> Sequence[tuple[Value, Sequence[int]]]:
 
 def _is_inside(node: Node) -> bool:
     """Whether tiles compute the node themselves, rather than read it from memory."""
+    if not all(map(_is_static, node.operands)):
+        return False
     if node.op.name == "slice":
         return set(node.attributes["stride"]) == {1}
     if node.op.name == "pad":
-        return not any(node.attributes["interior"]) and all(n >= 0 for n in (*node.attributes["low"],
-                                                                             *node.attributes["high"]))
+        around = (*node.attributes["low"], *node.attributes["high"])
+        return not any(node.attributes["interior"]) and all(isinstance(n, int) and n >= 0 for n in around)
     if node.op.name == "broadcast_in_dim":
         return not node.operands[0].rank
     splat = node.op.name == "constant" and not isinstance(node.attributes["value"], tuple)
