@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.base.dtypes import F64
+from tracejit.base.dims import Dim
+from tracejit.base.dtypes import F64, I64
 from tracejit.base.options import options
 from tracejit.base.types import ArrayType
 from tracejit.ir.evaluator import evaluate
@@ -64,12 +65,6 @@ def of_a_cube(u, steps):
     return u
 
 
-def cut_at_run_time(u, steps):
-    for k in range(steps):
-        u = u + 0.5 * np.concatenate([u[k:], u[:k]])
-    return u
-
-
 PLANE = np.random.default_rng(5).uniform(-1, 1, (37, 21))
 BOARD = np.random.default_rng(6).integers(0, 2, (33, 18)).astype(np.int8)
 CUBE = np.random.default_rng(7).uniform(-1, 1, (12, 5, 9))
@@ -90,9 +85,17 @@ def test_tiles_give_what_numpy_gives(fn: Callable[..., Any], x: np.ndarray) -> N
 
 
 def test_pieces_whose_size_only_the_run_knows_are_joined_before() -> None:
-    compiled = tj.function(cut_at_run_time)
-    for steps in (0, 1, 5):
-        np.testing.assert_allclose(compiled(PLANE, steps), cut_at_run_time(PLANE, steps), rtol=1e-12)
+    graph = Graph([ArrayType(F64, (20, 6)), ArrayType(I64)])
+    x, n = graph.params
+    graph.emit("bind_dim", [n], {"dim": "u0"})
+    cut = Dim.symbol("u0")
+    tail = graph.add("slice", x, start=(cut, 0), limit=(20, 6), stride=(1, 1))
+    head = graph.add("slice", x, start=(0, 0), limit=(cut, 6), stride=(1, 1))
+    graph.outputs = (graph.add("add", graph.add("concatenate", tail, head, axis=0), x),)
+    array = PLANE[:20, :6].copy()
+    for at in (0, 1, 20):
+        (found,) = run(compile_for_arrays(graph), [array, np.int64(at)])
+        np.testing.assert_array_equal(found, np.roll(array, -at, 0) + array)
 
 
 def test_large_ones_run_on_threads() -> None:
