@@ -21,6 +21,7 @@ def is_sequence_comparison(sign: str, left: Any, right: Any) -> bool:
 
 
 def holds_traced(values: Any) -> bool:
+    """Whether an element, or an element of one, is traced."""
     return any(type(v) in (Array, Optional) or type(v) in (tuple, list) and holds_traced(v) for v in values)
 
 
