@@ -159,3 +159,27 @@ def calls_in_loop(graph: Graph) -> list[str]:
     ("f64[9] f64[9]", "t: f64[9] = reverse(p0, axes=(0,))", "p1 t")])
 def test_a_round_copies_nothing(carries: str, body: str, outputs: str) -> None:
     assert len(calls_in_loop(loop(carries, body, outputs))) == 1
+
+
+ELIMINATION = """zero: i64[] = constant(type=i64[], value=0)
+two: i64[] = constant(type=i64[], value=2)
+pivot: f64[] = gather(p0, i, zero, axes=(0, 1))
+row: f64[1,5] = dynamic_slice(p0, OTHER, two, sizes=(1, 5))
+here: f64[1,5] = dynamic_slice(p0, i, two, sizes=(1, 5))
+factor: f64[1,5] = broadcast_in_dim(pivot, shape=(1, 5), dims=())
+part: f64[1,5] = multiply(factor, row)
+new: f64[1,5] = subtract(here, part)
+u: f64[9,7] = dynamic_update_slice(p0, new, i, two)"""
+
+
+@pytest.mark.parametrize("other", ["i", "zero", "two"])
+def test_a_row_minus_a_multiple_of_another_is_computed_in_place(other: str) -> None:
+    graph = loop("f64[9,7]", ELIMINATION.replace("OTHER", other), "u")
+    check(graph, drawn(9, 7))
+    assert len(calls_in_loop(graph)) == 1
+
+
+def test_a_row_of_other_columns_is_read_before() -> None:
+    graph = loop("f64[9,7]", ELIMINATION.replace("OTHER, two", "two, zero"), "u")
+    check(graph, drawn(9, 7))
+    assert len(calls_in_loop(graph)) > 1

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tracejit.base.dims import Dim
 from tracejit.base.dtypes import F64, I64
 from tracejit.base.options import options
 from tracejit.base.types import ArrayType
@@ -102,6 +103,19 @@ def test_an_update_that_wants_the_array_from_before_another_is_no_part_of_the_sw
     new = update(body, a, part(body, b, (0, 0), (39, 6)), (1, 0))
     other = update(body, b, part(body, a, (0, 0), (39, 6)), (1, 0))
     body.outputs = (new, other)
+    check(in_a_loop(body, 2), drawn((40, 6), 2), False)
+
+
+def test_windows_whose_size_only_the_run_knows_are_no_part_of_a_sweep() -> None:
+    types = [ArrayType(I64), *[ArrayType(F64, (40, 6))] * 2]
+    body = Graph(types)
+    i, a, b = body.params
+    body.emit("bind_dim", [i], {"dim": "u0"})
+    rows = Dim.symbol("u0")
+    for _ in range(2):
+        new = body.add("slice", b, start=(0, 0), limit=(rows, 6), stride=(1, 1))
+        a, b = update(body, a, body.add("add", new, new), (0, 0)), a
+    body.outputs = (a, b)
     check(in_a_loop(body, 2), drawn((40, 6), 2), False)
 
 

@@ -11,7 +11,7 @@ CONSTRUCTS = {
     "and / or / not": "the right side runs only where Python runs it; the value is that of an operand",
     "chained comparison": "each operand is evaluated once, and only if needed",
     "walrus": "binds in the function's scope, also inside tests of loops",
-    "match": "patterns on structure are decided while tracing; values and guards become `case`",
+    "match": "a chain of `if`: structure is known while tracing, values and guards are asked at run time",
     "early return": "if a branch surely returns, the rest of the block is its other branch",
     "variable defined in one branch": "UnboundLocalError at run time, where Python raises it",
     "weak scalars join the other branch's type": "a Python number takes the type of the other branch",

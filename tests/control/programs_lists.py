@@ -3,6 +3,9 @@
 Flows in: numbers, small arrays and lists.  Flows out: `TABLE`.
 """
 
+import heapq
+from collections import deque
+
 import numpy as np
 
 from tests.control.program import Table
@@ -63,6 +66,40 @@ def depth_first(n):
             if not visited[other]:
                 stack.append(other)
     return order
+
+
+@program("lists as queues and stacks", (9,), (1,), (30,))
+def queue_with_two_ends(n):
+    queue, total = deque([0]), 0
+    while queue:
+        node = queue.popleft()
+        total = total * 2 % 1009 + node
+        if 2 * node + 1 < n:
+            queue.append(2 * node + 1)
+        if 2 * node + 2 < n:
+            queue.appendleft(2 * node + 2)
+    return total
+
+
+WEIGHTS = np.array([[0, 7, 9, 0, 0, 14], [7, 0, 10, 15, 0, 0], [9, 10, 0, 11, 0, 2], [0, 15, 11, 0, 6, 0],
+                    [0, 0, 0, 6, 0, 9], [14, 0, 2, 0, 9, 0]], float)
+
+
+@program("lists as queues and stacks", (WEIGHTS,), (WEIGHTS[::-1, ::-1].copy(),), (WEIGHTS * 0,))
+def shortest_paths(weights):
+    distances = np.full(len(weights), np.inf)
+    distances[0] = 0
+    heap = [(0.0, 0)]
+    while heap:
+        distance, node = heapq.heappop(heap)
+        if distance > distances[node]:
+            continue
+        for other in range(len(weights)):
+            step = weights[node, other]
+            if step > 0 and distance + step < distances[other]:
+                distances[other] = distance + step
+                heapq.heappush(heap, (distance + step, other))
+    return distances
 
 
 @program("lists as queues and stacks", (20,), (2,), (1,))
@@ -313,6 +350,29 @@ def search_and_sort(x, low):
     kept.remove(3.0)
     kept.sort(reverse=True)
     return kept, where, how_many, min(kept), max(kept), sum(kept)
+
+
+@program("list methods", (a(3, -1, 2, -5, 4, 0, 7, 8, 2, 3),), (a(3, 1, 2, -5, 4, 0, 7, -8, 2, 3),))
+def sort_by_keys(x):
+    pairs = []
+    for i in range(len(x)):
+        if x[i] > -3:
+            pairs.append((x[i] // 2, i))
+    pairs.sort(reverse=True)
+    by_index = sorted(pairs, key=lambda pair: pair[1])
+    by_value = list(by_index)
+    by_value.sort(key=lambda pair: pair[0], reverse=True)
+    return pairs, by_value
+
+
+@program("list methods", (6,), (1,), (3,))
+def slices_that_change(n):
+    numbers = []
+    for i in range(n):
+        numbers.append(i)
+    del numbers[1:3]
+    numbers[0:1] = [9, 9]
+    return numbers
 
 
 @program("list methods", (5,), (1,))

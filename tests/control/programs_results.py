@@ -189,6 +189,21 @@ def an_array_shrinks_in_a_loop(x, step):
     return x, rounds
 
 
+@program(LATE, (a(3, 1, 2, 5, 4), 1.5), (a(0, 1, 0, 1, 0), 1.5), (a(1, 2, 1, 2, 1), 1.5))
+def a_list_grows_in_a_body_and_in_its_handler(x, limit):
+    found = []
+    for i in range(len(x)):
+        try:
+            found.append(i + 0.0)
+            if x[i] > limit:
+                raise ValueError("large")
+            found.append(float(x[i]))
+        except ValueError:
+            found.append(-float(x[i]))
+            found.append(i * 10.0)
+    return found, len(found)
+
+
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
 

@@ -525,6 +525,21 @@ def finally_raises(n):
     return r
 
 
+@program("try / finally", (5, 1), (5, 0), (-5, 1), (-5, 0))
+def error_in_finally_drops_the_return(n, d):
+    try:
+        try:
+            if n > 0:
+                return n, -1
+            n -= 1
+        finally:
+            r = n // d
+    except ZeroDivisionError:
+        n *= 2
+        r = 0
+    return n, r
+
+
 @program("try / finally", (5,), (-5,), (0,), (7,))
 def finally_may_return(n):
     r = 0
@@ -627,3 +642,34 @@ def suppress_several(x, y):
         y = math.log(x)
         y = 1.0 / (x - 1.0)
     return y
+
+
+@program("try / except", (1, 5.0, a(0, 0.5, -2)), (2, 5.0, a(0, 0.5, -2)), (-3, 1.0, a(1, 2, 3)))
+def handler_writes_one_of_two_arrays(i, x, values):
+    try:
+        n = 0
+        while n < 1 and i % 2 == 0:
+            n += 1
+            values = values * 0.5 + x
+        if i > 0:
+            raise ValueError("positive")
+    except ValueError:
+        values[1] += x
+    return values
+
+
+@program("try / except", (1, 0.5, a(1, 2)), (2, 0.5, a(1, 2)), (4, 0.5, a(1, 2)), (9, 0.5, a(1, 2)))
+def one_of_two_arrays_is_written_after_a_failure(i, x, values):
+    try:
+        if i > 1:
+            values = values + x
+            if i > 2:
+                raise ValueError("large")
+        if i > 3:
+            values[0] = x
+        if i > 4:
+            raise ValueError("larger")
+    except ValueError:
+        x = -x
+    values[1] = x
+    return values

@@ -18,6 +18,7 @@ from tests.control.not_yet import RANDOM_NOT_YET
 from tests.control.program import difference
 from tests.control.random_structured import Source, random_source
 from tracejit.autograph import convert
+from tracejit.base.errors import TracejitError
 
 
 @st.composite
@@ -36,19 +37,21 @@ def compiled_text(text: str) -> Callable[..., Any]:
 
 
 def outcome(fn: Callable[..., Any], args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The result or the exception, and the array argument afterwards."""
+    """The result or the exception, and the array arguments afterwards."""
     args = copy.deepcopy(args)
     try:
         with np.errstate(all="ignore"):
-            return "returned", fn(*args), args[4]
-    except (AssertionError, ValueError, UnboundLocalError) as error:
-        return "raised", type(error).__name__, str(error), args[4]
+            return "returned", fn(*args), args[4:]
+    except TracejitError:
+        raise
+    except (AssertionError, ValueError, UnboundLocalError, LookupError, ArithmeticError) as error:
+        return "raised", type(error).__name__, str(error), args[4:]
 
 
 def as_numbers(value: Any) -> Any:
     """NumPy scalars as Python's: a variable which is either is one of them in compiled code."""
-    if isinstance(value, tuple):
-        return tuple(map(as_numbers, value))
+    if isinstance(value, (tuple, list)):
+        return type(value)(map(as_numbers, value))
     return value.item() if isinstance(value, np.generic) else value
 
 

@@ -233,8 +233,10 @@ class _Jumps:
             node.orelse = [guarded(flags, self.block(node.orelse, needed), node)]
         else:
             node.orelse = self.block(node.orelse, needed)
+        dropped = self.flags(ways - {NEXT}) if runs_on(node.body) else []
         for handler in node.handlers:
-            handler.body = self.block(handler.body, needed)
+            at = handler.body[0]
+            handler.body = [*(flag(name, False, at) for name in dropped), *self.block(handler.body, needed)]
         ways = self.exits.of_block(node.finalbody) - {NEXT}
         self.finals.append(len(self.loops))
         node.finalbody = self.block(node.finalbody, needed | ways)
@@ -247,6 +249,17 @@ class _Jumps:
 def asks(node: ast.stmt) -> bool:
     """Whether this is the statement in which `finally` asks whether it ends with a jump."""
     return isinstance(node, ast.Expr) and any(isinstance(n, ast.Name) and "!" in n.id for n in ast.walk(node))
+
+
+def runs_on(body: list[ast.stmt]) -> bool:
+    """Whether something in a block runs after a jump out of it: an error there takes the place of the jump."""
+    pending = list(body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.With) or getattr(node, "finalbody", None):
+            return True
+        pending += inner_statements(node)
+    return False
 
 
 def ask(node: Any, flags: list[str]) -> None:

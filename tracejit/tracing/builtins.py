@@ -6,6 +6,7 @@ Flows out: traced results; NotImplemented means: nothing is traced here, call th
 from __future__ import annotations
 
 import operator
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from tracejit.tracing.context import current
 from tracejit.tracing.control import iteration
 from tracejit.tracing.control.growth import grow
 from tracejit.tracing.control.lists import TracedList
+from tracejit.tracing.control.queues import SEEN_AS, new_queue
 from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.streams import Stream, enumerated_stream, filtered, mapped_stream
 from tracejit.tracing.host import print_at_run_time
@@ -37,7 +39,7 @@ def builtin(*keys: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return declare
 
 
-_SEEN_AS: dict[type, type] = {Size: int, TracedText: str, TracedList: list}
+_SEEN_AS: dict[type, type] = {Size: int, TracedText: str, TracedList: list, **SEEN_AS}
 _TRACED = (Array, *_SEEN_AS)
 
 
@@ -157,6 +159,9 @@ def grow_beside(namespace: Any, values: tuple[Any, ...]) -> None:
     if any(isinstance(v, RunTimeList) for v in values):
         for value in values:
             grow(namespace, value, value)
+
+
+BUILTINS[deque] = new_queue
 
 
 @builtin(zip)

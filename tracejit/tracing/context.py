@@ -178,6 +178,7 @@ class TraceContext:
         self.catching: list[Catching] = []      # the `try` statements around
         self.origins: dict[int, tuple[BaseException, Any, list[SourceSpan | None]]] = {}    # of errors in handlers
         self.labels = 0     # of `try` ops
+        self.written: dict[SourceSpan | None, dict[int, None]] = {}     # by `try`: ids of arrays that it wrote before
         self.held: dict[int, Any] = {}  # by id: arrays of a loop's rounds that may be the caller's, or have other names
         self.tests: list[Any] = []      # traced tests of the branches around
         self._facts: dict[Value, bool] = {}

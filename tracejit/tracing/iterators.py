@@ -140,8 +140,8 @@ def sliced(_: Any, values: Any, *bounds: Any) -> Any:
     start, stop, step = (0, *bounds, 1) if len(bounds) == 1 else (*bounds, 1) if len(bounds) == 2 else bounds
     start, step, source = 0 if start is None else start, 1 if step is None else step, sources[0].taken()
     end = source.length if stop is None else smaller_length(stop, source.length)
-    places = traced_range(start, end, step) if not all(type(b) is int for b in (start, end, step)) else (
-        iteration_of(range(start, end, step)))
+    known = all(type(b) is int for b in (start, end, step))
+    places: Any = iteration_of(range(start, end, step)) if known else traced_range(start, end, step)
     return Iteration(places.length, lambda i: source.item(places.item(i)), Once())
 
 

@@ -20,6 +20,7 @@ from tracejit.ir.graph import Value
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import lift
 from tracejit.tracing.control.optional import Optional
+from tracejit.tracing.control.queues import Queue, TracedQueue
 from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.schema import Leaf, Perhaps, Schema, Static, Text, Tree, build, leaves
 from tracejit.tracing.host import Template
@@ -190,6 +191,9 @@ class Writer:
             return self.text(value)
         if (known := self.input_of(value)) is not None:
             return InputOut(known)
+        if isinstance(value, (Queue, TracedQueue)):
+            raise UnsupportedError("the function returns (or stores) a deque",
+                                   why="compiled functions keep deques as lists", fix="return list(queue)")
         if isinstance(value, RunTimeList):
             return self.items(value)
         if type(value) is np.ndarray or type(value) in ARRAY_LIKE:

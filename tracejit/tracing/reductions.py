@@ -5,20 +5,23 @@ Flows out: what the loop leaves in a variable; NotImplemented where plain Python
 """
 from __future__ import annotations
 
+import functools
 import operator
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from tracejit.base.errors import UnsupportedError
+from tracejit.base.errors import TracejitError, UnsupportedError
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import convert, emit, lift
+from tracejit.tracing.building import assert_, convert, emit, lift
 from tracejit.tracing.builtins import METHODS, builtin
 from tracejit.tracing.control.growth import grow
 from tracejit.tracing.control.iteration import Iteration, iteration_of
 from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.optional import UNDEFINED, Optional
+from tracejit.tracing.control.ordering import holds_traced
+from tracejit.tracing.control.schema import JoinError, describe, join
 from tracejit.tracing.control.streams import Sink, Stream, Variable, run
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.scalars import common, weak
@@ -122,7 +125,7 @@ def _extreme(namespace: Any, function: Any, args: tuple[Any, ...], key: Any = No
     if len(values) < 2 or len(args) > 1 and default is not _NOTHING:
         return NotImplemented
     keys = values if key is None else [namespace.call(key, v) for v in values]
-    if not any(type(k) is Array for k in keys) or any(type(k) is Array and not k.is_scalar for k in keys):
+    if not holds_traced(keys) or any(type(k) is Array and not k.is_scalar for k in keys) or not have_one_form(values):
         return NotImplemented
     return _best(namespace, _BETTER[function], keys, values)
 
@@ -135,6 +138,16 @@ def _extreme_of_array(function: Any, values: Array) -> Any:
     found = NUMPY[np.where](NUMPY[np.isnan](first), first, NUMPY[np.nanmin if function is min else np.nanmax](values))
     found.boxed = False
     return found
+
+
+def have_one_form(values: list[Any]) -> bool:
+    """Whether one of several values, chosen at run time, has a form."""
+    try:
+        forms = [describe(v, numbers=True) for v in values]
+        functools.reduce(join, forms)
+    except (JoinError, TracejitError):
+        return False
+    return True
 
 
 def _best(namespace: Any, sign: str, keys: list[Any], values: list[Any]) -> Any:
@@ -221,7 +234,8 @@ def next_of(namespace: Any, values: Any, default: Any = _NOTHING) -> Any:
     if default is not _NOTHING:
         return _or_default(namespace, first.value, min, default)
     if type(first.value) is Optional:
-        return first.value.present("StopIteration")
+        assert_(emit("not", first.value.flag), "StopIteration", "")
+        return first.value.value
     if first.value is UNDEFINED:
         raise StopIteration
     return first.value

@@ -168,10 +168,12 @@ def round_number(x: Array, digits: Any = None) -> Array:
 
 def round_int(x: Array, unit: int) -> Array:
     """`x` as a multiple of `unit`; of two that are as near, the even one."""
-    quotient, rest = floor_divide(x, unit), modulo(x, unit)
-    up = emit("or", convert(2 * rest > unit, BOOL), emit(
-        "and", convert(2 * rest == unit, BOOL), convert(quotient % 2 == 1, BOOL)))
-    return (quotient + weak(convert(up, I64), "i")) * unit    # type: ignore[no-any-return]
+    number, size, two = convert(x, I64), constant(unit, I64), constant(2, I64)
+    quotient, rest = emit("floor_divide", number, size), emit("remainder", number, size)
+    twice, odd = emit("multiply", two, rest), emit("remainder", quotient, two)
+    half = emit("and", emit("compare", twice, size, direction="EQ"), convert(odd, BOOL))
+    up = convert(emit("or", emit("compare", twice, size, direction="GT"), half), I64)
+    return weak(emit("multiply", emit("add", quotient, up), size), "i")
 
 
 def round_decimal(x: Array, digits: int) -> Array:

@@ -13,6 +13,8 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, emit
 from tracejit.tracing.builtins import METHODS, builtin
+from tracejit.tracing.control.lists import TracedList
+from tracejit.tracing.control.ordering import holds_traced
 from tracejit.tracing.control.schema import JoinError, Schema, build, describe, flatten, join, leaves
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.reductions import list_of
@@ -24,10 +26,14 @@ _LONGEST = 256      # elements, each of which the result has a name for
 @builtin(sorted)
 def sorted_list(namespace: Any, values: Any, /, *, key: Any = None, reverse: Any = False) -> Any:
     elements = _elements(namespace, values)
+    if isinstance(elements, TracedList):
+        made = elements.copy()
+        made.sort(key=key, reverse=reverse)
+        return made
     if len(elements) < 2:
         return list(elements)
     keys = elements if key is None else [namespace.call(key, e) for e in elements]
-    if not _holds_traced(keys):
+    if not holds_traced(keys):
         order = sorted(range(len(keys)), key=keys.__getitem__, reverse=bool(reverse))
         return [elements[i] for i in order]
     if len(elements) > _LONGEST:
@@ -50,10 +56,6 @@ def _elements(namespace: Any, values: Any) -> Any:
         return [values[i] for i in range(len(values))]
     made = list_of(namespace, values)
     return (values if isinstance(values, list) else list(values)) if made is NotImplemented else made
-
-
-def _holds_traced(keys: Any) -> bool:
-    return any(type(k) is Array or isinstance(k, (tuple, list)) and _holds_traced(k) for k in keys)
 
 
 def _columns(keys: list[Any]) -> list[Array]:
@@ -92,7 +94,7 @@ def _form(elements: list[Any]) -> Schema:
         for element in elements[1:]:
             form = join(form, describe(element, numbers=True))
     except JoinError:
-        form = None    # type: ignore[assignment]
+        form = None
     if form is None or not any(True for _ in leaves(form)):
         raise UnsupportedError("sorted() of elements that have different structures", span=current_span(2),
                                why="which of them comes first is known only at run time",

@@ -15,7 +15,7 @@ import numpy as np
 from tracejit.base.deep import with_deep_stack
 from tracejit.base.errors import InternalError, TracedIndexError, TracejitError
 from tracejit.ir.graph import Graph
-from tracejit.tracing import iterators, mathematics, methods, reductions, scalars, sorting
+from tracejit.tracing import heaps, iterators, mathematics, methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
 from tracejit.tracing.context import Decisions, Restart, SizeGuard, TraceContext, running
 from tracejit.tracing.control.growth import check_watched

@@ -36,14 +36,14 @@ def keys_of(namespace: Any, one: list[Any]) -> tuple[Key, ...]:
 
 def register_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
     """`made` stands for what was one of `values`, or became the next of them in a round."""
-    keys = dict.fromkeys(key for v in values if type(v) is list for key in keys_of(namespace, v))
-    if type(made) is list and keys:
+    keys = dict.fromkeys(key for v in values if isinstance(v, list) for key in keys_of(namespace, v))
+    if isinstance(made, list) and keys:
         namespace.plain_lists[id(made)] = made, ("joined", tuple(keys))
 
 
 def root_of(key: Key) -> Key:
     """The key of the list that a list was made from, of the list itself."""
-    while key[0] in ("part", "sum", "copy", "rows"):
+    while key[0] in ("part", "sum", "copy", "rows", "keys"):
         key = key[2]
     return key
 
@@ -78,11 +78,19 @@ def decide_growth(keys: Sequence[Key], items: Sequence[Any], forms: Sequence[Sch
 def grow_all(namespace: Any, values: Sequence[Any]) -> None:
     """Values of one variable on several ways: from the next attempt on, lists among them are native. Returns if they
     can't be."""
-    found = [v for v in values if type(v) is list and keys_of(namespace, v)]
+    found = [v for v in values if isinstance(v, list) and keys_of(namespace, v)]
     forms = [v.form for v in values if isinstance(v, RunTimeList) and v.form is not None]
     if found:
         keys = dict.fromkeys(key for one in found for key in keys_of(namespace, one))
         decide_growth(tuple(keys), [item for one in found for item in one], forms)
+
+
+def grow_to_compare(namespace: Any, left: list[Any], right: list[Any]) -> None:
+    """Whether two lists are one: where only the run knows which list one of them is, both are native."""
+    keys = [keys_of(namespace, one) for one in (left, right)]
+    known = [namespace.plain_lists.get(id(one)) for one in (left, right)]
+    if any(k is not None and k[1][0] == "joined" for k in known) and not set(keys[0]).isdisjoint(keys[1]):
+        grow_all(namespace, [left, right])
 
 
 def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:

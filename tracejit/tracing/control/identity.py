@@ -7,12 +7,13 @@ Flows out: `Identity` (which memories a value may be, and the index among them),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from types import BuiltinFunctionType, FunctionType
 from typing import Any, NoReturn
 
-from tracejit.base.dtypes import I32
+from tracejit.base.dims import Dim
+from tracejit.base.dtypes import I32, DType
 from tracejit.base.errors import MutationError
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array, OneOf, View
@@ -24,6 +25,7 @@ from tracejit.tracing.control.regions import Region, finish, share_operands
 from tracejit.tracing.control.schema import JoinError, Leaf, Perhaps, Reference, Schema, Sized, Tree, parts
 from tracejit.tracing.control.world import World
 from tracejit.tracing.implements import CHOSEN_READ, CHOSEN_WRITE, implements
+from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
 
 
@@ -84,13 +86,42 @@ def identity_of(value: Array | None, world: World) -> Identity | None:
     if value.view_of is not None:
         if id(value) in world.seen:
             return Identity((value,), 0)
-        return OWN if not reaches_older(value.owner, world) else None
+        same = same_view(value, world)
+        return Identity((same,), 0) if same is not None else OWN if not reaches_older(value.owner, world) else None
     if value.one_of is not None:
         if isinstance(value.one_of.ask, CopyRefusal) and id(value) not in world.seen:
             return None
         is_known_outside = value.one_of.index is None or id(value) in world.seen
         return Identity((value,), 0) if is_known_outside else one_of_several(value.one_of, world)
     return Identity((value,), 0) if id(value) in world.arrays else OWN
+
+
+def same_view(view: Array, world: World) -> Array | None:
+    """A view which a region made of older memory, as one that can be used outside: its indices must not be traced."""
+    hung = view.view_of
+    if hung is None or id(view) in world.seen:
+        return view if id(view) in world.seen else None
+    parent = same_view(hung.parent, world)
+    if parent is None or not (is_static(hung.get) and is_static(hung.put)):
+        return None
+    made = Array(view._value, view.scope, "numpy", None, True)
+    made.view_of = View(parent, hung.get, hung.put, -1)
+    made.writeable = view.writeable
+    return made
+
+
+def is_static(value: Any) -> bool:
+    """Whether a function, or what it captured, holds nothing traced."""
+    if isinstance(value, FunctionType):
+        return all(is_static(cell.cell_contents) for cell in value.__closure__ or ()) and is_static(value.__defaults__)
+    if isinstance(value, partial):
+        return is_static((value.func, value.args, tuple(value.keywords.values())))
+    if isinstance(value, (tuple, list)):
+        return all(map(is_static, value))
+    if is_dataclass(value) and not isinstance(value, type):
+        return all(is_static(getattr(value, f.name)) for f in fields(value))
+    return isinstance(value, (int, float, str, bytes, type(None), type, slice, Dim, DType)) or type(value) in (
+        Size, BuiltinFunctionType) or value is Ellipsis
 
 
 def one_of_several(one: OneOf, world: World) -> Identity | None:
@@ -123,6 +154,15 @@ def reaches_older(owner: Array, world: World) -> bool:
                                             for m in owner.one_of.memories)
 
 
+def asks_for(value: Array) -> Callable[[], NoReturn] | None:
+    """What asks for the index of an array of several that has none yet, or that is one of such."""
+    if value.one_of is None:
+        return None
+    if value.one_of.index is None:
+        return value.one_of.ask
+    return next((ask for m in value.one_of.memories if m is not None and (ask := asks_for(m.owner)) is not None), None)
+
+
 def all_memories(identities: Sequence[Identity]) -> tuple[Array | None, ...]:
     """Each memory once, that of its own last."""
     found = {id(m): m for i in identities for m in i.memories}
@@ -150,12 +190,14 @@ class Choice:
     """What an array is after regions of which one ran. identities: in each region, None if that can't be said outside.
 
     arrays: what each region left there.  copied: of an array that is copied on its way: the older memories it may be.
+    older: all older memories that it may be, or be a part of.
     """
 
     name: str
     identities: tuple[Identity | None, ...]
     arrays: tuple[Array | None, ...]
     copied: tuple[Array, ...] | None = None
+    older: tuple[Array, ...] = ()
 
     @property
     def is_own(self) -> bool:
@@ -211,7 +253,8 @@ def choice_of(name: str, left: Sequence[Any], world: World) -> Choice:
     reached = [i for i, x in zip(found, left, strict=True) if x is not NOTHING]
     other = None if reached[0] is None else Identity(reached[0].memories, 0)
     return Choice(name, tuple([other if x is NOTHING else i for i, x in zip(found, left, strict=True)]),
-                  tuple([None if x is NOTHING else x for x in left]))
+                  tuple([None if x is NOTHING else x for x in left]),
+                  older=tuple([m for x in left for m in older_memories(x, world)]))
 
 
 def mark_choices(arrays: Sequence[Array | None], choices: Sequence[Choice], flag: Array | None,
@@ -226,7 +269,7 @@ def mark_choices(arrays: Sequence[Array | None], choices: Sequence[Choice], flag
             chosen(array, None, (*choice.copied, None), choice.name, CopyRefusal(choice.name))
             continue
         if not choice.is_known:
-            chosen(array, None, (), choice.name)
+            chosen(array, None, (*choice.older, None), choice.name)
             continue
         if index is None:
             assert flag is not None
@@ -339,29 +382,7 @@ def read_chosen(array: Array) -> None:
         if result.type.shape:
             test = emit("broadcast_in_dim", test, shape=result.type.shape, dims=())
         result = emit("select", test, memory.snapshot(), result)
-    if (known := _READ.get()) is not None:
-        known.append((array, array._value, array.scope, one.seen))
     array._value, array.scope, one.seen = result._value, result.scope, array.state
-
-
-# What has been read in a block that leaves no trace; set by `passing_reads`.
-_READ: ContextVar[list[tuple[Array, Any, Scope, int]] | None] = ContextVar("read", default=None)
-
-
-@contextmanager
-def passing_reads() -> Iterator[None]:
-    """For the block: what arrays of several hold is computed in the running scope, and forgotten afterwards. That scope
-    may be a region which does not put them back when it ends, since its code does not know them."""
-    known: list[tuple[Array, Any, Scope, int]] = []
-    before = _READ.set(known)
-    try:
-        yield
-    finally:
-        _READ.reset(before)
-        for array, value, scope, seen in reversed(known):
-            array._value, array.scope = value, scope
-            if array.one_of is not None:
-                array.one_of.seen = seen
 
 
 @implements(CHOSEN_WRITE)

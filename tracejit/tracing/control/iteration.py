@@ -154,9 +154,10 @@ def zipped(sources: list[Iteration]) -> Iteration:
 
 def smaller_length(x: Any, y: Any) -> Any:
     """The length of what ends with the shorter of two."""
-    if type(x) is Array or type(y) is Array:
-        return weak(emit("minimum", convert(x, I64), convert(y, I64)), "i")
-    return x if x is y or x <= y else y
+    less = x is y or x <= y
+    if type(less) is Array:
+        return weak(emit("minimum", convert(lift(x), I64), convert(lift(y), I64)), "i")
+    return x if less else y
 
 
 def mapped(call: Callable[..., Any], function: Any, sources: list[Iteration]) -> Iteration:

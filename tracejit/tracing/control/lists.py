@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tracejit.base.dims import Size as AnySize
-from tracejit.base.dtypes import I64
+from tracejit.base.dtypes import F64, I64
 from tracejit.base.errors import UnsupportedError
 from tracejit.base.trees import register_node
 from tracejit.base.types import ArrayType
@@ -34,7 +34,7 @@ from tracejit.tracing.control.growth import (
     unkept,
     watch,
 )
-from tracejit.tracing.control.lengths import Count, add_to_count, count_of, is_in_range, run_time_size, set_count
+from tracejit.tracing.control.lengths import UNKNOWN, Count, add_to_count, count_of, is_in_range, run_time_size, set_count
 from tracejit.tracing.control.rows import Rows, RunTimeList
 from tracejit.tracing.control.schema import (
     JoinError,
@@ -61,7 +61,7 @@ NOTHING = Static(None)
 class TracedList(RunTimeList):
     """A list in a native stack. handle: i64[], the same for the same list; two of these may be one list.
 
-    form: of every item; None before anything was put in.  shared: its handle went where tracing can't follow.
+    form: of every item; None if nothing was ever put in, as far as this attempt knows.  shared: its handle went where tracing can't follow.
     """
 
     __slots__ = ("form", "handle", "key", "namespace", "shared")
@@ -84,6 +84,8 @@ class TracedList(RunTimeList):
         return sized(known) if known is not None else weak(emit("stack_length", self.handle), "i")
 
     def known_length(self) -> AnySize | None:
+        if self.form is None:
+            return 0
         count = count_of(self)
         return count.more if count.base is None else None
 
@@ -172,16 +174,17 @@ class TracedList(RunTimeList):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             columns = [NUMPY[READ](column, index) for column in self.columns()]
-            if not columns:
+            if not columns and self.form is not None:
                 self.give_up("a slice of it is taken")
-            return self.new("part", columns, columns[0].type.shape[0])
+            return self.new("part", columns, columns[0].type.shape[0] if columns else 0)
         return self.item(self.position(index, "list index out of range"))
 
     def new(self, kind: str, columns: Sequence[Array], count: AnySize | None) -> TracedList:
         """Another list, of the items in `columns`."""
         made = make(self.namespace, (kind, current_span(3), self.key), self.form)
-        made.fit(self.form or NOTHING)
-        made.extend_columns(columns, count)
+        if self.form is not None:
+            made.fit(self.form)
+            made.extend_columns(columns, count)
         return made
 
     def columns(self, length: AnySize | None = None) -> tuple[Array, ...]:
@@ -204,6 +207,8 @@ class TracedList(RunTimeList):
         """What `np.array` makes of it."""
         if isinstance(self.form, Tree) and self.form.cls is TracedList:
             return self.grid()
+        if self.form is None:
+            return constant(0, F64, (0,))
         if not self.types or holds_lists(self.form):
             self.give_up("it is used as an array")
         found = iter(self.columns())
@@ -260,6 +265,8 @@ class TracedList(RunTimeList):
         if isinstance(other, list):
             items, other = other, make(self.namespace, ("sum", current_span(3), self.key), self.form)
             other.extend(items)
+        if None in (self.form, other.form):
+            return self.length() == other.length()
         if not self.holds_numbers() or not other.holds_numbers():
             self.give_up("it is compared with another list")
         mine, others = (emit("stack_length", one.handle) for one in (self, other))
@@ -274,6 +281,8 @@ class TracedList(RunTimeList):
         add_to_count(self, 1)
 
     def extend(self, values: Any) -> None:
+        if isinstance(values, TracedList) and values.form is None:
+            return
         if isinstance(values, TracedList) and values.form == self.form:
             self.extend_columns(values.columns(), values.known_length())
         elif isinstance(values, (list, tuple)):
@@ -308,14 +317,30 @@ class TracedList(RunTimeList):
 
     def __setitem__(self, index: Any, value: Any) -> None:
         if isinstance(index, slice):
-            self.give_up("a slice of it is assigned to")
+            self.splice(index, value)
+            return
         arrays = self.put(value)
         emit("stack_set", self.handle, self.position(index, "list assignment index out of range"), *arrays)
 
     def __delitem__(self, index: Any) -> None:
         if isinstance(index, slice):
-            self.give_up("a slice of it is deleted")
-        self.take(index, "list assignment index out of range")
+            self.splice(index, ())
+        else:
+            self.take(index, "list assignment index out of range")
+
+    def splice(self, part: slice, items: Any) -> None:
+        """`self[part] = items`, for bounds that Python knows and that count from the front."""
+        start, stop = 0 if part.start is None else part.start, part.stop
+        if type(start) is not int or start < 0 or part.step not in (None, 1) or not (
+                stop is None or type(stop) is int and stop >= 0):
+            self.give_up("a slice of it is replaced whose bounds are traced, negative or have a step")
+        items = items.copy() if isinstance(items, TracedList) else items
+        rest = self[max(start, stop):] if stop is not None else ()
+        length = emit("stack_length", self.handle)
+        emit("stack_truncate", self.handle, emit("minimum", length, constant(start, I64)))
+        set_count(self, UNKNOWN)
+        self.extend(items)
+        self.extend(rest)
 
     def pop(self, index: Any = -1) -> Any:
         if type(index) is int and index == -1:
@@ -348,10 +373,13 @@ class TracedList(RunTimeList):
         set_count(self, Count(None, 0))
 
     def copy(self) -> TracedList:
-        return self.new("copy", self.columns(), self.known_length()) if self.types else self.give_up("it is copied")
+        if self.form is not None and not self.types:
+            self.give_up("it is copied")
+        return self.new("copy", self.columns(), self.known_length())
 
     def reverse(self) -> None:
-        self.replace([NUMPY[READ](c, slice(None, None, -1)) for c in self.columns()])
+        if self.form is not None:
+            self.replace([NUMPY[READ](c, slice(None, None, -1)) for c in self.columns()])
 
     def replace(self, columns: Sequence[Array]) -> None:
         """Other items, as many as there are."""
@@ -361,23 +389,31 @@ class TracedList(RunTimeList):
 
     def sort(self, *, key: Any = None, reverse: Any = False) -> None:
         """NaN has no place in an order, so it raises at run time."""
-        if key is not None or type(reverse) is not bool or not self.holds_numbers():
-            self.give_up("it is sorted in another way than by its numbers")
-        column, = self.columns()
-        if column.type.dtype.is_float:
-            orderly = emit("not", NUMPY[np.any](NUMPY[np.isnan](column)))
-            assert_(orderly, "ValueError", "NaN has no place in an order")
-        column = NUMPY[np.sort](column)
-        self.replace([NUMPY[READ](column, slice(None, None, -1)) if reverse else column])
+        if self.form is None:
+            return
+        if type(reverse) is not bool:
+            self.give_up("only the run knows in which direction it is sorted")
+        by = self if key is None else self.keys(key)
+        if not by.types or any(t.shape or t.dtype.is_complex for t in by.types) or not is_ordered(by.form):
+            self.give_up("it is sorted by something else than numbers")
+        order = order_of(by.columns(), reverse)
+        self.replace([NUMPY[READ](column, order) for column in self.columns()])
+
+    def keys(self, key: Any) -> TracedList:
+        """What `key` gives for each item."""
+        namespace, home = self.namespace, ("keys", current_span(3), self.key)
+        made = make(namespace, home, None)
+        run(namespace, self, Sink(lambda item: made.append(namespace.call(key, item)), {}))
+        return made
 
     def holds_numbers(self) -> bool:
         return isinstance(self.form, Leaf) and not self.form.type.shape
 
     def equal(self, value: Any) -> Array:
         """Where its items are equal to `value`."""
-        if not self.holds_numbers():
+        if not self.holds_numbers() and self.form is not None:
             self.give_up("something else than a number is looked for in it")
-        found: Array = NUMPY[np.equal](self.columns()[0], value)
+        found: Array = NUMPY[np.equal](self.array(), value)
         return found
 
     def count(self, value: Any) -> Any:
@@ -432,7 +468,7 @@ class Meta:
         raise Restart
 
 
-def _taken_apart(value: TracedList) -> tuple[Sequence[Any], Meta]:
+def taken_apart(value: TracedList) -> tuple[Sequence[Any], Meta]:
     """Its handle is on the way into a region's results or into another list."""
     if not value.shared:
         value.shared = True
@@ -446,15 +482,15 @@ def _put_together(meta: Meta, children: Sequence[Any]) -> TracedList:
     return made
 
 
-register_node(TracedList, _taken_apart, _put_together)
+register_node(TracedList, taken_apart, _put_together)
 TRACED_LIKE[TracedList] = TracedList.array
 
 
-def make(namespace: Any, key: Key, form: Schema | None) -> TracedList:
+def make(namespace: Any, key: Key, form: Schema | None, cls: type[TracedList] | None = None) -> TracedList:
     """An empty list, of items of the form that earlier attempts found."""
     decided = current().decisions.growing.get(key)
     form = resolved(form if decided is None else decided)
-    made = TracedList(namespace, emit("stack_new", types=types_of(form)), form, key)
+    made = (cls or TracedList)(namespace, emit("stack_new", types=types_of(form)), form, key)
     set_count(made, Count(None, 0))
     return made
 
@@ -482,6 +518,30 @@ def resolved(form: Schema | None) -> Schema | None:
     if isinstance(form, Perhaps):
         return replace(form, inner=resolved(form.inner))
     return form
+
+
+def is_ordered(form: Schema | None) -> bool:
+    """Whether items are numbers, or sequences of numbers."""
+    if isinstance(form, Tree):
+        return form.cls in (tuple, list) and all(map(is_ordered, form.children))
+    return isinstance(form, Leaf)
+
+
+def order_of(columns: Sequence[Array], reverse: bool) -> Array:
+    """The positions of items in order, the first column first; equal ones stay as they are."""
+    for column in columns:
+        if column.type.dtype.is_float:
+            orderly = emit("not", NUMPY[np.any](NUMPY[np.isnan](column)))
+            assert_(orderly, "ValueError", "NaN has no place in an order")
+    back = slice(None, None, -1)
+    if reverse:
+        columns = [NUMPY[READ](column, back) for column in columns]
+    order: Array = NUMPY[np.lexsort](tuple(reversed(columns)))
+    if not reverse:
+        return order
+    last = convert(lift(sized(columns[0].type.shape[0] - 1)), I64)
+    flipped: Array = NUMPY[np.subtract](last, NUMPY[READ](order, back))
+    return flipped
 
 
 def holds_rows(form: Schema | None) -> bool:

@@ -15,6 +15,7 @@ from tracejit.tracing.building import emit, lift
 from tracejit.tracing.context import TraceContext
 from tracejit.tracing.control import displays, loops, sharing
 from tracejit.tracing.control.branches import branch, choice, known_truth
+from tracejit.tracing.control.growth import grow_to_compare
 from tracejit.tracing.control.lists import TracedList
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.ordering import compare_sequences, is_sequence_comparison
@@ -209,6 +210,8 @@ class ControlFlow(PlainNamespace):
         if isinstance(left, TracedList) and isinstance(right, TracedList) and left is not right:
             same = weak(emit("compare", left.handle, right.handle, direction="EQ"), "b")
             return negation(same) if negated else same
+        if type(left) is list and type(right) is list and left is not right:
+            grow_to_compare(self, left, right)
         return (left is not right) if negated else (left is right)
 
     def contains(self, container: Any, item: Any) -> Any:

@@ -17,11 +17,12 @@ _SIGNS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 def is_sequence_comparison(sign: str, left: Any, right: Any) -> bool:
     """Whether two plain sequences are compared of which one holds something traced."""
     return sign in _SIGNS and type(left) is type(right) and type(left) in (tuple, list) and (
-        _holds_traced(left) or _holds_traced(right))
+        holds_traced(left) or holds_traced(right))
 
 
-def _holds_traced(values: Any) -> bool:
-    return any(type(v) in (Array, Optional) or type(v) in (tuple, list) and _holds_traced(v) for v in values)
+def holds_traced(values: Any) -> bool:
+    """Whether an element, or an element of one, is traced."""
+    return any(type(v) in (Array, Optional) or type(v) in (tuple, list) and holds_traced(v) for v in values)
 
 
 def compare_sequences(namespace: Any, sign: str, left: Any, right: Any) -> Any:

@@ -35,6 +35,8 @@ def is_position(index: Any) -> bool:
 def pick(namespace: Any, items: Sequence[Any], index: Array) -> Any:
     """`items[index]`."""
     kind = type(items).__name__
+    if not items:
+        grow(namespace, items, items)
     form = common_form(items)
     if isinstance(form, Leaf) and not form.type.shape and not form.boxed:
         at = position(index, len(items), f"{kind} index out of range")
@@ -49,6 +51,8 @@ def pick(namespace: Any, items: Sequence[Any], index: Array) -> Any:
 
 def replace(namespace: Any, items: list[Any], index: Array, value: Any) -> None:
     """`items[index] = value`."""
+    if not items:
+        grow(namespace, items, [value])
     form = common_form([*items, value])
     is_number = isinstance(form, Leaf) and not form.type.shape and not form.boxed
     if not is_number and can_be_static(index) or not items:

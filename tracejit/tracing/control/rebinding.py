@@ -44,12 +44,13 @@ _NAMES = ("variable", "item", "stored")
 @dataclass(frozen=True, slots=True, eq=False)
 class Location:
     """One array that a name holds, or that a tuple or list in a name does. first, head, last: before the loop, when a
-    round begins, when it ends."""
+    round begins, when it ends.  is_used: whether a round does anything with the array that it begins with."""
 
     place: Place
     first: Array | None
     head: Array | None
     last: Array | None
+    is_used: bool = True
 
     @property
     def is_written(self) -> bool:
@@ -77,8 +78,8 @@ class Rebinding:
         if not region.reached or not self.locations:
             return False
         self.writes = any(x.is_written for x in self.locations) or any(
-            self.is_changed(o, region) for x in self.locations for m in (x.first, *self.alternatives(x.last))
-            if m is not None and not self.is_head(m) for o in owners_of(m))
+            self.is_changed(o, region) for x in self.locations if x.is_used for m, _ in self.reached(x).values()
+            for o in owners_of(m))
         if self.writes or self.loop.site.span in self.context.decisions.identified:
             self.ask_others()
         if self.writes and (problem := self.conflict(region)):
@@ -94,12 +95,14 @@ class Rebinding:
 
     def find(self, region: Region) -> Iterator[Location]:
         """The arrays in carried names."""
+        used = {value for node in region.scope.graph.nodes for value in node.operands}
         for place, form, first, head in zip(self.loop.places, self.loop.forms, self.loop.first, self.loop.heads,
                                             strict=True):
             if place.kind in _NAMES and not isinstance(form, Reference):
                 parts = [memory_parts(value, form) for value in (first, head, region.changes.get(place, head))]
-                for held in zip(*parts, strict=True):
-                    yield Location(place, *held)
+                for before, now, after in zip(*parts, strict=True):
+                    is_used = now is not None and (now is after or now.version > 0 or now._value in used)
+                    yield Location(place, before, now, after, is_used)
 
     def ask_others(self) -> None:
         """Loops before this one, and in its body, have to say whose memory their arrays are."""
@@ -144,7 +147,7 @@ class Rebinding:
     def conflict(self, region: Region) -> str | None:
         """Why two names, or a name and something else, may be the same memory."""
         for x in self.locations:
-            if not all(m is None or self.is_head(m) for m in self.alternatives(x.last)):
+            if x.is_used and not all(m is None or self.is_head(m) for m in self.alternatives(x.last)):
                 return f"{x.place.name!r} is bound to an array that has another name too"
         if problem := self.problem_of_identity():
             return problem

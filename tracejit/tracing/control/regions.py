@@ -65,7 +65,7 @@ def run_region(context: TraceContext, world: World, function: Callable[[], Any],
                 region.reached = False
             except Exception as raised:    # Python would raise it only if the region ran
                 error = as_python(raised)
-                if isinstance(raised, TracejitError) and (
+                if isinstance(raised, TracejitError) and not isinstance(raised, TracedIndexError) and (
                         isinstance(raised, NOT_PYTHONS) or context.catcher(type(error)) is None):
                     raise
                 raise_at_run_time(context, error)

@@ -7,7 +7,7 @@ Flows out: `describe` (the form of one value), `join` (the form that holds two),
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -196,9 +196,12 @@ def same_static(x: Any, y: Any) -> bool:
     return bool(x == y) and str(x) == str(y)
 
 
-def describe(value: Any, numbers: bool = False) -> Schema:
-    """The form of a value. numbers: Python and NumPy numbers count as traced."""
+def describe(value: Any, numbers: bool = False, known: Container[int] = ()) -> Schema:
+    """The form of a value. numbers: Python and NumPy numbers count as traced.  known: ids of arrays which stay what they
+    are, in containers too."""
     if type(value) is Array:
+        if id(value) in known:
+            return Static(value)
         leaf = Leaf(value.type, value.weak, value.kind, value.boxed or bool(value.type.shape), value.owner.kept)
         return sized(leaf, merged(value.type.shape, value.type.shape)) if is_hidden(value.type.shape) else leaf
     if type(value) is Optional:
@@ -211,7 +214,7 @@ def describe(value: Any, numbers: bool = False) -> Schema:
         return describe(lift(value))
     if (node := None if value is None or isinstance(value, type) else node_type(value)) is not None:
         children, meta = node.flatten(value)
-        return Tree(type(value), meta, tuple([describe(c, numbers) for c in children]), node.unflatten)
+        return Tree(type(value), meta, tuple([describe(c, numbers, known) for c in children]), node.unflatten)
     if isinstance(value, BaseException) and id(value) not in current().objects:
         error, tracers = taken_apart(value)
         return Tree(type(value), error, tuple([describe(t) for t in tracers]), put_together)

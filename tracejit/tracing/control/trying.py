@@ -16,12 +16,12 @@ import dis
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import CellType, CodeType
-from typing import Any
+from typing import Any, NoReturn
 
 from tracejit.autograph import policy
 from tracejit.autograph.namespace import Handler
 from tracejit.autograph.plain import evaluate
-from tracejit.base.dtypes import BOOL, I64
+from tracejit.base.dtypes import BOOL, I32, I64
 from tracejit.base.errors import InternalError, UnsupportedError
 from tracejit.base.spans import SourceSpan
 from tracejit.base.trees import node_type
@@ -31,9 +31,18 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant
 from tracejit.tracing.context import Restart, Scope, TraceContext, inside
 from tracejit.tracing.control.branches import join_regions
-from tracejit.tracing.control.identity import chosen, has_memory, passing_reads, reaches_older
+from tracejit.tracing.control.identity import (
+    Identity,
+    all_memories,
+    asks_for,
+    chosen,
+    has_memory,
+    identity_of,
+    index_among,
+)
+from tracejit.tracing.control.lengths import forget_counts
 from tracejit.tracing.control.optional import UNDEFINED
-from tracejit.tracing.control.regions import NOT_PYTHONS, Region, Unreachable, run_region, share_operands
+from tracejit.tracing.control.regions import NOT_PYTHONS, Region, Unreachable, as_python, run_region, share_operands
 from tracejit.tracing.control.schema import (
     JoinError,
     Perhaps,
@@ -53,7 +62,7 @@ from tracejit.tracing.text import Deferred
 
 Thunk = Callable[[], Any]
 _TRIES = 20     # rounds of looking for places and forms that hold
-_NO_VALUE = Perhaps(UNDEFINED, None)
+_UNBOUND = Static(UNDEFINED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +106,18 @@ def try_statement(namespace: Any, body: Thunk, handlers: Sequence[Handler], orel
     inner = Parts(span, body, handlers, orelse, cells, (*names, *taken), taken)
 
     def clean_up(error: BaseException) -> None:
-        evaluate(final)
+        unless(namespace, evaluate(final), error)
+
+    run(namespace, Parts(span, lambda: run(namespace, inner), [(None, clean_up)], lambda: evaluate(final), cells,
+                         names, taken))
+
+
+def unless(namespace: Any, swallowed: Any, error: BaseException) -> None:
+    """Raises `error` again unless it was swallowed."""
+    def raise_again() -> None:
         raise error
 
-    run(namespace, Parts(span, lambda: run(namespace, inner), [(None, clean_up)], None, cells,
-                         (*names, *taken), taken))
-    evaluate(final)
+    namespace.if_(namespace.not_(swallowed), raise_again, None, ())
 
 
 def with_statement(namespace: Any, manager: Any, body: Callable[[Any], None], names: Sequence[str]) -> None:
@@ -122,10 +137,7 @@ def with_statement(namespace: Any, manager: Any, body: Callable[[Any], None], na
         return namespace.call(cls.__exit__, manager, None if error is None else type(error), error, None)
 
     def failed(error: BaseException) -> None:
-        def raise_again() -> None:
-            raise error
-
-        namespace.if_(namespace.not_(leave(error)), raise_again, None, ())
+        unless(namespace, leave(error), error)
 
     value = namespace.call(cls.__enter__, manager)
     run(namespace, Parts(span, lambda: evaluate(body, value), [(None, failed)], lambda: leave(None), cells, names))
@@ -195,7 +207,8 @@ def run_in_place(context: TraceContext, parts: Parts) -> None:
             evaluate(parts.body)
     except (Restart, Unreachable, *NOT_PYTHONS):
         raise
-    except BaseException as error:
+    except BaseException as raised:
+        error = as_python(raised)
         if (handler := parts.handler_for(type(error))) is None:
             raise
         evaluate(handler, error)
@@ -209,8 +222,9 @@ class Failure:
     """Errors of one class and text, which one handler region takes.
 
     template: the error with holes; parts: the forms of what is in the holes.  forms: of the state, by place.
-    spans: the lines that raise it.  shared: places whose array may be memory from before the statement.
-    used: whether the last trace of the body raised it.
+    spans: the lines that raise it.  shared: places whose array may be memory from before the statement, and which ones;
+    none where that can't be said.  asks: what to do about that when it matters.
+    count: how often the last trace of the body raised it.
     """
 
     key: Any
@@ -219,8 +233,9 @@ class Failure:
     parts: list[Schema]
     forms: dict[Place, Schema]
     spans: list[SourceSpan | None] = field(default_factory=list)
-    shared: set[Place] = field(default_factory=set)
-    used: bool = True
+    shared: dict[Place, tuple[Array | None, ...]] = field(default_factory=dict)
+    asks: dict[Place, Callable[[], NoReturn]] = field(default_factory=dict)
+    count: int = 0
 
     def joined(self, state: dict[Place, Schema]) -> dict[Place, Schema] | None:
         """The forms that hold another state too; None if there are none."""
@@ -230,10 +245,22 @@ class Failure:
             return None
 
     def joined_one(self, place: Place, form: Schema) -> Schema:
-        known = self.forms.get(place)
-        if known is None or "!" in place.name and known == _NO_VALUE:
+        known = self.forms.get(place, form)
+        if known == form or "!" in place.name and form == _UNBOUND:
+            return known
+        if "!" in place.name and known == _UNBOUND:
             return form
-        return known if "!" in place.name and form == _NO_VALUE else join(known, form)
+        one, other = [Perhaps(UNDEFINED, None) if f == _UNBOUND else f for f in (known, form)]
+        return join(one, other)
+
+    def share(self, place: Place, which: Identity | None) -> bool:
+        """Takes note of what an array is where this is raised; whether that is new."""
+        known = self.shared.get(place)
+        if known == () or known is None and which is not None and which.is_own:
+            return False
+        before = [Identity(known, 0)] if known else []
+        now = self.shared[place] = () if which is None else all_memories([*before, which])
+        return len(now) != len(known or ())
 
     def site(self, span: SourceSpan | None) -> int:
         """The number of a line that raises it."""
@@ -242,9 +269,10 @@ class Failure:
         return self.spans.index(span)
 
     def types(self) -> list[ArrayType]:
-        """What the handler gets: the number of the line, what the error holds, the state."""
+        """What the handler gets: the number of the line, what the error holds, the state, indices of memories."""
         state = [leaf.type for form in self.forms.values() for leaf in leaves(form)]
-        return [ArrayType(I64), *[leaf.type for part in self.parts for leaf in leaves(part)], *state]
+        indices = [ArrayType(I32) for memories in self.shared.values() if memories]
+        return [ArrayType(I64), *[leaf.type for part in self.parts for leaf in leaves(part)], *state, *indices]
 
 
 class Attempt:
@@ -257,7 +285,9 @@ class Attempt:
         self.context: TraceContext = namespace.context
         self.scope = self.context.scope
         self.world = World(parts.cells, dict.fromkeys((*parts.names, *parts.taken)), namespace)
-        self.places: list[Place] = []
+        self.places = [Place("variable", id(cell), cell, name) for name, cell in self.world.variables.items()]
+        self.places += [Place("memory", key, self.world.arrays[key][0], "an array")
+                        for key in self.context.written.get(self.span, ()) if key in self.world.arrays]
         self.failures: list[Failure] = []
         self.grown = self.fails_at_run_time = False
         self.context.labels += 1
@@ -268,7 +298,7 @@ class Attempt:
         body = self.settle()
         if not self.fails_at_run_time:
             return False
-        regions = [body, *map(self.handle, self.failures)]
+        regions = [body, *[self.handle(failure, body.scope) for failure in self.failures]]
         for region in regions:
             region.changes = {p: v for p, v in region.changes.items() if self.is_read_afterwards(p)}
         join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]))
@@ -282,10 +312,10 @@ class Attempt:
         for _ in range(_TRIES):
             self.grown = self.fails_at_run_time = False
             for failure in self.failures:
-                failure.used = False
+                failure.count = 0
             region = run_region(self.context, self.world, self.body)
             self.note_written(region)
-            used = [f for f in self.failures if f.used]
+            used = [f for f in self.failures if f.count]
             if used == self.failures and not self.grown:
                 return region
             self.failures = used
@@ -296,10 +326,14 @@ class Attempt:
     def note_written(self, region: Region) -> None:
         """Arrays that the body writes are part of the state also where nothing was written yet: else handlers would
         read them as they were before the statement, which then had to be kept."""
-        for place in region.changes:
-            if place.kind == "memory" and place not in self.places and self.failures:
-                self.places.append(place)
-                self.grown = True
+        written = [place for place in region.changes if place.kind == "memory"]
+        self.context.written.setdefault(self.span, {}).update(dict.fromkeys([p.key for p in written]))
+        self.add([place for place in written if place not in self.places])
+
+    def add(self, places: Sequence[Place]) -> None:
+        """More of the state: failures that were traced before lack it."""
+        self.places += places
+        self.grown = self.grown or bool(places) and any(f.count for f in self.failures)
 
     def body(self) -> None:
         """The body and `else`, whose failures are no longer caught."""
@@ -309,7 +343,8 @@ class Attempt:
                 evaluate(self.parts.body)
         except (Restart, Unreachable, *NOT_PYTHONS):
             raise
-        except BaseException as error:
+        except BaseException as raised:
+            error = as_python(raised)
             if not self.catches(type(error)):
                 raise
             before = self.fails_at_run_time
@@ -329,21 +364,35 @@ class Attempt:
         """An `assert` that hands the error and the state to the handler."""
         self.fails_at_run_time = True
         changes = self.world.changes()
-        self.places += [place for place in changes if place not in self.places]
+        self.add([place for place in changes if place not in self.places])
         state = {place: changes[place] if place in changes else self.world.value_before(place) for place in self.places}
         template = Template()
         made = template.exception(error)
         failure = self.failure(type(error), made, template.arrays, {p: self.form(v) for p, v in state.items()})
-        failure.shared |= {p for p, v in state.items() if p.kind != "memory" and has_memory(v)
-                           and reaches_older(v.owner, self.world)}
+        indices = self.indices(failure, state)
         test = constant(False, BOOL) if holds is None else holds
-        with passing_reads():
-            left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)]
-        arrays = [test, constant(failure.site(span), I64), *template.arrays, *left]
+        left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)]
+        arrays = [test, constant(failure.site(span), I64), *template.arrays, *left, *indices]
         scope = self.context.scope
         to = f"{self.label}:{self.failures.index(failure)}"
         attributes = {"exception": type(error).__name__, "message": "", "to": to, "kept": tuple(range(len(left)))}
         scope.graph.emit("assert", [scope.bring(a.value, a.scope) for a in arrays], attributes, span)
+
+    def indices(self, failure: Failure, state: dict[Place, Any]) -> list[Array]:
+        """Of arrays that may be memory from before the statement: which one they are."""
+        found = {p: self.known_outside(v) for p, v in state.items() if p.kind != "memory" and has_memory(v)}
+        for place, which in found.items():
+            self.grown |= failure.share(place, which) and failure.count > 1
+            if which is None and (ask := asks_for(state[place])) is not None:
+                failure.asks[place] = ask
+        return [index_among(found.get(place) or Identity(memories, 0), memories)
+                for place, memories in failure.shared.items() if memories]
+
+    def known_outside(self, array: Array) -> Identity | None:
+        """Which memory an array is, if that is memory of its own or from before the statement."""
+        which = identity_of(array, self.world)
+        older = which is not None and all(m is None or id(m) in self.world.seen for m in which.memories)
+        return which if older else None
 
     def failure(self, error: type[BaseException], template: Deferred, arrays: Sequence[Array],
                 state: dict[Place, Schema]) -> Failure:
@@ -352,16 +401,15 @@ class Attempt:
         key = error, identity(template), tuple(parts)
         for found in self.failures:
             if found.key == key and (forms := found.joined(state)) is not None:
-                self.grown = self.grown or list(forms.items()) != list(found.forms.items())
-                found.forms, found.used = forms, True
+                self.grown |= found.count > 0 and list(forms.items()) != list(found.forms.items())
+                found.forms, found.count = forms, found.count + 1
                 return found
-        self.grown = True
-        self.failures.append(Failure(key, error, template, parts, state))
+        self.failures.append(Failure(key, error, template, parts, state, count=1))
         return self.failures[-1]
 
     def form(self, value: Any) -> Schema:
         """Of a value in a place: what there was before the statement is the same object in the handler."""
-        if id(value) in self.world.seen:
+        if value is UNDEFINED or id(value) in self.world.seen:
             return Static(value)
         node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
         if node is None:
@@ -372,12 +420,14 @@ class Attempt:
 
     # Handlers
 
-    def handle(self, failure: Failure) -> Region:
-        """The handler of a failure, which begins with the state that the failure left."""
+    def handle(self, failure: Failure, body: Scope) -> Region:
+        """The handler of a failure, which begins with the state that the failure left. Lists that the body changes have
+        any length then."""
         scope = Scope(Graph([]), self.context.scope)
         params = [Array(scope.graph.add_param(t), scope) for t in failure.types()]
 
         def run_handler() -> None:
+            forget_counts([body])
             handler, error = self.parts.handler_for(failure.error), self.caught(failure, params)
             assert handler is not None
             try:
@@ -394,9 +444,11 @@ class Attempt:
         held = [build(leaf, arrays) for leaf in failure.parts]
         left = {place: build(form, arrays) for place, form in failure.forms.items()}
         for place in sorted(left, key=lambda p: p.kind != "content"):
-            if place in failure.shared and type(failure.forms[place]) is not Static and has_memory(left[place]):
-                chosen(left[place], None, (), place.name)
             self.world.put(place, left[place])
+        for place, memories in failure.shared.items():
+            index = next(arrays) if memories else None
+            if type(failure.forms[place]) is not Static and has_memory(left[place]):
+                chosen(left[place], index, memories, place.name, failure.asks.get(place))
         error: BaseException = traced_again(failure.template, held)
         self.context.origins[id(error)] = error, site, failure.spans
         return error

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from types import CellType, FunctionType, MethodType
 from typing import Any
 
+from tracejit.autograph import policy
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.context import Scope
 from tracejit.tracing.control.containers import (
@@ -92,7 +93,7 @@ class World:
         self.cells, self.namespace = cells, namespace
         self.variables = {name: cells[name] for name in names if name in cells}
         self.stored = dict(namespace.stored)
-        self.arrays: dict[int, tuple[Array, Any, Scope, int]] = {}
+        self.arrays: dict[int, tuple[Array, Any, Scope]] = {}
         self.current: set[int] = set()      # ids of arrays of several whose value is today's
         self.own: dict[int, Any] = {}       # by id: what arrays of several hold if their memory is their own
         self.containers: dict[int, tuple[Any, Any, str]] = {}     # by id: container, copy of its content, name
@@ -130,7 +131,7 @@ class World:
 
     def _walk_array(self, array: Array) -> None:
         owner = array.owner
-        self.arrays[id(owner)] = owner, owner._value, owner.scope, owner.version
+        self.arrays[id(owner)] = owner, owner._value, owner.scope
         if owner.one_of is None:
             return
         self.own[id(owner)] = owner.one_of.own
@@ -152,8 +153,8 @@ class World:
     def _captured(self, function: FunctionType | CellFunction) -> list[Any]:
         """Variables that a function inside the user's function shares with others."""
         found = []
-        own = set(map(id, self.cells.values()))
-        if isinstance(function, CellFunction) or "ag!" in function.__code__.co_freevars:
+        own = set(map(id, self.variables.values()))
+        if isinstance(function, CellFunction) or function.__code__ in policy.converted_codes:
             for cell in cells_of(function).values():
                 if id(cell) not in own:
                     self.others[id(cell)] = cell
@@ -179,9 +180,9 @@ class World:
         for key, cell in self.others.items():
             if (now := content(cell)) is not self.before_others[key]:
                 found[Place("variable", key, cell, "a variable of an inner function")] = now
-        for key, (owner, *before) in self.arrays.items():
-            if is_written(owner, *before):
-                found[Place("memory", key, owner, "an array")] = owner.snapshot()
+        for key, (owner, value, _) in self.arrays.items():
+            if is_written(owner, value, self.own.get(key)):
+                found[Place("memory", key, owner, "an array")] = own_content(owner)
         for late in self.namespace.reader.arrays[self.inputs:]:
             owner = late.tracer.owner
             if id(owner) not in self.arrays and owner._value is not self.parameter(late):
@@ -205,7 +206,7 @@ class World:
             fill(cell, self.before[name])
         for key, cell in self.others.items():
             fill(cell, self.before_others[key])
-        for owner, value, scope, _ in self.arrays.values():
+        for owner, value, scope in self.arrays.values():
             if owner._value is not value:
                 _set(owner, value, scope)
         for late in self.namespace.reader.arrays[self.inputs:]:
@@ -215,9 +216,8 @@ class World:
         for container, copy, _ in self.containers.values():
             if not is_same_content(copied(container), copy):
                 refill(container, copy)
-        for key, (owner, value, scope, _) in self.arrays.items():
+        for key, (owner, _, _) in self.arrays.items():
             if owner.one_of is not None:
-                self.arrays[key] = owner, value, scope, owner.version
                 owner.one_of.seen, owner.one_of.own = owner.state if key in self.current else -1, self.own[key]
         self.namespace.stored.clear()
         self.namespace.stored.update(self.stored)
@@ -242,7 +242,8 @@ class World:
             return next(self.before[n] for n, cell in self.cells.items() if cell is place.holder)
         if place.kind == "memory":
             if place.key in self.arrays:
-                owner, value, scope, _ = self.arrays[place.key]
+                owner, value, scope = self.arrays[place.key]
+                value, scope = self.own.get(place.key) or (value, scope)
                 return Array(value, scope, owner.kind, owner.weak, True)
             return place.holder.snapshot()
         if place.kind == "content":
@@ -278,15 +279,20 @@ def _set(owner: Array, value: Any, scope: Scope) -> None:
     """The version only grows, so that views notice."""
     owner._value, owner.scope, owner.version = value, scope, owner.version + 1
     if owner.one_of is not None:
-        owner.one_of.seen, owner.one_of.own = owner.state, (value, scope)
+        owner.one_of.seen, owner.one_of.own = -1, (value, scope)
 
 
-def is_written(owner: Array, value: Any, scope: Scope, version: int) -> bool:
+def is_written(owner: Array, value: Any, own: Any) -> bool:
     """Whether an array that held `value` was written. One of several is also computed anew when it is only read; what
     it holds is the content of the others, unless it has memory of its own."""
     if owner.one_of is None:
         return owner._value is not value
-    return owner.version != version and any(m is None for m in owner.one_of.memories)
+    return owner.one_of.own[0] is not own[0] and any(m is None for m in owner.one_of.memories)
+
+
+def own_content(owner: Array) -> Array:
+    """What an array holds; of one of several, what it holds if its memory is its own."""
+    return owner.snapshot() if owner.one_of is None else Array(*owner.one_of.own, "numpy", None, True)
 
 
 def entry_name(container: Any, name: str, key: Any) -> str:

@@ -85,6 +85,12 @@ class Facts:
             self.bounds[key] = Bounds(len(self.bounds))
         return Sum(0, {key: 1})
 
+    def bound(self, key: Key, least: int, most: int) -> None:
+        """least <= term <= most, wherever it is."""
+        known = self.bounds_of(self.term(key))
+        known.lows.append(Sum(least))
+        known.highs.append(Sum(most))
+
     def fresh(self) -> Sum:
         """A new term of which nothing is known."""
         return self.term(len(self.bounds))
@@ -213,8 +219,8 @@ class Facts:
         if e.fn == "not":
             self.assume(e.args[0], not truth)
         elif e.fn == ("and" if truth else "or"):
-            for x in e.args:
-                self.assume(x, truth)
+            for part in e.args:
+                self.assume(part, truth)
         elif e.fn in NEGATED and e.args[0].dtype is I64:
             x, y = map(self.sum_of, e.args)
             for difference in _differences(e.fn if truth else NEGATED[e.fn], x, y):

@@ -15,10 +15,12 @@ from tracejit.base.dtypes import BOOL, I64
 from tracejit.xla_lite.kernels.kernel_ir import (
     FALSE,
     TRUE,
+    ZERO,
     Accumulate,
     Apply,
     Attempt,
     Buffer,
+    BufferParam,
     BufferRef,
     Call,
     Const,
@@ -36,8 +38,11 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     statements,
     walk,
 )
+from tracejit.xla_lite.kernels.merging import merge
 from tracejit.xla_lite.kernels.ranges import NEGATED, Facts, Sum
 
+_LARGEST = 1 << 62    # sizes of arrays are less
+_NOTED = 1 << 31      # a larger number of rounds is not worth knowing
 _TAKEN = {"and": (TRUE, FALSE), "or": (FALSE, TRUE)}    # what leaves the other operand, what is the result
 
 
@@ -59,10 +64,15 @@ class _Simplifier:
     def __init__(self, kernel: Kernel):
         self.facts, self.changed, self.in_lanes = Facts(), False, False
         self.registers: dict[str, Sum] = {}
+        self.shapes = {p.name: p.shape for p in kernel.params if type(p) is BufferParam}
+        self.wholes: dict[str, tuple[Any, ...]] = {}    # views of a whole buffer: that buffer
         self.names: dict[str, Expr] = {}    # names that are other names, or numbers
         self.memo: dict[int, tuple[Expr, Expr]] = {}
         self.stored: dict[str, list[Expr]] = {}
         self.definitions: dict[str, Expr] = {}
+        for name in dict.fromkeys(x.name for p in kernel.params if type(p) is BufferParam for e in p.shape
+                                  for x in walk(e) if type(x) is Name):
+            self.facts.bound(name, 0, _LARGEST)
         for s in statements(kernel.body):
             if type(s) is Store and not s.index:
                 self.stored.setdefault(s.buffer, []).append(s.value)
@@ -172,6 +182,9 @@ class _Simplifier:
         if s.dtype is I64 and s.space == "local" and not s.shape and s.of is None:
             self.registers[s.name] = self.facts.fresh()
         strides = None if s.strides is None else self.exprs(s.strides)
+        self.shapes[s.name] = s.shape
+        if s.of is not None and s.offset == ZERO and strides is None and self.shapes.get(s.of) == s.shape:
+            self.wholes[s.name] = self.wholes.get(s.of, (s.of, s.dtype))
         return Buffer(s.name, s.dtype, self.exprs(s.shape), s.space, strides, s.of, self.expr(s.offset))
 
     def branch(self, s: If) -> Sequence[Statement]:
@@ -187,6 +200,9 @@ class _Simplifier:
                 self.assume(condition, truth)
                 blocks.append(self.block(body))
             after.append(self.registers)
+        if not self.in_lanes and (merged := merge(condition, blocks, self.place, self.is_inside)) is not None:
+            self.registers, self.changed = before, True
+            return self.block(merged)
         ends = [bool(b) and type(b[-1]) is Fail for b in blocks]
         if ends[0] != ends[1]:
             self.registers = after[ends[0]]
@@ -194,6 +210,22 @@ class _Simplifier:
         else:
             self.registers = {name: self.joined(after[0][name], after[1][name], known) for name in before}
         return [If(condition, *blocks)]
+
+    def place(self, s: Store) -> tuple[Any, ...]:
+        """Where a store goes: the buffer that is no view, and sums."""
+        sums = [self.facts.sum_of(i) for i in s.index]
+        return *self.wholes.get(s.buffer, (s.buffer,)), *((i.constant, *sorted(i.terms.items(), key=str)) for i in sums)
+
+    def is_inside(self, definitions: Sequence[Let | Buffer], loads: Sequence[Load]) -> bool:
+        """Whether loads stay inside their buffers if the definitions stand here."""
+        facts = self.facts
+        for s in definitions:
+            if type(s) is Let:
+                facts.define(s.name, s.value)
+        return all(load.buffer in self.shapes and all(
+            facts.never_negative(facts.sum_of(i)) and facts.never_negative(
+                facts.sum_of(n).minus(facts.sum_of(i)).shifted(-1))
+            for i, n in zip(load.index, self.shapes[load.buffer], strict=True)) for load in loads)
 
     def joined(self, x: Sum, y: Sum, known: int) -> Sum:
         """What a register holds after two branches, before which there were `known` terms."""
@@ -240,6 +272,7 @@ class _Simplifier:
             self.facts.assume_positive(index)
             self.facts.assume_positive(rounds.shifted(-1).minus(index))
             known = None if type(extent) is Const else self.facts.most(rounds)
+            known = known if known is not None and known <= _NOTED else None
             body = self.block(s.body)
         self.in_lanes = outside
         self.registers.update(changing)
@@ -263,7 +296,7 @@ class _Simplifier:
 
         One that rounds only increase is never below what it was before, and the other way round.
         """
-        after = {}
+        after: dict[str, Sum] = {}
         for name in _stored(body) & self.registers.keys():
             first, steps = self.registers[name], self.steps(name)
             for holder in (self.registers, after):
@@ -377,7 +410,8 @@ def _expressions(s: Statement) -> list[Expr]:
         case If(condition=condition) | While(condition=condition):
             return [condition]
         case Call(args=args):
-            return [e for a in args for e in (a.index if type(a) is BufferRef else (a,))]
+            parts = [a.index if isinstance(a, BufferRef) else (a,) for a in args]
+            return [e for part in parts for e in part]
         case Fail(payload=payload):
             return list(payload)
         case Buffer(shape=shape, strides=strides, offset=offset):

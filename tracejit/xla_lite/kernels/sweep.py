@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tracejit.base.dtypes import BOOL
 from tracejit.ir.graph import Node, Value
-from tracejit.xla_lite.kernels.element_loops import element_cost
+from tracejit.xla_lite.kernels.element_loops import UNALIGNED
 from tracejit.xla_lite.kernels.elements import At, store, stored
 from tracejit.xla_lite.kernels.expressions import less, plus, size_expr
 from tracejit.xla_lite.kernels.frame import Frame, Request
@@ -46,6 +46,21 @@ class Stage:
         """The first row and the one behind the last."""
         return self.start[0], self.start[0] + self.extent(0)
 
+    def cost(self) -> int:
+        """Additions-worth of the whole update."""
+        todo, seen = [self.new], {self.new}
+        total = 1
+        while todo:
+            below = todo.pop().node
+            if below is None or below.op.kind == "scatter":
+                continue
+            total += UNALIGNED if below.op.name == "slice" else below.op.cost
+            todo += [v for v in below.operands if v not in seen]
+            seen.update(below.operands)
+        for axis in range(len(self.start)):
+            total *= self.extent(axis)
+        return total
+
     def extent(self, axis: int) -> int:
         size = self.new.shape[axis]
         assert isinstance(size, int)
@@ -74,7 +89,7 @@ class _Sweep:
         found: dict[Value, int] = {}
         for k, value in enumerate(self.frame.body.outputs):
             found[value] = k
-            while value.node is not None:
+            while value.node is not None and value.node.op.kind == "scatter":
                 value = value.node.operands[0]
                 found[value] = k
         return found
@@ -98,7 +113,7 @@ class _Sweep:
     # ---- loops ------------------------------------------------------------------------------------------------
 
     def generate(self) -> Kernel:
-        row_cost = max(1, element_cost(self.frame.body)) * max(_row_elements(s) for s in self.stages)
+        row_cost = max(1, sum(s.cost() for s in self.stages) // self.rows)
         block = max(BLOCK_ROWS, min(self.rows, CHUNK_WORK // row_cost))
         blocks = -(-self.rows // block)
         left = [lag + head for lag, head in zip(self.lags, self.heads, strict=True)]
@@ -164,9 +179,3 @@ def schedule(stages: list[Stage]) -> tuple[list[int], list[int]]:
         heads.append(head)
     return lags, heads
 
-
-def _row_elements(stage: Stage) -> int:
-    total = 1
-    for axis in range(1, len(stage.start)):
-        total *= stage.extent(axis)
-    return total

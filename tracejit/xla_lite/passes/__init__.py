@@ -15,7 +15,7 @@ Reading order:
     loop_to_map, runs, vectorise   loops whose rounds don't see each other become maps
     loop_claims, counted_loops   the same where a test before the loop shows that it is safe
     roots, clusters, fuse   which nodes share a loop nest
-    sweeps           updates of one round in one pass over the arrays
+    tiles, sweeps    arrays put together of tiles; updates of one round in one pass over the arrays
     buffers          where every value lives
     pipeline         all of them in order
 """

@@ -14,6 +14,7 @@ from tracejit.xla_lite.passes.loop_to_map import map_loops
 from tracejit.xla_lite.passes.manager import Observer, Pass, run_passes
 from tracejit.xla_lite.passes.products import normalise_products
 from tracejit.xla_lite.passes.sweeps import sweep_updates
+from tracejit.xla_lite.passes.tiles import tile_joined
 
 FIRST: tuple[Pass, ...] = (canonicalize,)
 PRODUCTS: tuple[Pass, ...] = (normalise_products, canonicalize)
@@ -22,7 +23,7 @@ PRODUCTS: tuple[Pass, ...] = (normalise_products, canonicalize)
 def optimise(graph: Graph, observe: Observer | None = None, in_order: bool = False) -> Graph:
     """Runs all passes; observe(name, graph) sees each that changed the graph. in_order: float sums in loops stay so."""
     counted = map_counted_loops_in_order if in_order else map_counted_loops
-    loops = (map_loops, canonicalize, counted, canonicalize, fuse_element_loops, fuse, sweep_updates)
+    loops = (map_loops, canonicalize, counted, canonicalize, fuse_element_loops, tile_joined, fuse, sweep_updates)
     return run_passes(graph, (*FIRST, *(PRODUCTS if has_product(graph) else ()), *loops), observe)
 
 

@@ -56,7 +56,10 @@ def _number(value: Value) -> int | None:
 
 
 def reads_of_target(update: Node) -> Reads:
-    """Where new values read the array that is updated: nowhere, the element that they replace only, or elsewhere."""
+    """Where new values read the array that is updated: nowhere, the element that they replace only, or elsewhere.
+
+    Single elements don't count: they are read before.
+    """
     target, found = update.operands[0], False
     todo = [(update.operands[1], True)]
     seen = set(todo)
@@ -65,7 +68,7 @@ def reads_of_target(update: Node) -> Reads:
         if value is target:
             return "other"
         node = value.node
-        if node is None or node.op.kind in STORED:
+        if node is None or node.op.kind in STORED or _is_read_before(node, target):
             continue
         if here and target in node.operands and node.operands.count(target) == 1 and is_same_window(node, update):
             found = True
@@ -80,15 +83,21 @@ def reads_of_target(update: Node) -> Reads:
     return "same" if found else "none"
 
 
+def _is_read_before(node: Node, target: Value) -> bool:
+    """Whether a single element of an array in memory is read, which `main` does."""
+    in_memory = target.node is None or target.node.op.kind in ("scatter", "control")
+    return in_memory and node.op.name == "gather" and node.operands[0] is target and not node.result.rank \
+        and not any(v.rank for v in node.operands[1:])
+
+
 def is_same_window(read: Node, update: Node) -> bool:
-    """Whether a slice of the target reads exactly what the update writes."""
+    """Whether a slice of the target reads exactly what the update writes, or the same columns of another row."""
     if read.operands[0] is not update.operands[0] or read.results[0].shape != update.operands[1].shape:
         return False
-    if read.op.name == "dynamic_slice":
-        return read.operands[1:] == update.operands[2:]
-    window = window_of(update)
-    return read.op.name == "slice" and window is not None and window.start == read.attributes["start"] \
-        and set(read.attributes["stride"]) <= {1}
+    places = read.operands[1:] if read.op.name == "dynamic_slice" else read.attributes.get("start", ())
+    plain = read.op.name == "dynamic_slice" or read.op.name == "slice" and set(read.attributes["stride"]) <= {1}
+    return plain and all(n == 1 or x is y or x == _number(y)
+                         for x, y, n in zip(places, update.operands[2:], read.results[0].shape, strict=True))
 
 
 def is_computed_in_place(update: Node) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tracejit.base.dims import product
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions
 from tracejit.xla_lite.passes.manager import graph_pass
@@ -89,8 +90,10 @@ def _is_stage(node: Node) -> bool:
         return False
     body: Graph = node.attributes["body"]
     root, window = body.outputs[0].node, window_of(node)
-    if root is None or window is None or root.operands[0].node is not None or len(window.shape) < 2 \
-            or not all(isinstance(n, int) for v in body.params for n in v.shape) or reads_of_target(root) == "other":
+    if root is None or window is None or root.operands[0].node is not None or len(window.shape) < 2:
+        return False
+    shapes = (window.shape, *(v.shape for v in body.params))
+    if not all(isinstance(n, int) for shape in shapes for n in shape) or reads_of_target(root) == "other":
         return False
     return all(_is_near(n, window, body.params) for n in body.nodes if n is not root)
 
@@ -120,9 +123,10 @@ def _target(node: Node) -> Value:
 
 
 def _bytes(value: Value) -> int:
-    size = value.type.size
+    size = product(value.shape)
     assert isinstance(size, int)
-    return size * value.dtype.bytes
+    total: int = size * value.dtype.bytes
+    return total
 
 
 def _rows(node: Node) -> int:

@@ -27,6 +27,10 @@ PASSES: dict[int, tuple[str, ...]] = {
     5: ("sroa", "simplify_cfg", "dead_store_elimination"),
 }  # fmt: skip
 EVERYTHING = 4
+
+# LLVM makes branches of conditional moves on the critical path of a loop, as in a chain of minima, which go wrong where
+# data decides: selections stay selections. The last major version known to have the option.
+CMOV_OPTION = 22
 CODEGEN_LEVEL = {0: 0, 1: 1, 2: 2, 3: 2, EVERYTHING: 2, 5: 2}
 
 
@@ -70,6 +74,8 @@ class Engine:
         self._llvm = llvm
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
+        if llvm.get_process_triple().startswith("x86_64") and llvm.llvm_version_info[0] <= CMOV_OPTION:
+            llvm.set_option("tracejit", "-x86-cmov-converter=false")
         self._foreign_targets_ready = False
         self.host = Target(
             llvm.get_process_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
