@@ -82,7 +82,8 @@ def test_conv2d(options):
     np.testing.assert_allclose(nn.conv2d(IMAGES, kernel, **options), convolution(IMAGES, kernel, **options), rtol=1e-12,
                                atol=1e-12)
     first = nn.conv2d(np.moveaxis(IMAGES, -1, 1), kernel, layout="NCHW", **options)
-    np.testing.assert_allclose(np.moveaxis(first, 1, -1), convolution(IMAGES, kernel, **options), rtol=1e-12, atol=1e-12)
+    expected = convolution(IMAGES, kernel, **options)
+    np.testing.assert_allclose(np.moveaxis(first, 1, -1), expected, rtol=1e-12, atol=1e-12)
     check_gradient(lambda k: (nn.conv2d(IMAGES, k, **options) ** 2).sum(), kernel)
     check_gradient(lambda x: (nn.conv2d(x, kernel, **options) ** 2).sum(), IMAGES)
 
