@@ -155,4 +155,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Call", "Trace", "iterators", "mathematics", "methods", "reductions", "scalars", "sorting", "trace"]
+__all__ = ["Call", "Trace", "heaps", "iterators", "mathematics", "methods", "reductions", "scalars", "sorting", "trace"]

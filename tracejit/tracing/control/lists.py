@@ -34,7 +34,15 @@ from tracejit.tracing.control.growth import (
     unkept,
     watch,
 )
-from tracejit.tracing.control.lengths import UNKNOWN, Count, add_to_count, count_of, is_in_range, run_time_size, set_count
+from tracejit.tracing.control.lengths import (
+    UNKNOWN,
+    Count,
+    add_to_count,
+    count_of,
+    is_in_range,
+    run_time_size,
+    set_count,
+)
 from tracejit.tracing.control.rows import Rows, RunTimeList
 from tracejit.tracing.control.schema import (
     JoinError,
@@ -61,7 +69,8 @@ NOTHING = Static(None)
 class TracedList(RunTimeList):
     """A list in a native stack. handle: i64[], the same for the same list; two of these may be one list.
 
-    form: of every item; None if nothing was ever put in, as far as this attempt knows.  shared: its handle went where tracing can't follow.
+    form: of every item; None if nothing was ever put in, as far as this attempt knows.
+    shared: its handle went where tracing can't follow.
     """
 
     __slots__ = ("form", "handle", "key", "namespace", "shared")
