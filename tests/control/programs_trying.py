@@ -648,6 +648,19 @@ def return_from_with(x):
     return -1.0, manager.left
 
 
+@program("with", (5, 1), (5, 0), (-5, 1), (-5, 0))
+def swallowed_error_drops_the_return(n, d):
+    r = 0
+    with contextlib.suppress(ZeroDivisionError):
+        try:
+            if n > 0:
+                return n, -1
+            n -= 1
+        finally:
+            r = n // d
+    return n, r
+
+
 @program("with", (2.0,), (-2.0,), (0.0,))
 def several_managers(x):
     log = np.zeros(3)
