@@ -146,7 +146,7 @@ def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
     if place.kind == "variable" and "!" in place.name and any(v is not UNDEFINED for v in values):
         values = [v for v in values if v is not UNDEFINED]
     if values and all(v is values[0] for v in values) and (
-            id(values[0]) in world.seen or len(values) == len(regions) and type(values[0]) is not Array):
+            id(values[0]) in world.seen or len(values) == len(regions) > 1 and type(values[0]) is not Array):
         return Static(values[0])
     forms = [describe(v) for v in values]
     try:

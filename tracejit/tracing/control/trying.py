@@ -30,7 +30,7 @@ from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant
 from tracejit.tracing.context import Restart, Scope, TraceContext, inside
-from tracejit.tracing.control.branches import join_regions
+from tracejit.tracing.control.branches import inline, join_regions
 from tracejit.tracing.control.identity import (
     Identity,
     all_memories,
@@ -296,12 +296,13 @@ class Attempt:
     def capture(self) -> bool:
         """Emits the op and makes the world what it is afterwards; False if nothing can fail at run time."""
         body = self.settle()
-        if not self.fails_at_run_time:
+        if not self.fails_at_run_time and self.span not in self.context.decisions.always_captured:
             return False
         regions = [body, *[self.handle(failure, body.scope) for failure in self.failures]]
         for region in regions:
             region.changes = {p: v for p, v in region.changes.items() if self.is_read_afterwards(p)}
-        join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]))
+        join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]) if self.failures else inline(
+            self.context, body.scope))
         return True
 
     def is_read_afterwards(self, place: Place) -> bool:
