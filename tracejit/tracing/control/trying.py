@@ -283,7 +283,7 @@ class Attempt:
     def __init__(self, namespace: Any, parts: Parts):
         self.namespace, self.parts, self.span = namespace, parts, parts.span
         self.context: TraceContext = namespace.context
-        self.scope = self.context.scope
+        self.around = self.scope = self.context.scope
         self.world = World(parts.cells, dict.fromkeys((*parts.names, *parts.taken)), namespace)
         self.places = [Place("variable", id(cell), cell, name) for name, cell in self.world.variables.items()]
         self.places += [Place("memory", key, self.world.arrays[key][0], "an array")
@@ -398,7 +398,8 @@ class Attempt:
     def failure(self, error: type[BaseException], template: Deferred, arrays: Sequence[Array],
                 state: dict[Place, Schema]) -> Failure:
         """The one that this error is of, with forms that hold this state."""
-        parts = [describe(a) for a in arrays]
+        with inside(self.around):
+            parts = [describe(a) for a in arrays]
         key = error, identity(template), tuple(parts)
         for found in self.failures:
             if found.key == key and (forms := found.joined(state)) is not None:
@@ -414,7 +415,7 @@ class Attempt:
             return Static(value)
         node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
         if node is None:
-            with inside(self.scope):
+            with inside(self.around):
                 return describe(value)
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple(map(self.form, children)), node.unflatten)
