@@ -212,7 +212,11 @@ class RegionLowering:
         self.writer, self.elements = shared.writer, shared.elements
 
     def run(self) -> None:
-        """All nodes, then outputs that are not yet where they belong."""
+        """All nodes, then outputs that are not yet where they belong. Nodes may share a region: what its scalars were
+        before, elsewhere, is forgotten."""
+        for node in self.graph.nodes:
+            for value in node.results:
+                self.elements.sources.pop(value, None)
         for node in self.graph.nodes:
             self.node(node)
         self.copy_outputs()
