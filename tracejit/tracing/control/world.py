@@ -301,7 +301,10 @@ def is_written(owner: Array, value: Any, own: Any) -> bool:
 
 def own_content(owner: Array) -> Array:
     """What an array holds; of one of several, what it holds if its memory is its own."""
-    return owner.snapshot() if owner.one_of is None else Array(*owner.one_of.own, "numpy", None, True)
+    if owner.one_of is None:
+        return owner.snapshot()
+    value, scope = owner.one_of.own
+    return Array(value, scope, "numpy", None, True)
 
 
 def entry_name(container: Any, name: str, key: Any) -> str:
