@@ -106,7 +106,7 @@ class Lowering:
         for value in values:
             self.elements.sources.pop(value, None)
         for block in self.writer.blocks:
-            for key in [k for k in block.memo if isinstance(k, tuple) and k[0] in values]:
+            for key in [k for k in block.memo if isinstance(k, tuple) and not values.isdisjoint(k[:2])]:
                 del block.memo[key]
 
     def scalar(self, value: Value, scalar: Scalar) -> None:
