@@ -30,7 +30,7 @@ from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, na
 from tracejit.tracing.reuse import reuse_stacks
 from tracejit.tracing.special_methods import replaced
 
-_ATTEMPTS = 100
+_ATTEMPTS = 400
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -96,11 +96,23 @@ def grow_to_compare(namespace: Any, left: list[Any], right: list[Any]) -> None:
 def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:
     """A region was traced: lists whose length it changed grow in native code, from the next attempt on."""
     check_watched(namespace)
+    decided = False
     for place in changes:
         if place.kind == "content" and isinstance(place.holder, list):
             before = world.containers[place.key][1]
             if len(before) != len(place.holder):
-                grow(namespace, place.holder, [*before, *place.holder])
+                decided = decides(namespace, place.holder, [*before, *place.holder]) or decided
+    if decided:
+        raise Restart
+
+
+def decides(namespace: Any, one: list[Any], items: Sequence[Any]) -> bool:
+    """Whether a list is native from the next attempt on; several may be found in one attempt."""
+    try:
+        grow(namespace, one, items)
+    except Restart:
+        return True
+    return False
 
 
 def fix_list(key: Key, why: str) -> NoReturn:
