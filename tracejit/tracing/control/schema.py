@@ -197,7 +197,7 @@ def same_static(x: Any, y: Any) -> bool:
 
 
 def describe(value: Any, numbers: bool = False, known: Container[int] = ()) -> Schema:
-    """The form of a value. numbers: Python and NumPy numbers count as traced.  known: ids of arrays which stay what they
+    """The form of a value. numbers: Python and NumPy numbers count as traced.  known: ids of arrays which stay as they
     are, in containers too."""
     if type(value) is Array:
         if id(value) in known:
