@@ -212,6 +212,23 @@ class TracedList(RunTimeList):
         length = emit("stack_length", self.handle) if known is None else convert(lift(sized(known)), I64)
         return Rows(length, self.form or NOTHING, columns)
 
+    def spelled(self) -> tuple[Array, Any, tuple[Array, ...]]:
+        """What text is made of: its length, the form of its items as plain tuples, its columns."""
+        rows = self.rows()
+        assert rows is not None
+        return weak(rows.length, "i"), self.spelling(rows.item), rows.columns
+
+    def spelling(self, form: Schema) -> tuple[Any, ...]:
+        if isinstance(form, Leaf):
+            return ("plain",) if form.weak else ("numpy",)
+        if isinstance(form, Tree) and form.cls in (list, tuple):
+            return (form.cls.__name__, *map(self.spelling, form.children))
+        if isinstance(form, Perhaps) and form.missing is None:
+            return "optional", ("known", None) if form.inner is None else self.spelling(form.inner)
+        if isinstance(form, Static):
+            return "known", form.value
+        self.give_up("it becomes text, with items that have none")
+
     def array(self) -> Array:
         """What `np.array` makes of it."""
         if isinstance(self.form, Tree) and self.form.cls is TracedList:

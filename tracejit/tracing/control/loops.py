@@ -23,7 +23,7 @@ from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
 from tracejit.tracing.control.branches import branch, known_truth, where
 from tracejit.tracing.control.displays import LiveList
-from tracejit.tracing.control.growth import grow_all, refuse_kept_write, register_joined
+from tracejit.tracing.control.growth import grow_all, refuse_kept_write, register_joined, why_plain
 from tracejit.tracing.control.identity import has_memory, is_mutable, reference
 from tracejit.tracing.control.iteration import Iteration, iteration_of
 from tracejit.tracing.control.lengths import (
@@ -436,7 +436,7 @@ class _Loop:
 
     def refuse_container(self, place: Place) -> None:
         kind = "elements" if isinstance(place.holder, set) else "length" if isinstance(place.holder, list) else "keys"
-        self.give_up(f"its rounds change the {kind} of {place.name!r}")
+        self.give_up(f"its rounds change the {kind} of {place.name!r}{why_plain(self.namespace, place.holder)}")
 
     def widen_one(self, k: int, value: Any, now: Schema) -> bool:
         place, form = self.places[k], self.forms[k]
