@@ -20,6 +20,7 @@ from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
 from tracejit.tracing.context import Restart, current, inside
+from tracejit.tracing.control.columns import is_ordered, order_of, stacked
 from tracejit.tracing.control.containers import is_instance
 from tracejit.tracing.control.growth import (
     Key,
@@ -238,7 +239,7 @@ class TracedList(RunTimeList):
         if not self.types or holds_lists(self.form):
             self.give_up("it is used as an array")
         found = iter(self.columns())
-        return _stacked(self.form, found)
+        return stacked(self.form, found)
 
     def grid(self) -> Array:
         """Lists of one length as rows of an array; ValueError where they differ, or where there is none."""
@@ -257,7 +258,7 @@ class TracedList(RunTimeList):
         run(self.namespace, self, Sink(take, {}))
         known = self.known_length()
         height = run_time_size(emit("stack_length", self.handle)) if known is None else known
-        found = _stacked(flat.form, iter(flat.columns(height * width)))
+        found = stacked(flat.form, iter(flat.columns(height * width)))
         made: Array = emit("reshape", found, shape=(height, width, *found.type.shape[1:]))
         return made
 
@@ -284,6 +285,11 @@ class TracedList(RunTimeList):
     def __ne__(self, other: object) -> Any:
         equal = self == other
         return negation(equal) if type(equal) is Array else not equal
+
+    def __lt__(self, other: object) -> Any:
+        self.give_up("it is compared with another list by order")
+
+    __le__ = __gt__ = __ge__ = __lt__
 
     def equals(self, other: Any) -> Any:
         if isinstance(other, list) and not other:
@@ -402,6 +408,21 @@ class TracedList(RunTimeList):
         if self.form is not None and not self.types:
             self.give_up("it is copied")
         return self.new("copy", self.columns(), self.known_length())
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: Any) -> TracedList:
+        return self.copy() if not holds_lists(self.form) else self.give_up("it is copied with the lists in it")
+
+    def __mul__(self, times: Any) -> TracedList:
+        made = self.copy()
+        if type(times) is not int or times < 1:
+            self.give_up("it is repeated a number of times that only the run knows")
+        for _ in range(times - 1):
+            made.extend(self)
+        return made
+
+    __rmul__ = __mul__
 
     def reverse(self) -> None:
         if self.form is not None:
@@ -546,30 +567,6 @@ def resolved(form: Schema | None) -> Schema | None:
     return form
 
 
-def is_ordered(form: Schema | None) -> bool:
-    """Whether items are numbers, or sequences of numbers."""
-    if isinstance(form, Tree):
-        return form.cls in (tuple, list) and all(map(is_ordered, form.children))
-    return isinstance(form, Leaf)
-
-
-def order_of(columns: Sequence[Array], reverse: bool) -> Array:
-    """The positions of items in order, the first column first; equal ones stay as they are."""
-    for column in columns:
-        if column.type.dtype.is_float:
-            orderly = emit("not", NUMPY[np.any](NUMPY[np.isnan](column)))
-            assert_(orderly, "ValueError", "NaN has no place in an order")
-    back = slice(None, None, -1)
-    if reverse:
-        columns = [NUMPY[READ](column, back) for column in columns]
-    order: Array = NUMPY[np.lexsort](tuple(reversed(columns)))
-    if not reverse:
-        return order
-    last = convert(lift(sized(columns[0].type.shape[0] - 1)), I64)
-    flipped: Array = NUMPY[np.subtract](last, NUMPY[READ](order, back))
-    return flipped
-
-
 def holds_rows(form: Schema | None) -> bool:
     """Whether items are plain lists, or hold some."""
     return isinstance(form, Tree) and (form.cls is list or any(map(holds_rows, form.children)))
@@ -577,12 +574,3 @@ def holds_rows(form: Schema | None) -> bool:
 
 def holds_lists(form: Schema | None) -> bool:
     return isinstance(form, Tree) and (form.cls is TracedList or any(map(holds_lists, form.children)))
-
-
-def _stacked(form: Schema | None, columns: Iterator[Array]) -> Array:
-    """np.array of items of `form`: trees become axes."""
-    if isinstance(form, Tree) and form.cls in (list, tuple):
-        parts = [_stacked(child, columns) for child in form.children]
-        made: Array = NUMPY[np.stack](parts, axis=1)
-        return made
-    return next(columns)
