@@ -119,6 +119,8 @@ class _Tested:
 
 
 def _tested(s: Loop) -> _Tested | None:
+    if not s.body:
+        return None
     *definitions, last = s.body
     if not isinstance(last, If) or last.orelse or not all(isinstance(x, (Let, Store)) for x in last.then):
         return None
