@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,10 @@ class Results:
                 columns = [self.items(part, count, leaves, roots) for part in parts_]
                 rows: Iterable[tuple[Any, ...]] = zip(*columns, strict=True) if columns else [()] * count
                 return rows if structure.kind is tuple else [unflatten(shape, row) for row in rows]
+            case RowsOut(length=lengths, item=inner):
+                counts = list(self.items(lengths, count, leaves, roots))
+                flat = iter(self.items(inner, sum(counts), leaves, roots))
+                return [list(islice(flat, n)) for n in counts]
             case OptionalOut(missing=missing, value=inner):
                 flags = self.items(missing, count, leaves, roots)
                 found = self.items(inner, count, leaves, roots)

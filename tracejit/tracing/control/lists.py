@@ -20,7 +20,7 @@ from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
 from tracejit.tracing.context import Restart, current, inside
-from tracejit.tracing.control.columns import is_ordered, order_of, stacked
+from tracejit.tracing.control.columns import holds_rows, is_ordered, order_of, spelling, stacked
 from tracejit.tracing.control.containers import is_instance
 from tracejit.tracing.control.growth import (
     Key,
@@ -65,6 +65,7 @@ from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import negation
 
 NOTHING = Static(None)
+INTEGER = Leaf(ArrayType(I64), "i", "python", False)
 
 
 class TracedList(RunTimeList):
@@ -207,28 +208,35 @@ class TracedList(RunTimeList):
 
     def rows(self) -> Rows:
         """What leaves the function."""
-        if holds_lists(self.form):
-            self.give_up("lists in it grow too, and it leaves the function")
-        columns, known = self.columns(), self.known_length()
+        columns, known = self.ragged() if holds_lists(self.form) else self.columns(), self.known_length()
         length = emit("stack_length", self.handle) if known is None else convert(lift(sized(known)), I64)
         return Rows(length, self.form or NOTHING, columns)
 
+    def ragged(self) -> tuple[Array, ...]:
+        """Columns where items hold native lists: for each of these how many items it has, then the columns of the items
+        of all, one after the other."""
+        metas, found = list(metas_of(self.form)), []
+        lengths = [make(self.namespace, ("lengths", current_span(3), k), INTEGER) for k in range(len(metas))]
+        flat = [make(self.namespace, ("rows", (current_span(3), k), m.key), m.form) if m else None
+                for k, m in enumerate(metas)]
+
+        def take(item: Any) -> None:
+            for k, one in zip([k for k, m in enumerate(metas) if m], native_lists_in(item), strict=True):
+                lengths[k].append(one.length())
+                flat[k].extend(one)    # type: ignore[union-attr]
+
+        run(self.namespace, self, Sink(take, {}))
+        for column, length, items in zip(self.columns(), lengths, flat, strict=True):
+            rows = items.rows() if items is not None else None
+            found += [column] if rows is None else [*length.columns(), *rows.columns]
+        return tuple(found)
+
     def spelled(self) -> tuple[Array, Any, tuple[Array, ...]]:
         """What text is made of: its length, the form of its items as plain tuples, its columns."""
-        rows = self.rows()
-        assert rows is not None
-        return weak(rows.length, "i"), self.spelling(rows.item), rows.columns
-
-    def spelling(self, form: Schema) -> tuple[Any, ...]:
-        if isinstance(form, Leaf):
-            return ("plain",) if form.weak else ("numpy",)
-        if isinstance(form, Tree) and form.cls in (list, tuple):
-            return (form.cls.__name__, *map(self.spelling, form.children))
-        if isinstance(form, Perhaps) and form.missing is None:
-            return "optional", ("known", None) if form.inner is None else self.spelling(form.inner)
-        if isinstance(form, Static):
-            return "known", form.value
-        self.give_up("it becomes text, with items that have none")
+        rows, spelled = self.rows(), spelling(self.form or NOTHING)
+        if rows is None or spelled is None:
+            self.give_up("it becomes text, with lists or objects in it")
+        return weak(rows.length, "i"), spelled, rows.columns
 
     def array(self) -> Array:
         """What `np.array` makes of it."""
@@ -567,9 +575,25 @@ def resolved(form: Schema | None) -> Schema | None:
     return form
 
 
-def holds_rows(form: Schema | None) -> bool:
-    """Whether items are plain lists, or hold some."""
-    return isinstance(form, Tree) and (form.cls is list or any(map(holds_rows, form.children)))
+def metas_of(form: Schema | None) -> Iterator[Meta | None]:
+    """For each leaf of a form: of native lists what is known of them, else None."""
+    if isinstance(form, Tree):
+        if type(form.meta) is Meta:
+            yield form.meta
+        else:
+            for child in form.children:
+                yield from metas_of(child)
+    elif form is not None:
+        yield from [None] * len(types_of(form))
+
+
+def native_lists_in(item: Any) -> Iterator[TracedList]:
+    """In the order of the leaves of its form."""
+    if isinstance(item, TracedList):
+        yield item
+    elif isinstance(item, (tuple, list)):
+        for part in item:
+            yield from native_lists_in(part)
 
 
 def holds_lists(form: Schema | None) -> bool:
