@@ -76,6 +76,25 @@ def predator_prey(u, v, h, steps):
     return u, v
 
 
+def predator_prey_each(u, v, h, steps):
+    """What `predator_prey` computes, one system after the other."""
+    p, q = np.empty_like(u), np.empty_like(v)
+    for i in range(len(u)):
+        x, y = u[i], v[i]
+        for _ in range(steps):
+            x1, y1 = x * (1.1 - 0.4 * y), y * (0.1 * x - 0.4)
+            a, b = x + 0.5 * h * x1, y + 0.5 * h * y1
+            x2, y2 = a * (1.1 - 0.4 * b), b * (0.1 * a - 0.4)
+            a, b = x + 0.5 * h * x2, y + 0.5 * h * y2
+            x3, y3 = a * (1.1 - 0.4 * b), b * (0.1 * a - 0.4)
+            a, b = x + h * x3, y + h * y3
+            x4, y4 = a * (1.1 - 0.4 * b), b * (0.1 * a - 0.4)
+            x += h / 6 * (x1 + 2 * x2 + 2 * x3 + x4)
+            y += h / 6 * (y1 + 2 * y2 + 2 * y3 + y4)
+        p[i], q[i] = x, y
+    return p, q
+
+
 # ---- numbers --------------------------------------------------------------------------------------------------------
 
 
@@ -208,6 +227,13 @@ def heat_2d(u, steps):
     return u
 
 
+def periodic_heat(u, steps):
+    for _ in range(steps):
+        around = np.roll(u, 1, 0) + np.roll(u, -1, 0) + np.roll(u, 1, 1) + np.roll(u, -1, 1)
+        u = u + 0.1 * (around - 4.0 * u)
+    return u
+
+
 def jacobi_1d(u, steps):
     u = u.copy()
     for _ in range(steps):
@@ -274,6 +300,8 @@ WORKLOADS = [
              rtol=1e-11),
     workload("RK4 systems", predator_prey, lambda n, r: (1 + r.random(n), 1 + r.random(n), 0.01, 100),
              ("1e5x100", 100_000), 20, 0.5),
+    workload("RK4 one by one", predator_prey_each, lambda n, r: (1 + r.random(n), 1 + r.random(n), 0.01, 100),
+             ("1e5x100", 100_000), 20, 0.5, skip=SCALAR, reference=predator_prey),
     workload("Collatz", longest_collatz, lambda n, r: (n,), ("1e6", 1_000_000), 30, 0.8, skip=SCALAR,
              reference=longest_collatz_arrays),
     workload("gcd sum", gcd_sum, lambda n, r: (n,), ("2000", 2000), 20, 0.8, skip=SCALAR, reference=gcd_sum_arrays),
@@ -287,6 +315,8 @@ WORKLOADS = [
              skip=SCALAR),
     workload("heat 2-D", heat_2d, lambda size, r: (r.random((size[0],) * 2), size[1]), ("1000x1000x100", (1000, 100)),
              (8, 3), 0.6),
+    workload("periodic heat", periodic_heat, lambda size, r: (r.random((size[0],) * 2), size[1]),
+             ("1000x1000x100", (1000, 100)), (8, 3), 0.6),
     workload("Jacobi 1-D", jacobi_1d, lambda size, r: (r.random(size[0]), size[1]), ("1e6x100", (1_000_000, 100)),
              (20, 3), 0.6),
     workload("FDTD 2-D", fdtd_2d, fields, ("1000x1000x50", (1000, 50)), (8, 3), 0.6),

@@ -95,6 +95,10 @@ def predator_prey() -> Built:
     return run
 
 
+def predator_prey_each() -> Built:
+    return predator_prey()
+
+
 def longest_collatz() -> Built:
     import numba
 
@@ -233,6 +237,28 @@ def heat_2d() -> Built:
                     w[i, j] = u[i, j] + 0.1 * (around - 4.0 * u[i, j])
             u, w = w, u
         return u
+
+    return run
+
+
+def periodic_heat() -> Built:
+    import numba
+
+    @numba.njit(fastmath=True, parallel=True)
+    def run(u, steps):
+        n, m = u.shape
+        old, new = u.copy(), np.empty_like(u)
+        for _ in range(steps):
+            for i in numba.prange(n):
+                up, down = i - 1 if i else n - 1, i + 1 if i + 1 < n else 0
+                new[i, 0] = old[i, 0] + 0.1 * (old[up, 0] + old[down, 0] + old[i, m - 1] + old[i, 1] - 4.0 * old[i, 0])
+                for j in range(1, m - 1):
+                    around = old[up, j] + old[down, j] + old[i, j - 1] + old[i, j + 1]
+                    new[i, j] = old[i, j] + 0.1 * (around - 4.0 * old[i, j])
+                last = old[up, m - 1] + old[down, m - 1] + old[i, m - 2] + old[i, 0]
+                new[i, m - 1] = old[i, m - 1] + 0.1 * (last - 4.0 * old[i, m - 1])
+            old, new = new, old
+        return old
 
     return run
 

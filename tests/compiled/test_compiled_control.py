@@ -204,3 +204,17 @@ graph(%0: f64[9], %1: i64[]) {
     x = np.where(np.arange(9) < 4, 1.0, -1.0) * np.linspace(1, 2, 9)
     for n in (0, 9):
         check(parse_graph(text), x, np.int64(n))
+
+
+def test_nodes_may_share_a_region() -> None:
+    add_one = parse_graph("graph(%0: i64[]) {\n  %1: i64[] = constant(type=i64[], value=-1)\n"
+                          "  %2: i64[] = add(%0, %1)\n  return %2\n}")
+    graph = parse_graph("graph(%0: bool[], %1: i64[]) {\n  return %1\n}")
+    same = parse_graph("graph(%0: i64[]) {\n  return %0\n}")
+    inner = Graph([graph.params[1].type, graph.params[0].type])
+    inner.outputs = inner.emit("case", [inner.params[1], inner.params[0]], {"branches": (add_one, same)})
+    first, = graph.emit("case", [*graph.params, graph.params[0]], {"branches": (inner, inner)})
+    second, = graph.emit("case", [graph.params[0], first], {"branches": (add_one, same)})
+    graph.outputs = (first, second)
+    for flag in (False, True):
+        check(graph, np.bool_(flag), np.int64(7))

@@ -82,10 +82,10 @@ CONSTRUCTS = {
     "division by zero": "ZeroDivisionError for Python numbers; arrays follow NumPy",
     "print": "in program order, while the function runs",
     "f-strings": "formatted at run time as Python does",
-    "texts": "chosen by branches or made of values; `==` of chosen ones is traced, results are formatted after the call",
+    "texts": "chosen by branches or made of values; `==` of chosen ones is traced, results are made after the call",
     "variable unbound at run time": "UnboundLocalError with the user's line",
     "scalar functions": "run in registers",
-    "element-local loops": "run for each block of elements in registers",
-    "stencils": "fused bodies, in place or between two buffers",
+    "element-local loops": "run for each block of elements in registers, also with a run-time number of elements",
+    "stencils": "fused bodies, in place or between two buffers; rolled and padded arrays in tiles",
     "scalar loops over arrays": "single elements are read and written where they lie",
 }

@@ -37,7 +37,7 @@ def stops_before_it_divides(x):
 
 
 @program("any / all", (12,), (1,), (97,), (91,))
-def is_prime(n):
+def is_prime_by_all(n):
     return n > 1 and all(n % k for k in range(2, math.isqrt(n) + 1))
 
 

@@ -3,6 +3,7 @@
 Flows in: numbers, small arrays and lists.  Flows out: `TABLE`.
 """
 
+import copy
 import heapq
 from collections import deque
 
@@ -214,6 +215,44 @@ def pairs_that_change(n):
     for i in range(n):
         pairs[i][0] += pairs[i - 1][1]
     return np.array(pairs)
+
+
+@program("list append", (4,), (0,), (1,))
+def lists_of_lists_are_results(n):
+    triangle = []
+    for i in range(n):
+        row = []
+        for j in range(i):
+            cell = []
+            for k in range(j):
+                cell.append((k, k * 0.5))
+            row.append(cell)
+        triangle.append((i, row, [i]))
+    by_rest = [[] for _ in range(3)]
+    for i in range(n):
+        by_rest[i % 3].append(i)
+    return triangle, by_rest
+
+
+@program("list append", (3,), (0,), (2,))
+def printed_lists(n):
+    numbers, pairs = [], []
+    for i in range(n):
+        numbers.append(i * 0.5)
+        pairs.append((i, None if i % 2 else i))
+    print(numbers, len(pairs))
+    assert n != 2, pairs
+    return f"{numbers}: {pairs}"
+
+
+@program("list append", (3,), (0,))
+def copies_are_lists_of_their_own(n):
+    numbers = []
+    for i in range(n):
+        numbers.append(i)
+    other = copy.copy(numbers)
+    other.append(7)
+    return numbers, other, numbers * 2, copy.deepcopy(numbers), numbers == other, numbers != other
 
 
 def _remember(memory, value):

@@ -155,6 +155,18 @@ def dataclass_of_the_caller(game, n):
     return game.score
 
 
+@program("objects of the user's classes", (3.0, 5), (0.5, 0), (-2.0, 4))
+def players_take_turns(x, n):
+    players = [Particle(0.0, 1.0), Particle(1.0, 2.0), Particle(2.0, -3.0)]
+    for turn in range(n):
+        one = players[turn % 3]
+        one.step(0.5)
+        players[0].velocity += x
+    leader = players[0] if players[0].position > players[1].position else players[1]
+    leader.bounces += 100
+    return [p.position for p in players], [p.bounces for p in players], leader.energy
+
+
 Node = namedtuple("Node", "value weight")
 
 

@@ -204,6 +204,19 @@ def a_list_grows_in_a_body_and_in_its_handler(x, limit):
     return found, len(found)
 
 
+@program(LATE, (a(3, 1, 2, 5, 4), 1.5), (a(3, 3, 3, 3, 3), 1.5), (a(-1, 2, -1, 2, -3), 1.5))
+def a_size_that_a_body_finds_in_its_handler(x, limit):
+    y = x * 1
+    try:
+        y = y[y != 3][::-1] * 1
+        if y.sum() > limit:
+            raise ValueError("large")
+        y = np.append(y, limit)
+    except ValueError:
+        y = np.append(y, y)
+    return y
+
+
 # ---- errors ----------------------------------------------------------------------------------------------------------
 
 

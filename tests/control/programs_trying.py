@@ -458,6 +458,29 @@ def numpy_refuses_in_a_branch(x, y, t):
     return r
 
 
+@program("return in a loop", (a(1, 2, 3), 5), (a(1, 2, 3), 2), (a(1, 2, 3), 0))
+def return_the_array_that_rounds_write(x, n):
+    for i in range(n):
+        for j in range(n):
+            x[0] += 1
+            if i * j == 6:
+                return i, x
+    return -1, x
+
+
+@program("return in a loop", (a(1, 2, 3), 5), (a(1, 2, 3), 2), (a(1, 2, 3), 0))
+def array_written_after_its_return(x, n):
+    i = 0
+    while i < n:
+        i += 1
+        try:
+            if i == 3:
+                return i, x
+        finally:
+            x[0] += 1
+    return -1, x
+
+
 @program("try / finally", (5,), (-5,), (0,))
 def return_through_finally(x):
     count = 0
@@ -623,6 +646,19 @@ def return_from_with(x):
             return x, manager.left
         raise ValueError("swallowed")
     return -1.0, manager.left
+
+
+@program("with", (5, 1), (5, 0), (-5, 1), (-5, 0))
+def swallowed_error_drops_the_return(n, d):
+    r = 0
+    with contextlib.suppress(ZeroDivisionError):
+        try:
+            if n > 0:
+                return n, -1
+            n -= 1
+        finally:
+            r = n // d
+    return n, r
 
 
 @program("with", (2.0,), (-2.0,), (0.0,))

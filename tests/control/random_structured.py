@@ -55,7 +55,7 @@ class Writer:
         v, w, n = self.pick(INTS), self.pick(INTS), self.pick((-2, 0, 1, 2, 3, 5))
         return self.pick((v, str(n), f"({v} + {n})", f"({v} - {w})", f"({v} * {n} % 17)", f"({v} // 3)", f"abs({v})",
                           f"min({v}, {w})", f"max({v}, {n})", f"(1 if {v} > {w} else {n})", f"int(b[{v} % 4])",
-                          f"helper({v} % 7, {n})", f"counted({n})", f"sum([p for p in b if p > {n}])",
+                          f"helper({v} % 7, {n})", f"counted({n})", f"int(sum([p for p in b if p > {n}]))",
                           f"len(items) + {n}", f"int(np.argmax(a)) + {n}"))
 
     def real(self) -> str:
@@ -184,6 +184,6 @@ def random_source(pick: Pick) -> Source:
     writer.block(1, False)
     writer.put(1, f"return {RESULT}")
     sets = [(pick((0, 1, 2, 5, -3)), pick((0, 3, -1, 8)), pick((0.5, -1.5, 0.0, float("nan"))), pick((1.0, -2.0)),
-             np.array([pick((0.0, 1.0, -2.0, 0.5)) for _ in range(3)]), np.array([pick((0, 3, -1, 7)) for _ in range(4)])
-             ) for _ in range(2)]
+             np.array([pick((0.0, 1.0, -2.0, 0.5)) for _ in range(3)]),
+             np.array([pick((0, 3, -1, 7)) for _ in range(4)])) for _ in range(2)]
     return Source(HEADER + "\n".join(writer.lines) + "\n", tuple(sets))

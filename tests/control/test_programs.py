@@ -9,6 +9,7 @@ import pytest
 
 import tracejit as tj
 from tests.control import (
+    programs_algorithms,
     programs_arrays,
     programs_branches,
     programs_builtins,
@@ -35,7 +36,7 @@ from tracejit.autograph import convert
 MODULES = (programs_branches, programs_loops, programs_iterables, programs_functions, programs_carried,
            programs_state, programs_errors, programs_trying, programs_scalars, programs_arrays, programs_numerics,
            programs_searches, programs_results, programs_texts, programs_lists, programs_names,
-           programs_objects, programs_builtins)
+           programs_objects, programs_builtins, programs_algorithms)
 PROGRAMS = [program for module in MODULES for program in module.TABLE.programs]
 
 

@@ -10,7 +10,8 @@ import pytest
 
 import tracejit as tj
 from tracejit.base.dtypes import BOOL, F64, I64
-from tracejit.xla_lite.kernels.expressions import clamp, less, minus, plus
+from tracejit.xla_lite.kernels.expressions import clamp, less, minus, plus, times
+from tracejit.xla_lite.kernels.interpreter import run_kernel
 from tracejit.xla_lite.kernels.kernel_ir import (
     Apply,
     Buffer,
@@ -24,12 +25,14 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Load,
     Loop,
     Name,
+    ScalarParam,
     Store,
     statements,
 )
 from tracejit.xla_lite.kernels.printer import print_kernel
 from tracejit.xla_lite.kernels.ranges import Facts
 from tracejit.xla_lite.kernels.simplify import simplify
+from tracejit.xla_lite.kernels.versions import checked_at_ends
 
 N, I, J, K = Name("n"), Name("i"), Name("j"), Name("k")
 X = BufferParam("x", F64, (N, N), None, True)
@@ -154,3 +157,33 @@ def test_branches_that_store_to_one_place_become_a_selection() -> None:
 def test_branches_whose_reads_depend_on_the_condition_or_on_stores_keep_their_results(fn: Any) -> None:
     x = np.random.default_rng(3).random(11)
     np.testing.assert_array_equal(tj.function(fn)(x.copy()), fn(x.copy()))
+
+
+# Tests at the ends
+
+
+def strided(x, start, step):
+    x[start::step] = 7.0
+    return x
+
+
+def test_a_slice_with_a_step_is_tested_at_its_ends() -> None:
+    fn = tj.function(strided)
+    for start, step in ((1, 3), (0, 1), (9, 2), (10, 4), (12, 1), (-3, 2), (-20, 5), (7, -2), (-1, -1), (3, 100)):
+        x = np.arange(10.0)
+        np.testing.assert_array_equal(fn(x.copy(), start, step), strided(x.copy(), start, step), f"{start}, {step}")
+
+
+@pytest.mark.parametrize(("start", "step", "count"), [
+    (0, 3, 4), (2, 5, 2), (-1, 1, 3), (9, 1, 2), (0, 1 << 31, 3), (9, -3, 4), (0, 1 << 62, 5), (3, -(1 << 62), 9)])
+def test_rounds_outside_are_left_out_as_before(start: int, step: int, count: int) -> None:
+    index = plus(times(I, Const(step)), Const(start))
+    test = Apply("and", (Apply("ge", (index, Const(0)), BOOL), less(index, Const(10))), BOOL)
+    body = (Loop("i", Name("k"), (If(test, (Store("x", (index,), Const(1.0, F64)),)),)),)
+    kernel = Kernel("kernel", (BufferParam("x", F64, (Const(10),), None, True), ScalarParam("k", I64)), body)
+    wanted, found = np.zeros(10), np.zeros(10)
+    run_kernel(kernel, [wanted, count])
+    changed = checked_at_ends(kernel)
+    assert changed is not kernel
+    run_kernel(changed, [found, count])
+    np.testing.assert_array_equal(found, wanted)

@@ -73,6 +73,17 @@ def table(width, height, limit, out):
     return out
 
 
+def two_results(x, n, steps):
+    """Both begin as the same array of zeros."""
+    p, q = np.zeros_like(x), np.zeros_like(x)
+    for i in range(n):
+        u, v = x[i], 1.0
+        for _ in range(steps):
+            u, v = u + 0.1 * v, v - 0.1 * u
+        p[i], q[i] = u, v
+    return p, q
+
+
 def delayed(x, n):
     """What one round hands to the next in turn is no reduction."""
     a, b, total = 1.0, 2.0, 0.0
@@ -101,6 +112,7 @@ PROGRAMS: list[tuple[Callable[..., Any], list[tuple[Any, ...]]]] = [
     (triangle, [(A, 9), (A, 0), (A, 1), (A, 10)]),
     (table, [(7, 9, 20, np.zeros((9, 9), int)), (0, 3, 5, np.zeros((9, 9), int)), (9, 9, 3, np.zeros((9, 9), int)),
              (10, 2, 3, np.zeros((9, 9), int)), (3, 12, 3, np.zeros((9, 9), int)), (0, 0, 1, np.zeros((9, 9), int))]),
+    (two_results, [(X, 40, 3), (X, 7, 0), (X, 0, 2), (X, 41, 1)]),
     (delayed, [(X, 40), (X, 0), (X, 1), (X, 41)]),
     (neighbours, [(X, 40), (X, 1), (X, 0), (X, 42)])]
 
@@ -134,7 +146,8 @@ def kernels_of(fn: Callable[..., Any], args: tuple[Any, ...]) -> str:
 
 
 @pytest.mark.parametrize(("fn", "args"), [(squares, (X, 30, np.zeros(33))), (dot, (X, X, 40)),
-                                          (table, (7, 9, 20, np.zeros((9, 9), int))), (triangle, (A, 9))])
+                                          (table, (7, 9, 20, np.zeros((9, 9), int))), (triangle, (A, 9)),
+                                          (two_results, (X, 40, 3))])
 def test_such_loops_run_in_vectors(fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
     assert " vector" in kernels_of(fn, args)
 

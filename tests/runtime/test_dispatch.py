@@ -482,10 +482,11 @@ def test_late_outputs_that_nobody_can_hold_are_freed() -> None:
 
 @pytest.mark.parametrize("state", [0, 7])
 def test_a_failure_that_left_a_state_is_recovered_from(state: int) -> None:
-    tree = OutSeq(tuple, (OutArray(F8, ("n",)), OutLate(F8, (Slot(11),)), OutPython("int"), OutInput(0)))
+    left = OutSeq(tuple, (OutRepeat(0), OutLate(F8, (Slot(11),)), OutPython("int"), OutInput(0)))
     seen: list[Any] = []
-    settings = {"recover": lambda *made: seen.append(made), "state_slot": 8}
-    f = compiled(specialise(((Positional(0), IntLeaf()), (Positional(1), VECTOR)), tree, "fail", **settings))
+    settings = {"recover": lambda *made: seen.append(made), "state_slot": 8, "left": left}
+    roots = ((Positional(0), IntLeaf()), (Positional(1), VECTOR))
+    f = compiled(specialise(roots, OutArray(F8, ("n",)), "fail", **settings))
     before, x = live_bytes(), np.ones(3)
     for _ in range(3):
         with pytest.raises(ArithmeticError, match="status 3, words"):
@@ -497,7 +498,7 @@ def test_a_failure_that_left_a_state_is_recovered_from(state: int) -> None:
 
 def test_an_error_while_recovering_takes_the_place_of_the_error() -> None:
     roots = ((Positional(0), IntLeaf()),)
-    f = compiled(specialise(roots, OutConst(1), "fail", recover=lambda state, made: 1 / 0, state_slot=8))
+    f = compiled(specialise(roots, OutConst(1), "fail", left=OutConst(1), recover=lambda state, made: 1 / 0, state_slot=8))
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             f(1)

@@ -44,13 +44,13 @@ def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[s
     executable = compile(trace.graph, _params(trace, signature, layout, donated), results.places(),
                          dim_slots=layout.dims, first_free_slot=layout.extra, size_guards=guards, kept=trace.kept,
                          name=name, precision=precision)
-    outputs, finish = results.build(executable.sizes)
+    outputs, finish, left = results.build(executable.sizes)
     written = tuple(i for i, leaf in enumerate(signature.leaves) if any(leaf is w for w in trace.written))
     specialisation = rt.Specialisation(
         roots=roots, outputs=outputs, main_address=executable.main_address,
         on_error=error_raiser(executable.error_sites), prepare_address=executable.prepare_address,
         extra_words=executable.sizes.num_slots - layout.extra, work=executable.work, finish=finish,
-        recover=_recovery(results, executable), state_slot=executable.sizes.state, written=written,
+        left=left, recover=_recovery(results, executable), state_slot=executable.sizes.state, written=written,
         tensor_class=KINDS.get("tensor"), library=executable.library, keep=(executable, results))
     return Compiled(trace, signature, executable, specialisation)
 

@@ -1,12 +1,14 @@
 """The outputs of a trace as dispatch builds them, and what is done after the call.
 
 Flows in:  `Out` trees and stores of a `Trace`, the signature.
-Flows out: the runtime's output tree; `finish`, which rebuilds what dispatch can't and applies stores, or None.
+Flows out: the runtime's output trees; `finish`, which rebuilds what dispatch can't and applies stores; `recover`, which
+           applies those of a call that failed.
 """
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,18 +35,22 @@ from tracejit.tracing.trace import Trace
 from tracejit.xla_lite.interface import OutputPlace, OutputSizes
 from tracejit.xla_lite.runtime import signature as rt
 
+Setter = Callable[[Any, tuple[Any, ...]], None]
+
 
 @dataclass(slots=True)
 class Results:
     """order: for each graph output its position among the outputs that main writes, or None if it is not returned.
 
-    starts: of each store of a failure, where its leaves begin among all.
+    parts: of the result and of each value that is stored, what it is rebuilt from leaves by; None if dispatch gives it.
+    setters: what does each store, given its value and the roots.
     """
 
     trace: Trace
     signature: Signature
     order: dict[int, int] = field(default_factory=dict)
-    starts: list[int] = field(default_factory=list)
+    parts: list[Out | None] = field(default_factory=list)
+    setters: list[Setter] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for out in all_outs(self.trace):
@@ -67,19 +73,24 @@ class Results:
         returned = [OutputPlace(kinds[i], self.order[i]) for i in range(len(self.order))]
         return returned + [OutputPlace("write_back", param=a.param) for a in self.trace.written]
 
-    def build(self, sizes: OutputSizes) -> tuple[rt.OutNode, Callable[[Any], Any] | None]:
-        """The output tree and what follows it. sizes: of each graph output."""
-        leaves = _Leaves(self, sizes)
-        result = self.trace.result
-        if not self.trace.stores and not self.trace.left and self.is_native(result):
-            return leaves.native(result), None
-        outs = [result, *(s.value for s in self.trace.stores if s.value is not None)]
-        flat = [leaf for out in outs for leaf in leaves.flat(out)]
-        for left in self.trace.left:
-            self.starts.append(len(flat))
-            flat += [leaf for out in left.outs for leaf in leaves.flat(out)]
-        roots = [rt.OutRoot(i) for i in range(len(self.trace.roots))]
-        return rt.OutSeq(tuple, (rt.OutSeq(tuple, tuple(flat)), rt.OutSeq(tuple, tuple(roots)))), self.finish
+    def build(self, sizes: OutputSizes) -> tuple[rt.OutNode, Callable[[Any], Any] | None, rt.OutNode | None]:
+        """The output tree, what follows it, and the tree of a call that failed. sizes: of each graph output."""
+        leaves, trace = _Leaves(self, sizes), self.trace
+        outs = [trace.result, *(s.value for s in trace.stores)]
+        self.parts = [None if out is None or self.is_native(out) else out for out in outs]
+        self.setters = list(map(self.setter, trace.stores))
+        nodes = [self.node(leaves, out, part) for out, part in zip(outs, self.parts, strict=True)]
+        roots = rt.OutSeq(tuple, tuple([rt.OutRoot(i) for i in range(len(trace.roots))]))
+        is_plain = len(nodes) == 1 and self.parts[0] is None
+        outputs = nodes[0] if is_plain else rt.OutSeq(tuple, (*nodes, roots))
+        left = [rt.OutSeq(tuple, tuple([leaf for out in one.outs for leaf in leaves.flat(out)])) for one in trace.left]
+        return outputs, None if is_plain else self.finish, rt.OutSeq(tuple, (*left, roots)) if left else None
+
+    def node(self, leaves: _Leaves, out: Out | None, part: Out | None) -> rt.OutNode:
+        """What dispatch gives for a value: the value, or the leaves that it is rebuilt from."""
+        if part is not None:
+            return rt.OutSeq(tuple, tuple(leaves.flat(part)))
+        return rt.OutConst(None) if out is None else leaves.native(out)
 
     def is_native(self, out: Out) -> bool:
         """Whether dispatch can build `out` by itself."""
@@ -97,25 +108,25 @@ class Results:
                 place is not None and not place[1] and not self.signature.packed)
         return True
 
-    def finish(self, made: tuple[tuple[Any, ...], tuple[Any, ...]]) -> Any:
+    def finish(self, made: tuple[Any, ...]) -> Any:
         """The result of the call, after all stores."""
-        leaves, roots = iter(made[0]), made[1]
-        result = self.rebuild(self.trace.result, leaves, roots)
-        values = [None if s.value is None else self.rebuild(s.value, leaves, roots) for s in self.trace.stores]
-        for store, value in zip(self.trace.stores, values, strict=True):
-            self.apply(store, value, roots)
+        roots = made[-1]
+        result, *values = [found if part is None else self.rebuild(part, iter(found), roots)
+                           for part, found in zip(self.parts, made)]
+        for set_, value in zip(self.setters, values):
+            set_(value, roots)
         return result
 
-    def recover(self, numbers: Collection[int], made: tuple[tuple[Any, ...], tuple[Any, ...]]) -> None:
+    def recover(self, numbers: Collection[int], made: tuple[Any, ...]) -> None:
         """The stores that were made before a failure which left `numbers`."""
-        roots, todo = made[1], []
-        for left, start in zip(self.trace.left, self.starts, strict=True):
+        roots, todo = made[-1], []
+        for left, found in zip(self.trace.left, made):
             if all(number in numbers for number in left.numbers):
-                leaves = iter(made[0][start + (left.flag is not None):])
+                leaves = iter(found[left.flag is not None:])
                 value = None if left.store.value is None else self.rebuild(left.store.value, leaves, roots)
                 todo.append((left.store, value))
         for store, value in todo:
-            self.apply(store, value, roots)
+            self.setter(store)(value, roots)
 
     def rebuild(self, out: Out, leaves: Iterator[Any], roots: tuple[Any, ...]) -> Any:
         match out:
@@ -148,6 +159,10 @@ class Results:
                 columns = [self.items(part, count, leaves, roots) for part in parts_]
                 rows: Iterable[tuple[Any, ...]] = zip(*columns, strict=True) if columns else [()] * count
                 return rows if structure.kind is tuple else [unflatten(shape, row) for row in rows]
+            case RowsOut(length=lengths, item=inner):
+                counts = list(self.items(lengths, count, leaves, roots))
+                flat = iter(self.items(inner, sum(counts), leaves, roots))
+                return [list(islice(flat, n)) for n in counts]
             case OptionalOut(missing=missing, value=inner):
                 flags = self.items(missing, count, leaves, roots)
                 found = self.items(inner, count, leaves, roots)
@@ -162,22 +177,23 @@ class Results:
         """The object or container of an input in this call."""
         return reach(self.signature.places[id(input_)], roots)
 
-    def apply(self, store: StoreOut, value: Any, roots: tuple[Any, ...]) -> None:
-        """One assignment (or deletion) that the traced code made."""
-        delete = store.value is None
-        match store.kind:
-            case "global":
-                _set_item(store.holder, store.name, value, delete)
-            case "cell":
-                if delete:
-                    del store.holder.cell_contents
-                else:
-                    store.holder.cell_contents = value
-            case "attribute":
-                owner = self.live(store.holder, roots)
-                delattr(owner, store.name) if delete else setattr(owner, store.name, value)
-            case "contents":
-                _replace(self.live(store.holder, roots), value)
+    def setter(self, store: StoreOut) -> Setter:
+        """What does one assignment (or deletion) that the traced code made."""
+        holder, name, delete = store.holder, store.name, store.value is None
+        if store.kind == "global":
+            return lambda value, roots: _set_item(holder, name, value, delete)
+        if store.kind == "cell":
+            return (lambda value, roots: delattr(holder, "cell_contents")) if delete else (
+                lambda value, roots: setattr(holder, "cell_contents", value))
+        place = self.signature.places[id(holder)]
+        if store.kind == "contents":
+            return lambda value, roots: _replace(reach(place, roots), value)
+        if delete:
+            return lambda value, roots: delattr(reach(place, roots), name)
+        number, steps = place
+        if steps:
+            return lambda value, roots: setattr(reach(place, roots), name, value)
+        return lambda value, roots: setattr(roots[number], name, value)
 
 
 class _Leaves:

@@ -102,7 +102,7 @@ class ComprehensionRewriter(LiftingRewriter, CallRewriter):
             self.children(node.left)
             return operator("list_display", node, node.left, self.visit(node.right))
         makes_list = isinstance(node.op, ast.Add) and ast.List in (type(node.left), type(node.right))
-        made = super().visit_BinOp(node)
+        made = super().visit_BinOp(node)    # type: ignore[misc]
         return operator("list_display", node, made) if makes_list else made
 
 

@@ -164,10 +164,11 @@ class _Jumps:
         self.depth += isinstance(node, ast.If | ast.Try | ast.With)
         if isinstance(node, ast.Try | ast.TryStar):
             self.inside_try(node, needed)
-        elif isinstance(node, ast.If | ast.With):
+        elif isinstance(node, ast.With):
+            self.inside_with(node, needed)
+        elif isinstance(node, ast.If):
             node.body = self.block(node.body, needed)
-            if isinstance(node, ast.If):
-                node.orelse = self.block(node.orelse, needed)
+            node.orelse = self.block(node.orelse, needed)
         elif isinstance(node, ast.Match):
             for case in node.cases:
                 case.body = self.block(case.body, needed)
@@ -222,6 +223,16 @@ class _Jumps:
         made = [guarded(flags, self.block(orelse, needed), node)]
         self.depth -= 1
         return made
+
+    def inside_with(self, node: ast.With, needed: Ways) -> None:
+        """The manager may swallow an error that took the place of a jump."""
+        ways, goes_on = self.exits.of_block(node.body) - {NEXT}, runs_on(node.body)
+        node.body = self.block(node.body, needed)
+        if goes_on and (dropped := self.flags(ways)):
+            at = node.body[0]
+            again = locate(ast.Raise(), at)
+            handler = locate(ast.ExceptHandler(None, None, [*(flag(n, False, at) for n in dropped), again]), at)
+            node.body = [locate(ast.Try(node.body, [handler], [], []), at)]
 
     def inside_try(self, node: Any, needed: Ways) -> None:
         """`else` runs only if the body came to its end."""

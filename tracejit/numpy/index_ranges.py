@@ -113,9 +113,15 @@ def least_of(form: Form) -> Bound:
 
 
 def at_least(x: Any, y: Any) -> bool:
-    """Whether x >= y is known of two ints: traced ones, numbers or sizes."""
+    """Whether x >= y is known of two ints: traced ones, numbers or sizes. What is known once stays known in the scope."""
+    scope = current().scope
+    key = "at least", *(scope.origin(v.value) if isinstance(v, Array) else v for v in (x, y))
+    if scope.fact(key) is not None:
+        return True
     form = form_of(x).plus(form_of(y), -1)
-    return is_non_negative(least_of(form)) or _was_checked(form)
+    if found := is_non_negative(least_of(form)) or _was_checked(form):
+        scope.facts[key] = True
+    return found
 
 
 def _was_checked(form: Form) -> bool:

@@ -107,9 +107,8 @@ def _truncate(handle: Array, length: Array) -> tuple[()]:
 
 
 def _array(handle: Array, start: Array, field: int, types: Types, type: ArrayType) -> Array:
-    first, count = int(start), int(type.shape[0])    # type: ignore[call-overload]
-    rows = [entry[field] for entry in _STACKS[int(handle)][first:first + count]]
-    shape = (count, *(int(n) for n in type.shape[1:]))    # type: ignore[arg-type]
+    shape = type.concrete_shape({})
+    rows = [entry[field] for entry in _STACKS[int(handle)][int(start):int(start) + shape[0]]]
     return np.array(rows, type.dtype.numpy).reshape(shape)
 
 

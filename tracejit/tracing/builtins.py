@@ -83,6 +83,9 @@ def _conversion(key: Any, kind: str) -> None:
         if len(args) == 1 and (method := user_method(args[0], f"__{key.__name__}__")) is not None:
             return key(made) if type(made := namespace.call(method, args[0])) is not Array else convert_to(made, kind)
         value = args[0] if len(args) == 1 else None
+        if key is bool and isinstance(value, RunTimeList):
+            value = value.length() != 0
+            return value
         if type(value) is Size and current().hint(value.dim) is None:
             value = lift(value)
         if type(value) is not Array or value.ndim and value.size != 1:

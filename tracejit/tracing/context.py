@@ -35,7 +35,8 @@ class Decisions:
 
     sizes: symbols that are replaced by an int or by another size.  static: paths of scalars whose value Python needs.
     unrolled: loops that Python runs while tracing, with the reason.  rebound: loop and variable which rounds bind to
-    another array, in place of writing to the one it has.  attempted: `try` statements that catch what the run raises.
+    another array, in place of writing to the one it has.  attempted: `try` statements that catch what the run raises;
+    always_captured: those of them that fail where they are not captured although nothing failed while they were.
     growing: lists that grow in native loops, with the form of their items; fixed: lists that can't, with the reason.
     live: loops over a list whose length they change.  deep: growing lists whose items are lists that change.
     captured: `while` loops whose test is known to be true before the first round, but not later.
@@ -51,6 +52,7 @@ class Decisions:
     identified: set[SourceSpan | None] = field(default_factory=set)
     referenced: set[tuple[SourceSpan | None, str]] = field(default_factory=set)
     attempted: set[SourceSpan | None] = field(default_factory=set)
+    always_captured: set[SourceSpan | None] = field(default_factory=set)
     growing: dict[Any, Any] = field(default_factory=dict)
     fixed: dict[Any, str] = field(default_factory=dict)
     live: set[SourceSpan | None] = field(default_factory=set)
@@ -230,6 +232,8 @@ class TraceContext:
         """Where an exception goes that only the run raises: from the next attempt on that `try` is captured."""
         found = self.catcher(exception)
         if found is not None and not found.captured:
+            if found.span in self.decisions.attempted:      # nothing could fail while it was captured
+                self.decisions.always_captured.add(found.span)
             self.decisions.attempted.add(found.span)
             raise Restart
         return found

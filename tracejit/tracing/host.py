@@ -6,7 +6,7 @@ Flows out: ops `host_call`, `raise` and `assert`, with functions that put the va
 from __future__ import annotations
 
 import builtins
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +20,7 @@ from tracejit.base.tracebacks import traceback_at
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.ops.effects import host_function
-from tracejit.tracing.arrays import KINDS, Array
+from tracejit.tracing.arrays import KINDS, TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, emit, emit_assert, lift
 from tracejit.tracing.context import Scope, TraceContext, active, current, inside
 from tracejit.tracing.sizes import Size
@@ -54,6 +54,8 @@ class Template:
             return self.hole(value)
         if isinstance(value, Size):
             return self.hole(lift(value))
+        if type(value) in TRACED_LIKE:
+            return self.listed(value)
         if isinstance(value, TracedText):
             return Deferred(_joined, tuple([self.cut(p) for p in value.parts]), {})
         if isinstance(value, Deferred):
@@ -69,11 +71,35 @@ class Template:
         self.arrays.append(array.snapshot())
         return Hole(len(self.arrays) - 1, kind)
 
+    def listed(self, value: Any) -> Deferred:
+        """A list that grew in native loops, made of its columns."""
+        length, item, columns = value.spelled()
+        return Deferred(_listed, (self.hole(length), item, *map(self.hole, columns)), {})
+
     def exception(self, error: BaseException) -> Deferred:
         """Makes a new exception of the class for every run, without running the user's `__init__` again."""
         cause = None if error.__cause__ is None else self.exception(error.__cause__)
         return Deferred(_exception, (type(error), self.cut(error.args), self.cut(dict(vars(error))), cause,
                                      error.__suppress_context__), {})
+
+
+def _listed(length: int, item: Any, *columns: Any) -> list[Any]:
+    """The items of a list, from an array for each number or array in one of them. item: as `RunTimeList.spelled`."""
+    return [_item(item, iter([column[k] for column in columns])) for k in range(length)]
+
+
+def _item(form: Any, values: Iterator[Any]) -> Any:
+    kind, *parts = form
+    if kind == "known":
+        return parts[0]
+    if kind in ("list", "tuple"):
+        made = [_item(part, values) for part in parts]
+        return made if kind == "list" else tuple(made)
+    value = next(values)
+    if kind == "optional":
+        held = _item(parts[0], values)
+        return None if value else held
+    return value.item() if kind == "plain" else value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _joined(*parts: str) -> str:

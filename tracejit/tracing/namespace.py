@@ -28,6 +28,7 @@ from tracejit.tracing.control.operators import ControlFlow
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.picking import is_position, pick, replace
 from tracejit.tracing.control.rows import RunTimeList
+from tracejit.tracing.control.several import Several, follow_store, refuse_deletion
 from tracejit.tracing.implements import implementation
 from tracejit.tracing.inputs import Input, ObjectInput, Reader, Root
 from tracejit.tracing.sizes import Size
@@ -56,6 +57,9 @@ class TracingNamespace(ControlFlow):
         self.roots: list[Root] = []
         self.stored: dict[tuple[int, str], tuple[str, Any, str, Any]] = {}    # kind, holder, name, value
         self.plain_lists: dict[int, tuple[list[Any], Any]] = {}    # by id: lists that may grow, and their keys
+        self.several: dict[int, Several] = {}           # by id: objects that stand for one of several
+        self.choices: dict[int, list[Several]] = {}     # by id: what stands for an object among others
+        self.following: set[int] = set()                # ids of objects to which a store is followed now
         self.shared: list[tuple[Any, Any, str, Any]] = []    # containers that others may be too, with their content
         self.watched: list[tuple[list[Any], list[Any], Callable[[], None]]] = []    # lists of which there are copies
         self.shared_lists: list[Any] = []      # native lists whose handles went where tracing can't follow
@@ -236,6 +240,8 @@ class TracingNamespace(ControlFlow):
     def store_attribute(self, value: Any, obj: Any, name: str, /) -> None:
         if id(obj) not in self.reader.objects or policy.property_setter(obj, name) is not None:
             super().store_attribute(value, obj, name)
+            if policy.property_setter(obj, name) is None:
+                follow_store(self, obj, name, value)
             return
         key = id(obj), "." + name
         if key not in self.stored and self._loaded.get(key, _MISSING) is value:
@@ -244,6 +250,7 @@ class TracingNamespace(ControlFlow):
 
     def delete_attribute(self, obj: Any, name: str, /) -> None:
         if id(obj) not in self.reader.objects:
+            refuse_deletion(self, obj, name)
             super().delete_attribute(obj, name)
             return
         self.load_attribute(obj, name)

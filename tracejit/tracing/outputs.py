@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.base.dtypes import BOOL
+from tracejit.base.dtypes import BOOL, I64
 from tracejit.base.errors import InternalError, UnsupportedError
 from tracejit.base.trees import TreeDef, flatten, node_type
 from tracejit.base.types import ArrayType
@@ -39,6 +39,7 @@ from tracejit.tracing.text import TracedText
 
 FORMS = {"b": "bool", "i": "int", "f": "float", "c": "complex"}    # of weak scalars
 _FLAG = Leaf(ArrayType(BOOL), "b", "python", False)
+_LENGTH = Leaf(ArrayType(I64), "i", "python", False)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,9 +92,11 @@ class ColumnOut:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RowsOut:
-    """A list whose length only the run knows. item: what every item is made of, with columns as leaves."""
+    """A list whose length only the run knows, or one for each item of another. item: what every item is made of, with
+    columns as leaves.
+    """
 
-    length: ComputedOut
+    length: ComputedOut | ColumnOut
     item: Out
 
 
@@ -227,6 +230,9 @@ class Writer:
         match item:
             case Leaf():
                 return self.column(next(columns), item)
+            case Tree(cls=cls, meta=meta) if issubclass(cls, RunTimeList):
+                lengths = self.column(next(columns), _LENGTH)
+                return RowsOut(lengths, ConstOut(None) if meta.form is None else self.row(meta.form, columns))
             case Tree(cls=cls, meta=meta, children=children):
                 return TreeOut(TreeDef(cls, meta), tuple([self.row(c, columns) for c in children]))
             case Perhaps(inner=inner):

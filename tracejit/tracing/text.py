@@ -11,7 +11,7 @@ from types import BuiltinMethodType, MethodWrapperType
 from typing import Any, NoReturn
 
 from tracejit.base.errors import ConcretizationError
-from tracejit.tracing.arrays import Array, static_value
+from tracejit.tracing.arrays import TRACED_LIKE, Array, static_value
 from tracejit.tracing.sizes import Size
 from tracejit.tracing.spans import current_span
 
@@ -181,7 +181,7 @@ def holds_traced(value: Any) -> bool:
     while pending:
         value = pending.pop()
         kind = type(value)
-        if kind in (Array, Size, TracedText, Deferred):
+        if kind in (Array, Size, TracedText, Deferred) or kind in TRACED_LIKE:
             return True
         if id(value) in seen:
             continue

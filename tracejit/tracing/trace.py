@@ -30,7 +30,7 @@ from tracejit.tracing.outputs import Out, StoreOut, Writer, container_stores, na
 from tracejit.tracing.reuse import reuse_stacks
 from tracejit.tracing.special_methods import replaced
 
-_ATTEMPTS = 100
+_ATTEMPTS = 400
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,4 +155,4 @@ def _array_name(value: Any) -> str:
     return f"<{type(value).__name__} {getattr(value, 'dtype', '')}{list(getattr(value, 'shape', ()))}>"
 
 
-__all__ = ["Call", "Trace", "iterators", "mathematics", "methods", "reductions", "scalars", "sorting", "trace"]
+__all__ = ["Call", "Trace", "heaps", "iterators", "mathematics", "methods", "reductions", "scalars", "sorting", "trace"]

@@ -39,6 +39,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Store,
 )
 from tracejit.xla_lite.kernels.simplify import simplify
+from tracejit.xla_lite.kernels.versions import checked_at_ends
 from tracejit.xla_lite.passes.buffers import plan_buffers
 from tracejit.xla_lite.passes.plan import ALIGNMENT, Target
 from tracejit.xla_lite.program import ARENA, Late, Lowering, Memory, RegionLowering
@@ -55,7 +56,7 @@ def build_program(graph: Graph, interface: Interface, sizes: OutputSizes, blas: 
     main = _Main(graph, interface, sizes, Lowering(blas, contract))
     kernel = main.build()
     prepare, bindings = _prepare(interface, sizes)
-    kernels = tuple(map(simplify, main.shared.kernels.values()))
+    kernels = tuple([checked_at_ends(simplify(k)) for k in main.shared.kernels.values()])
     program = Program(kernels, simplify(kernel), tuple(main.bindings), prepare, bindings)
     return program, main.shared.sites, main.shared.states
 

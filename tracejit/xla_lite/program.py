@@ -91,10 +91,23 @@ class Lowering:
     states: list[tuple[int, ...]] = field(default_factory=list)    # the numbers that one failure leaves
     state_word: int = 0                                     # of the slots: which state was left
     handlers: dict[str, Handler] = field(default_factory=dict)  # of the attempts around, as failures name them
+    lowered: dict[int, Graph] = field(default_factory=dict)    # by id: regions that were lowered somewhere
     elements: Elements = field(init=False)
 
     def __post_init__(self) -> None:
         self.elements = Elements(self.writer, {})
+
+    def begin(self, region: Graph) -> None:
+        """Nodes may share a region: what its values were before, elsewhere, is forgotten."""
+        if id(region) not in self.lowered:
+            self.lowered[id(region)] = region
+            return
+        values = {*region.params, *(v for node in region.nodes for v in node.results)}
+        for value in values:
+            self.elements.sources.pop(value, None)
+        for block in self.writer.blocks:
+            for key in [k for k in block.memo if isinstance(k, tuple) and not values.isdisjoint(k[:2])]:
+                del block.memo[key]
 
     def scalar(self, value: Value, scalar: Scalar) -> None:
         """From here on `value` is this scalar."""
@@ -381,6 +394,7 @@ class RegionLowering:
                targets: Sequence[Target]) -> list[Memory | Scalar]:
         """Lowers a region here; returns where its outputs are."""
         plan, offset = self.plan.regions[node, name]
+        self.shared.begin(graph)
         for value, found in zip(graph.params, params, strict=True):
             if isinstance(found, Memory):
                 self.shared.memory[value] = found

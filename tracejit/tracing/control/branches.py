@@ -5,8 +5,9 @@ Flows out: a `case` op whose regions give the new content of every place that a 
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 from tracejit.base.errors import UnsupportedError
@@ -24,6 +25,7 @@ from tracejit.tracing.control.identity import (
     mark_choices,
     memory_parts,
     older_memories,
+    with_shared,
 )
 from tracejit.tracing.control.lengths import after_branches
 from tracejit.tracing.control.optional import UNDEFINED
@@ -81,8 +83,8 @@ def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], 
     flag: says which of two regions runs; without it, regions themselves say which memory an array is.
     """
     places = sorted(dict.fromkeys(p for r in regions for p in r.changes), key=lambda p: p.kind != "content")
-    forms = [_form(place, regions, world) for place in places]
-    choices = [c for place, form in zip(places, forms, strict=True) for c in _own_choices(place, form, regions, world)]
+    forms = _forms(places, regions, world)
+    choices = with_shared([c for found in _arrays(places, forms, regions, world) for c in _own_choices(*found, world)])
     for k, region in enumerate(regions):
         with world.as_left(region.changes), inside(region.scope):
             indices = [c.index_in(k) for c in choices if c.is_exported(flag)]
@@ -94,7 +96,8 @@ def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], 
         made = build(form, results)
         left = [_value(place, r, world) for r in regions if r.reached]
         watch_joined(world.namespace, made, left)
-        sharing.watch_joined(world, place, form, made, left)
+        if flag is None or len(left) < 2 or not world.namespace.chosen_by(flag, world, made, left):
+            sharing.watch_joined(world, place, form, made, left)
         arrays += memory_parts(made, form)
         if place is RESULT:
             value = made
@@ -106,21 +109,28 @@ def join_regions(world: World, regions: Sequence[Region], emitted: Callable[[], 
     return value
 
 
-def _choices(place: Place, form: Schema, regions: Sequence[Region], world: World) -> list[Choice]:
-    """Which memories the arrays in a place may be, one for each array."""
-    found = [list(memory_parts(_value(place, r, world), form)) if r.reached else None for r in regions]
+def _arrays(places: Sequence[Place], forms: Sequence[Schema], regions: Sequence[Region],
+            world: World) -> Iterator[tuple[Place, Schema, list[list[Array | None] | None]]]:
+    """The arrays that each region left in each place; None where its end is not reached."""
+    found: list[list[list[Array | None]] | None] = []
+    for region in regions:
+        with world.with_entries(region.changes):
+            found.append([list(memory_parts(_value(place, region, world), form)) for place, form in zip(
+                places, forms, strict=True)] if region.reached else None)
+    for i, (place, form) in enumerate(zip(places, forms, strict=True)):
+        yield place, form, [None if f is None else f[i] for f in found]
+
+
+def _own_choices(place: Place, form: Schema, found: Sequence[list[Array | None] | None], world: World) -> list[Choice]:
+    """Which memories the arrays in a place may be, one for each array; those whose sizes differ are copied on their
+    way."""
     width = max([len(f) for f in found if f is not None], default=0)
     if place.kind == "memory":
-        return [Choice(place.name, (OWN,) * len(regions), ())] * width
-    return [choice_of(place.name, [NOTHING if f is None else f[i] for f in found], world) for i in range(width)]
-
-
-def _own_choices(place: Place, form: Schema, regions: Sequence[Region], world: World) -> list[Choice]:
-    """`_choices`; arrays whose sizes differ are copied on their way."""
-    found = _choices(place, form, regions, world)
+        return [Choice(place.name, (OWN,) * len(found), ())] * width
+    choices = [choice_of(place.name, [NOTHING if f is None else f[i] for f in found], world) for i in range(width)]
     if not has_sizes(form):
-        return found
-    return [replace(c, copied=tuple([m for a in c.arrays for m in older_memories(a, world)])) for c in found]
+        return choices
+    return [replace(c, copied=tuple([m for a in c.arrays for m in older_memories(a, world)])) for c in choices]
 
 
 def _nothing() -> None:
@@ -141,19 +151,26 @@ def _value(place: Place, region: Region, world: World) -> Any:
     return region.changes[place] if place in region.changes else world.value_before(place)
 
 
-def _form(place: Place, regions: Sequence[Region], world: World) -> Schema:
+def _forms(places: Sequence[Place], regions: Sequence[Region], world: World) -> list[Schema]:
+    """The form of each place that holds what each region left there."""
+    described: list[list[Schema]] = []
+    for region in regions:
+        with world.with_entries(region.changes):
+            described.append([describe(_value(p, region, world), known=world.seen if "!" in p.name else ())
+                              for p in places] if region.reached else [])
+    return [_form(place, regions, world, [d[i] for d in described if d]) for i, place in enumerate(places)]
+
+
+def _form(place: Place, regions: Sequence[Region], world: World, forms: Sequence[Schema]) -> Schema:
     values = [_value(place, r, world) for r in regions if r.reached]
     if place.kind == "variable" and "!" in place.name and any(v is not UNDEFINED for v in values):
+        forms = [form for form, v in zip(forms, values, strict=True) if v is not UNDEFINED]
         values = [v for v in values if v is not UNDEFINED]
     if values and all(v is values[0] for v in values) and (
-            id(values[0]) in world.seen or len(values) == len(regions) and type(values[0]) is not Array):
+            id(values[0]) in world.seen or len(values) == len(regions) > 1 and type(values[0]) is not Array):
         return Static(values[0])
-    forms = [describe(v) for v in values]
     try:
-        result = forms[0]
-        for form in forms[1:]:
-            result = join(result, form)
-        return result
+        return reduce(join, forms)
     except JoinError as problem:
         grow_all(world.namespace, values)
         raise differing(place, forms, values, str(problem)) from None

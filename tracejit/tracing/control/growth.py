@@ -34,6 +34,15 @@ def keys_of(namespace: Any, one: list[Any]) -> tuple[Key, ...]:
     return () if any(key in current().decisions.fixed for key in found) else found
 
 
+def why_plain(namespace: Any, one: Any) -> str:
+    """Why a list can't grow in native loops, for errors; empty if nothing is known."""
+    known = namespace.plain_lists.get(id(one))
+    argument = namespace.reader.containers.get(id(one))
+    key = known[1] if known is not None else ("argument", argument.path) if argument is not None else None
+    reasons = [current().decisions.fixed.get(k) for k in (key[1] if key and key[0] == "joined" else (key,))]
+    return "".join([f", which must be known while tracing: {reason}" for reason in reasons[:1] if reason])
+
+
 def register_joined(namespace: Any, made: Any, values: Sequence[Any]) -> None:
     """`made` stands for what was one of `values`, or became the next of them in a round."""
     keys = dict.fromkeys(key for v in values if isinstance(v, list) for key in keys_of(namespace, v))
@@ -96,11 +105,23 @@ def grow_to_compare(namespace: Any, left: list[Any], right: list[Any]) -> None:
 def follow_lists(namespace: Any, changes: Iterable[Any], world: Any) -> None:
     """A region was traced: lists whose length it changed grow in native code, from the next attempt on."""
     check_watched(namespace)
+    decided = False
     for place in changes:
         if place.kind == "content" and isinstance(place.holder, list):
             before = world.containers[place.key][1]
             if len(before) != len(place.holder):
-                grow(namespace, place.holder, [*before, *place.holder])
+                decided = decides(namespace, place.holder, [*before, *place.holder]) or decided
+    if decided:
+        raise Restart
+
+
+def decides(namespace: Any, one: list[Any], items: Sequence[Any]) -> bool:
+    """Whether a list is native from the next attempt on; several may be found in one attempt."""
+    try:
+        grow(namespace, one, items)
+    except Restart:
+        return True
+    return False
 
 
 def fix_list(key: Key, why: str) -> NoReturn:

@@ -7,7 +7,7 @@ Flows out: `Identity` (which memories a value may be, and the index among them),
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import partial
 from types import BuiltinFunctionType, FunctionType
 from typing import Any, NoReturn
@@ -257,6 +257,42 @@ def choice_of(name: str, left: Sequence[Any], world: World) -> Choice:
                   older=tuple([m for x in left for m in older_memories(x, world)]))
 
 
+class Joined:
+    """The array that joining makes for position `place`, before it is made."""
+
+    __slots__ = ("place",)
+
+    def __init__(self, place: int):
+        self.place = place
+
+
+def with_shared(choices: Sequence[Choice]) -> list[Choice]:
+    """New arrays which a region left in several places stay one: the later places may be the memory of the first."""
+    made, joined = list(choices), [Joined(i) for i in range(len(choices))]
+    for k in range(max([len(c.arrays) for c in choices], default=0)):
+        first: dict[int, int] = {}
+        for j, choice in enumerate(choices):
+            array = choice.arrays[k] if choice.arrays else None
+            identity = choice.identities[k] if choice.arrays else None
+            if array is None or identity is None or not identity.is_own:
+                continue
+            i = first.setdefault(id(array.owner), j)
+            if i != j:
+                made[j] = _shared(made[j], k, joined[i], array is choices[i].arrays[k])
+    return made
+
+
+def _shared(choice: Choice, k: int, joined: Any, is_same: bool) -> Choice:
+    same = Identity((joined,), 0) if is_same else None
+    identities = (*choice.identities[:k], same, *choice.identities[k + 1:])
+    return replace(choice, identities=identities, older=choice.older if is_same else (*choice.older, joined))
+
+
+def resolved(memories: Sequence[Any], arrays: Sequence[Array | None]) -> tuple[Array | None, ...]:
+    """Memories with the arrays that were made in place of `Joined`."""
+    return tuple([arrays[m.place] if type(m) is Joined else m for m in memories])
+
+
 def mark_choices(arrays: Sequence[Array | None], choices: Sequence[Choice], flag: Array | None,
                  exported: Iterator[Array]) -> None:
     """Says of arrays which were just made which memories they may be."""
@@ -269,12 +305,12 @@ def mark_choices(arrays: Sequence[Array | None], choices: Sequence[Choice], flag
             chosen(array, None, (*choice.copied, None), choice.name, CopyRefusal(choice.name))
             continue
         if not choice.is_known:
-            chosen(array, None, (*choice.older, None), choice.name)
+            chosen(array, None, (*resolved(choice.older, arrays), None), choice.name)
             continue
         if index is None:
             assert flag is not None
             index = choice.index_by(flag)
-        chosen(array, index, choice.memories, choice.name)
+        chosen(array, index, resolved(choice.memories, arrays), choice.name)
         if array.one_of is not None:
             array.one_of.apart = apart
 

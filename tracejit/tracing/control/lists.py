@@ -20,6 +20,7 @@ from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
 from tracejit.tracing.context import Restart, current, inside
+from tracejit.tracing.control.columns import holds_rows, is_ordered, order_of, spelling, stacked
 from tracejit.tracing.control.containers import is_instance
 from tracejit.tracing.control.growth import (
     Key,
@@ -34,7 +35,15 @@ from tracejit.tracing.control.growth import (
     unkept,
     watch,
 )
-from tracejit.tracing.control.lengths import UNKNOWN, Count, add_to_count, count_of, is_in_range, run_time_size, set_count
+from tracejit.tracing.control.lengths import (
+    UNKNOWN,
+    Count,
+    add_to_count,
+    count_of,
+    is_in_range,
+    run_time_size,
+    set_count,
+)
 from tracejit.tracing.control.rows import Rows, RunTimeList
 from tracejit.tracing.control.schema import (
     JoinError,
@@ -56,12 +65,14 @@ from tracejit.tracing.spans import current_span
 from tracejit.tracing.truth import negation
 
 NOTHING = Static(None)
+INTEGER = Leaf(ArrayType(I64), "i", "python", False)
 
 
 class TracedList(RunTimeList):
     """A list in a native stack. handle: i64[], the same for the same list; two of these may be one list.
 
-    form: of every item; None if nothing was ever put in, as far as this attempt knows.  shared: its handle went where tracing can't follow.
+    form: of every item; None if nothing was ever put in, as far as this attempt knows.
+    shared: its handle went where tracing can't follow.
     """
 
     __slots__ = ("form", "handle", "key", "namespace", "shared")
@@ -197,11 +208,35 @@ class TracedList(RunTimeList):
 
     def rows(self) -> Rows:
         """What leaves the function."""
-        if holds_lists(self.form):
-            self.give_up("lists in it grow too, and it leaves the function")
-        columns, known = self.columns(), self.known_length()
+        columns, known = self.ragged() if holds_lists(self.form) else self.columns(), self.known_length()
         length = emit("stack_length", self.handle) if known is None else convert(lift(sized(known)), I64)
         return Rows(length, self.form or NOTHING, columns)
+
+    def ragged(self) -> tuple[Array, ...]:
+        """Columns where items hold native lists: for each of these how many items it has, then the columns of the items
+        of all, one after the other."""
+        metas, found = list(metas_of(self.form)), []
+        lengths = [make(self.namespace, ("lengths", current_span(3), k), INTEGER) for k in range(len(metas))]
+        flat = [make(self.namespace, ("rows", (current_span(3), k), m.key), m.form) if m else None
+                for k, m in enumerate(metas)]
+
+        def take(item: Any) -> None:
+            for k, one in zip([k for k, m in enumerate(metas) if m], native_lists_in(item), strict=True):
+                lengths[k].append(one.length())
+                flat[k].extend(one)    # type: ignore[union-attr]
+
+        run(self.namespace, self, Sink(take, {}))
+        for column, length, items in zip(self.columns(), lengths, flat, strict=True):
+            rows = items.rows() if items is not None else None
+            found += [column] if rows is None else [*length.columns(), *rows.columns]
+        return tuple(found)
+
+    def spelled(self) -> tuple[Array, Any, tuple[Array, ...]]:
+        """What text is made of: its length, the form of its items as plain tuples, its columns."""
+        rows, spelled = self.rows(), spelling(self.form or NOTHING)
+        if rows is None or spelled is None:
+            self.give_up("it becomes text, with lists or objects in it")
+        return weak(rows.length, "i"), spelled, rows.columns
 
     def array(self) -> Array:
         """What `np.array` makes of it."""
@@ -212,7 +247,7 @@ class TracedList(RunTimeList):
         if not self.types or holds_lists(self.form):
             self.give_up("it is used as an array")
         found = iter(self.columns())
-        return _stacked(self.form, found)
+        return stacked(self.form, found)
 
     def grid(self) -> Array:
         """Lists of one length as rows of an array; ValueError where they differ, or where there is none."""
@@ -231,7 +266,7 @@ class TracedList(RunTimeList):
         run(self.namespace, self, Sink(take, {}))
         known = self.known_length()
         height = run_time_size(emit("stack_length", self.handle)) if known is None else known
-        found = _stacked(flat.form, iter(flat.columns(height * width)))
+        found = stacked(flat.form, iter(flat.columns(height * width)))
         made: Array = emit("reshape", found, shape=(height, width, *found.type.shape[1:]))
         return made
 
@@ -258,6 +293,11 @@ class TracedList(RunTimeList):
     def __ne__(self, other: object) -> Any:
         equal = self == other
         return negation(equal) if type(equal) is Array else not equal
+
+    def __lt__(self, other: object) -> Any:
+        self.give_up("it is compared with another list by order")
+
+    __le__ = __gt__ = __ge__ = __lt__
 
     def equals(self, other: Any) -> Any:
         if isinstance(other, list) and not other:
@@ -376,6 +416,21 @@ class TracedList(RunTimeList):
         if self.form is not None and not self.types:
             self.give_up("it is copied")
         return self.new("copy", self.columns(), self.known_length())
+
+    __copy__ = copy
+
+    def __deepcopy__(self, memo: Any) -> TracedList:
+        return self.copy() if not holds_lists(self.form) else self.give_up("it is copied with the lists in it")
+
+    def __mul__(self, times: Any) -> TracedList:
+        made = self.copy()
+        if type(times) is not int or times < 1:
+            self.give_up("it is repeated a number of times that only the run knows")
+        for _ in range(times - 1):
+            made.extend(self)
+        return made
+
+    __rmul__ = __mul__
 
     def reverse(self) -> None:
         if self.form is not None:
@@ -520,43 +575,26 @@ def resolved(form: Schema | None) -> Schema | None:
     return form
 
 
-def is_ordered(form: Schema | None) -> bool:
-    """Whether items are numbers, or sequences of numbers."""
+def metas_of(form: Schema | None) -> Iterator[Meta | None]:
+    """For each leaf of a form: of native lists what is known of them, else None."""
     if isinstance(form, Tree):
-        return form.cls in (tuple, list) and all(map(is_ordered, form.children))
-    return isinstance(form, Leaf)
+        if type(form.meta) is Meta:
+            yield form.meta
+        else:
+            for child in form.children:
+                yield from metas_of(child)
+    elif form is not None:
+        yield from [None] * len(types_of(form))
 
 
-def order_of(columns: Sequence[Array], reverse: bool) -> Array:
-    """The positions of items in order, the first column first; equal ones stay as they are."""
-    for column in columns:
-        if column.type.dtype.is_float:
-            orderly = emit("not", NUMPY[np.any](NUMPY[np.isnan](column)))
-            assert_(orderly, "ValueError", "NaN has no place in an order")
-    back = slice(None, None, -1)
-    if reverse:
-        columns = [NUMPY[READ](column, back) for column in columns]
-    order: Array = NUMPY[np.lexsort](tuple(reversed(columns)))
-    if not reverse:
-        return order
-    last = convert(lift(sized(columns[0].type.shape[0] - 1)), I64)
-    flipped: Array = NUMPY[np.subtract](last, NUMPY[READ](order, back))
-    return flipped
-
-
-def holds_rows(form: Schema | None) -> bool:
-    """Whether items are plain lists, or hold some."""
-    return isinstance(form, Tree) and (form.cls is list or any(map(holds_rows, form.children)))
+def native_lists_in(item: Any) -> Iterator[TracedList]:
+    """In the order of the leaves of its form."""
+    if isinstance(item, TracedList):
+        yield item
+    elif isinstance(item, (tuple, list)):
+        for part in item:
+            yield from native_lists_in(part)
 
 
 def holds_lists(form: Schema | None) -> bool:
     return isinstance(form, Tree) and (form.cls is TracedList or any(map(holds_lists, form.children)))
-
-
-def _stacked(form: Schema | None, columns: Iterator[Array]) -> Array:
-    """np.array of items of `form`: trees become axes."""
-    if isinstance(form, Tree) and form.cls in (list, tuple):
-        parts = [_stacked(child, columns) for child in form.children]
-        made: Array = NUMPY[np.stack](parts, axis=1)
-        return made
-    return next(columns)

@@ -23,7 +23,7 @@ from tracejit.tracing.building import constant, convert, emit, lift
 from tracejit.tracing.context import Restart, Scope, inside
 from tracejit.tracing.control.branches import branch, known_truth, where
 from tracejit.tracing.control.displays import LiveList
-from tracejit.tracing.control.growth import grow_all, refuse_kept_write, register_joined
+from tracejit.tracing.control.growth import grow_all, refuse_kept_write, register_joined, why_plain
 from tracejit.tracing.control.identity import has_memory, is_mutable, reference
 from tracejit.tracing.control.iteration import Iteration, iteration_of
 from tracejit.tracing.control.lengths import (
@@ -211,7 +211,7 @@ class _Loop:
         self.places.append(place)
         self.first.append(value)
         is_reference = (self.site.span, place.name) in self.context.decisions.referenced and has_memory(value)
-        self.forms.append(reference((value,)) if is_reference else describe(value, numbers=True))
+        self.forms.append(reference((value,)) if is_reference else self.form(place, value))
 
     def is_rebound(self, name: str) -> bool:
         return (self.site.span, name) in self.context.decisions.rebound
@@ -290,7 +290,8 @@ class _Loop:
             if self.widen(region) or len(self.places) != before or self.follow_lists(region) \
                     or self.rebinding.follow(region):
                 continue
-            self.sharing.check(region)
+            with self.world.with_entries(region.changes):
+                self.sharing.check(region)
             self.last = region
             with self.world.as_left(region.changes), inside(region.scope):
                 finish(region, self.outputs(region))
@@ -385,12 +386,22 @@ class _Loop:
         self.left = set()
         for place, value in [c for c in region.changes.items() if not self.is_unchanged(c[0], region)]:
             changed = self.note(place, value) or changed
-        for k, place in enumerate(self.places):
-            if place.kind == "memory" and place not in region.changes or place.kind == "counter":
-                continue
-            if place in region.changes:
-                changed = self.widen_one(k, region.changes[place]) or changed
+        with self.world.with_entries(region.changes):
+            found = [(k, region.changes[p], self.described(k, region.changes[p])) for k, p in enumerate(self.places)
+                     if p.kind != "counter" and p in region.changes]
+        for one in found:
+            changed = self.widen_one(*one) or changed
         return changed
+
+    def described(self, k: int, value: Any) -> Schema:
+        """The form of what a round left in a place."""
+        if isinstance(self.forms[k], Reference):
+            return self.rebinding.reference(value)
+        return self.form(self.places[k], value)
+
+    def form(self, place: Place, value: Any) -> Schema:
+        """A variable of the converter's own is read where it was set and never written to: its arrays stay the same."""
+        return describe(value, numbers=True, known=self.world.seen if "!" in place.name else ())
 
     def is_unchanged(self, place: Place, region: Region) -> bool:
         """Whether memory holds at the end of a round what it held when the round began."""
@@ -425,13 +436,12 @@ class _Loop:
 
     def refuse_container(self, place: Place) -> None:
         kind = "elements" if isinstance(place.holder, set) else "length" if isinstance(place.holder, list) else "keys"
-        self.give_up(f"its rounds change the {kind} of {place.name!r}")
+        self.give_up(f"its rounds change the {kind} of {place.name!r}{why_plain(self.namespace, place.holder)}")
 
-    def widen_one(self, k: int, value: Any) -> bool:
+    def widen_one(self, k: int, value: Any, now: Schema) -> bool:
         place, form = self.places[k], self.forms[k]
         if "!" in place.name and value is UNDEFINED:
             return False
-        now = describe(value, numbers=True) if not isinstance(form, Reference) else self.rebinding.reference(value)
         if "!" in place.name and self.first[k] is UNDEFINED and not isinstance(form, Leaf):
             form = now
         try:

@@ -10,20 +10,22 @@ from typing import Any
 
 from tracejit.autograph.namespace import Handler
 from tracejit.autograph.plain import COMPARISONS, PlainNamespace, evaluate
+from tracejit.base.dtypes import I64
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
 from tracejit.tracing.building import emit, lift
 from tracejit.tracing.context import TraceContext
-from tracejit.tracing.control import displays, loops, sharing
+from tracejit.tracing.control import displays, loops, several, sharing
 from tracejit.tracing.control.branches import branch, choice, known_truth
 from tracejit.tracing.control.growth import grow_to_compare
 from tracejit.tracing.control.lists import TracedList
+from tracejit.tracing.control.managers import with_statement
 from tracejit.tracing.control.optional import UNDEFINED, Optional, unwrapped
 from tracejit.tracing.control.ordering import compare_sequences, is_sequence_comparison
 from tracejit.tracing.control.regions import Unreachable
 from tracejit.tracing.control.rows import RunTimeList
 from tracejit.tracing.control.streams import Sink, Stream
-from tracejit.tracing.control.trying import try_statement, with_statement
-from tracejit.tracing.control.world import CellFunction, cells_of
+from tracejit.tracing.control.trying import try_statement
+from tracejit.tracing.control.world import CellFunction, World, cells_of
 from tracejit.tracing.host import assert_at_run_time, made_error, raise_at_run_time
 from tracejit.tracing.inputs import Reader
 from tracejit.tracing.scalars import weak
@@ -47,6 +49,19 @@ class ControlFlow(PlainNamespace):
         """What regions may change although no variable of theirs holds it."""
         yield from (a.tracer for a in self.reader.arrays)
         yield from (c.traced for c in self.reader.containers.values())
+
+    def related(self, container: Any) -> list[Any]:
+        """Objects that change with this one, since it may be them."""
+        return several.related(self, container)
+
+    def chosen_by(self, flag: Array, world: World, made: Any, objects: Sequence[Any]) -> bool:
+        """Whether `made` stands for one of two objects from before a branch, by its test; noted if so."""
+        no, yes = objects
+        older = no is not yes and id(no) in world.containers and id(yes) in world.containers
+        if not older or made is no or made is yes or not several.can_choose(objects):
+            return False
+        several.note(self, made, emit("convert", flag, dtype=I64), objects)
+        return True
 
     def check_shared(self) -> None:
         """Objects that may be one of several must not have changed."""

@@ -16,10 +16,11 @@ from tracejit.base.dtypes import BOOL, I64
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
 from tracejit.tracing.context import current
+from tracejit.tracing.control import several
 from tracejit.tracing.control.branches import branch, choice
 from tracejit.tracing.control.growth import grow
 from tracejit.tracing.control.lengths import is_in_range
-from tracejit.tracing.control.schema import JoinError, Leaf, Schema, describe, flatten, join
+from tracejit.tracing.control.schema import JoinError, Leaf, Schema, Tree, describe, flatten, join, parts
 from tracejit.tracing.control.world import CellFunction
 from tracejit.tracing.scalars import weak
 
@@ -46,7 +47,7 @@ def pick(namespace: Any, items: Sequence[Any], index: Array) -> Any:
     if any(type(item) is list for item in items):
         grow(namespace, items, items)
     at = position(index, len(items), f"{kind} index out of range")
-    return picked(namespace, items, at, 0)
+    return one_object(namespace, items, at) if several.can_choose(items) else picked(namespace, items, at, 0)
 
 
 def replace(namespace: Any, items: list[Any], index: Array, value: Any) -> None:
@@ -97,6 +98,26 @@ def picked(namespace: Any, items: Sequence[Any], at: Array, k: int) -> Any:
     cells = {"the list": CellType(items)}
     return choice(namespace, is_at(at, k), CellFunction(lambda: items[k], cells),
                   CellFunction(lambda: picked(namespace, items, at, k + 1), cells))
+
+
+def one_object(namespace: Any, objects: Sequence[Any], at: Array) -> Any:
+    """What stands for the object at a position."""
+    form = describe(objects[0])
+    assert isinstance(form, Tree)
+    held = [parts(o) for o in objects]
+    columns = [[values[k] for values in held] for k in range(len(form.children))]
+    made = form.make(form.meta, [picked_attribute(namespace, column, at) for column in columns])
+    several.note(namespace, made, at, objects)
+    return made
+
+
+def picked_attribute(namespace: Any, values: Sequence[Any], at: Array) -> Any:
+    if all(v is values[0] for v in values) and type(values[0]) is not Array:
+        return values[0]
+    form = common_form(values)
+    if isinstance(form, Leaf) and not form.type.shape and not form.boxed:
+        return picked_number(values, form, at)
+    return picked(namespace, values, at, 0)
 
 
 def is_at(at: Array, k: int) -> Array:

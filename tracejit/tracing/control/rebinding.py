@@ -11,7 +11,7 @@ memory are carried as an index, and contents by memory (`Reference`).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -23,6 +23,7 @@ from tracejit.tracing.building import constant
 from tracejit.tracing.context import Restart, current
 from tracejit.tracing.control.identity import (
     Apart,
+    asks_for,
     chosen,
     has_memory,
     is_apart,
@@ -74,7 +75,10 @@ class Rebinding:
 
     def follow(self, region: Region) -> bool:
         """Looks at what a round left. Whether it needs more carries: then the body is traced again."""
-        self.locations = list(self.find(region))
+        with self.loop.world.with_entries(region.changes):
+            self.locations = list(self.find(region))
+        passed = {id(m.owner) for x in self.locations for m in self.alternatives(x.last) if m is not None}
+        self.locations = [replace(x, is_used=x.is_used or id(x.head) in passed) for x in self.locations]
         if not region.reached or not self.locations:
             return False
         self.writes = any(x.is_written for x in self.locations) or any(
@@ -108,8 +112,8 @@ class Rebinding:
         """Loops before this one, and in its body, have to say whose memory their arrays are."""
         for x in self.locations:
             for array in (x.first, x.last):
-                if array is not None and array.owner.one_of is not None and array.owner.one_of.index is None:
-                    array.owner.one_of.ask()
+                if array is not None and (ask := asks_for(array.owner)) is not None:
+                    ask()
 
     def is_head(self, array: Array) -> bool:
         return any(array is x.head for x in self.locations)
@@ -193,7 +197,7 @@ class Rebinding:
 
     def reference(self, value: Any) -> Schema:
         """The form of a name that is one of several arrays."""
-        found = [m for m in self.alternatives(value)] if has_memory(value) else [None]
+        found = list(self.alternatives(value)) if has_memory(value) else [None]
         if any(m is None or m.view_of is not None and id(m) not in self.loop.world.seen for m in found):
             raise UnsupportedError(
                 "a name is one of several arrays, which are written, and bound to a new one", span=self.loop.site.span,
@@ -207,13 +211,13 @@ class Rebinding:
         self.refuse_sizes()
         found: dict[int, Array] = {}
         for x in self.locations:
-            for m in (*self.first_memories(x), *self.alternatives(x.last)):
+            for m in (x.first, *self.alternatives(x.last)):
                 if m is not None and not self.is_head(m):
                     found[id(m)] = m
         self.memories = (*found.values(), None)
         self.indices = [constant(0, INDEX.type.dtype) for _ in self.locations]
         for k, x in enumerate(self.locations):
-            self.loop.carry(Place("index", k, None, "an index"), self.first_index(x))
+            self.loop.carry(Place("index", k, None, "an index"), constant(self.place_of(x.first), INDEX.type.dtype))
             self.loop.forms[-1] = INDEX
         self.keep_left()
         return True
@@ -247,17 +251,6 @@ class Rebinding:
                 why="which memory is written depends on the round", fix="work on a copy of the view")
         self.orphans.add(place)
         self.loop.carry_memory(memory, "an array")
-
-    def first_memories(self, x: Location) -> tuple[Array | None, ...]:
-        if x.first is None:
-            return (None,)
-        return (x.first,) if x.first.one_of is None else x.first.one_of.memories
-
-    def first_index(self, x: Location) -> Array:
-        if x.first is None or x.first.one_of is None or x.first.one_of.index is None:
-            return constant(self.place_of(x.first), I32)
-        places = [constant(self.place_of(m), I32) for m in x.first.one_of.memories]
-        return translated(x.first.one_of.index, places)
 
     def place_of(self, memory: Array | None) -> int:
         """Where a memory is among those of the loop; new memory is the last."""
@@ -351,9 +344,11 @@ class Rebinding:
 
     def mark_unasked(self, arrays: Sequence[Array | None], held: Sequence[tuple[Array | None, ...]]) -> None:
         """Of arrays that may be memory which something else holds too, the index is carried when it is asked for."""
-        for array, memories, x in zip(arrays, held, self.locations, strict=True):
-            if array is not None and memories:
-                chosen(array, None, memories, x.place.name, partial(self.ask, x.place.name))
+        for i, (array, memories, x) in enumerate(zip(arrays, held, self.locations, strict=True)):
+            twins = [arrays[j] for j, y in enumerate(self.locations[:i]) if x.last is not None and y.last is not None
+                     and x.last.owner is y.last.owner]
+            if array is not None and (memories or twins):
+                chosen(array, None, (*twins, *(memories or (None,))), x.place.name, partial(self.ask, x.place.name))
 
     def ask(self, name: str) -> NoReturn:
         if self.loop.site.span in self.context.decisions.identified:

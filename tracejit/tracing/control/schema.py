@@ -197,7 +197,7 @@ def same_static(x: Any, y: Any) -> bool:
 
 
 def describe(value: Any, numbers: bool = False, known: Container[int] = ()) -> Schema:
-    """The form of a value. numbers: Python and NumPy numbers count as traced.  known: ids of arrays which stay what they
+    """The form of a value. numbers: Python and NumPy numbers count as traced.  known: ids of arrays which stay as they
     are, in containers too."""
     if type(value) is Array:
         if id(value) in known:
@@ -227,7 +227,7 @@ def describe(value: Any, numbers: bool = False, known: Container[int] = ()) -> S
 
 def instance(cls: type, names: Sequence[str], values: Sequence[Any]) -> Any:
     """An instance of a class of the user's with these attributes, made without running its `__init__`."""
-    new: Callable[[type], Any] = object.__new__ if cls.__new__ is object.__new__ else cls.__new__
+    new: Any = cls.__new__
     made = new(cls)
     refill(made, dict(zip(names, values, strict=True)))
     return made

@@ -14,7 +14,7 @@ from tracejit.tracing.control.growth import grow_all
 from tracejit.tracing.control.names import count_names
 from tracejit.tracing.control.optional import Optional
 from tracejit.tracing.control.regions import Region
-from tracejit.tracing.control.schema import Perhaps, Schema, Tree, parts
+from tracejit.tracing.control.schema import Perhaps, Schema, Tree, leaves, parts
 from tracejit.tracing.control.world import Place, World
 from tracejit.tracing.spans import current_span
 
@@ -35,12 +35,21 @@ def container_parts(value: Any, schema: Schema) -> Iterator[Any]:
 
 def is_held(container: Any, namespace: Any, own: int = 1) -> bool:
     """Whether a container can be reached from the caller, or by more names of the user's code than its `own`."""
-    return id(container) in namespace.reader.containers or count_names(container, namespace) > own
+    if id(container) in namespace.reader.containers or id(container) in namespace.several:
+        return True
+    return count_names(container, namespace) > own
 
 
 def watch(namespace: Any, containers: Sequence[Any], name: str) -> None:
     """From here on, these must stay as they are. If lists do not, they are native from the next attempt on."""
     namespace.shared += [(c, copied(c), name, containers) for c in containers if c is not None]
+
+
+def stand_ins(namespace: Any, container: Any) -> list[Any]:
+    """The containers that one may be which was made for one of several; none for any other."""
+    several = namespace.several.get(id(container))
+    found = list(several.objects) if several is not None else []
+    return found + [c for one, _, _, others in namespace.shared if one is container for c in others if c is not one]
 
 
 def check_shared(namespace: Any) -> None:
@@ -61,10 +70,12 @@ def watch_joined(world: World, place: Place, form: Schema, made: Any, left: Sequ
     for k, one in enumerate(container_parts(made, form)):
         if k == 0 and type(made) is list:
             continue
-        older = [f[k] for f in found if f[k] is not None and id(f[k]) in world.containers]
+        left_here = [f[k] for f in found if f[k] is not None]
+        other = [c for part in left_here for c in stand_ins(world.namespace, part)]
+        older = [c for c in left_here if id(c) in world.containers]
         held = [c for c in older if is_held(c, world.namespace, before.count(id(c)))]
-        if held and one is not None and not all(c is one for c in older):
-            watch(world.namespace, [one, *held], place.name)
+        if (held or other) and one is not None and not all(c is one for c in left_here):
+            watch(world.namespace, [one, *held, *other], place.name)
 
 
 class Sharing:
@@ -92,16 +103,30 @@ class Sharing:
 
     def check(self, region: Region) -> None:
         """An error if a round changes a container in place which something else may be too."""
-        last = self.last(region)
+        last, first = self.last(region), self.positions(self.loop.first)
+        changed = {id(p.holder) for p in region.changes if p.kind in ("item", "content")}
         twice = {id(c) for i, (_, c) in enumerate(last) for _, other in last[:i] if c is not None and c is other}
-        for (name, first), (head, copy), (_, end) in zip(self.positions(self.loop.first), self.heads, last, strict=True):
-            changed = head is not None and not is_same_content(copied(head), copy)
-            if changed and (self.is_held(first) or id(end) in twice):
-                grow_all(self.loop.namespace, [first for _, first in self.positions(self.loop.first)])
+        used = self.used(region)
+        for (name, before), (head, copy), (_, end), is_used in zip(first, self.heads, last, used, strict=True):
+            is_changed = head is not None and not is_same_content(copied(head), copy)
+            others = [] if end is None else stand_ins(self.loop.namespace, end)
+            is_older = id(end) in self.loop.world.containers or bool(others)
+            if is_changed and (self.is_held(before) or id(end) in twice or is_older) or is_older and is_used and (
+                    any(id(c) in changed for c in (end, *others))):
+                grow_all(self.loop.namespace, [c for _, c in first])
                 raise UnsupportedError(
                     f"{name!r} is changed in place and bound to another object in the same loop",
                     span=self.loop.site.span, why="which object is changed depends on the round",
                     fix=f"work on a copy of {name}, or change its content only")
+
+    def used(self, region: Region) -> list[bool]:
+        """For each position whether a round reads something that its place held when the round began."""
+        values = {value for node in region.scope.graph.nodes for value in node.operands}
+        params, found = iter(self.loop.carried_params(region)), list[bool]()
+        for form, head in zip(self.loop.forms, self.loop.heads, strict=True):
+            held = [next(params) for _ in leaves(form)]
+            found += [not values.isdisjoint(held) for _ in container_parts(head, form)]
+        return found
 
     def is_held(self, first: Any) -> bool:
         return first is not None and self.held.get(id(first), False)
@@ -114,6 +139,7 @@ class Sharing:
                 self.positions(values), self.positions(self.loop.first), last, strict=True):
             older = [c for c in (first, end) if c is not None and id(c) not in heads and (
                 self.is_held(first) if c is first else id(c) in self.loop.world.containers)]
+            older += [] if end is None else stand_ins(self.loop.namespace, end)
             twice = end is not None and sum(end is other for _, other in last) > 1
             if made is not None and (older or twice):
                 watch(self.loop.namespace, [made, *older], name)

@@ -1,4 +1,4 @@
-"""`try` and `with` while tracing: Python catches what tracing raises, handlers in an op what only the run raises.
+"""`try` while tracing: Python catches what tracing raises, handlers in an op what only the run raises.
 
 Flows in:  functions that hold the parts of the statement.
 Flows out: the parts' own effect; or a `try` op, whose regions give the new content of every place that the body or a
@@ -11,14 +11,11 @@ reaches it. Places and their forms are found by tracing the body until they hold
 """
 from __future__ import annotations
 
-import contextlib
-import dis
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from types import CellType, CodeType
+from types import CellType
 from typing import Any, NoReturn
 
-from tracejit.autograph import policy
 from tracejit.autograph.namespace import Handler
 from tracejit.autograph.plain import evaluate
 from tracejit.base.dtypes import BOOL, I32, I64
@@ -30,7 +27,7 @@ from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant
 from tracejit.tracing.context import Restart, Scope, TraceContext, inside
-from tracejit.tracing.control.branches import join_regions
+from tracejit.tracing.control.branches import inline, join_regions
 from tracejit.tracing.control.identity import (
     Identity,
     all_memories,
@@ -118,65 +115,6 @@ def unless(namespace: Any, swallowed: Any, error: BaseException) -> None:
         raise error
 
     namespace.if_(namespace.not_(swallowed), raise_again, None, ())
-
-
-def with_statement(namespace: Any, manager: Any, body: Callable[[Any], None], names: Sequence[str]) -> None:
-    """`with manager as value: body(value)`. Managers of libraries do not see what only the run raises."""
-    cls, span = type(manager), current_span(3)
-    cells = {**cells_of(body), "manager!": CellType(manager)}
-    if cls is contextlib.suppress:
-        caught = manager._exceptions
-        run(namespace, Parts(span, lambda: evaluate(body, None), [(lambda: caught, _ignore)], None, cells, names))
-        return
-    if not policy.is_user_function(getattr(cls, "__exit__", None), namespace.packages):
-        with manager as value, namespace.context.watching(Generator(manager, span, namespace.context.scope)):
-            evaluate(body, value)
-        return
-
-    def leave(error: BaseException | None) -> Any:
-        return namespace.call(cls.__exit__, manager, None if error is None else type(error), error, None)
-
-    def failed(error: BaseException) -> None:
-        unless(namespace, leave(error), error)
-
-    value = namespace.call(cls.__enter__, manager)
-    run(namespace, Parts(span, lambda: evaluate(body, value), [(None, failed)], lambda: leave(None), cells, names))
-
-
-def _ignore(error: BaseException) -> None:
-    """What `contextlib.suppress` does with an error."""
-
-
-class Generator:
-    """A manager that a generator of the user's makes, which catches errors but runs while tracing only."""
-
-    captured = True
-
-    def __init__(self, manager: Any, span: SourceSpan | None, scope: Scope):
-        code = getattr(getattr(manager, "gen", None), "gi_code", None)
-        self.watches = code is not None and policy.is_user_file(code.co_filename) and _catches_at_yield(code)
-        self.span, self.scope = span, scope
-
-    def catches(self, exception: type[BaseException]) -> bool:
-        return self.watches
-
-    def catch(self, holds: Any, error: BaseException, span: SourceSpan | None) -> None:
-        raise UnsupportedError(
-            f"{type(error).__name__} is raised by the run here, and the manager of a `with` around would see it",
-            span=span, why="its generator has a `try` around `yield`, and generators run while tracing only",
-            fix="write the manager as a class with __enter__ and __exit__, or use try in place of with")
-
-
-def _catches_at_yield(code: CodeType) -> bool:
-    """Whether errors thrown into a generator where it yields meet a handler of its own."""
-    names = {i.offset: i.opname for i in dis.get_instructions(code)}
-    yields = [offset for offset, name in names.items() if name == "YIELD_VALUE"]
-    entries = getattr(dis.Bytecode(code), "exception_entries")    # noqa: B009
-    return any(e.start <= at < e.end and names[e.target] not in _IMPLICIT for at in yields for e in entries)
-
-
-# What CPython adds to every generator: StopIteration becomes RuntimeError, the end of `yield from`.
-_IMPLICIT = ("CALL_INTRINSIC_1", "CLEANUP_THROW")
 
 
 def run(namespace: Any, parts: Parts) -> None:
@@ -283,7 +221,7 @@ class Attempt:
     def __init__(self, namespace: Any, parts: Parts):
         self.namespace, self.parts, self.span = namespace, parts, parts.span
         self.context: TraceContext = namespace.context
-        self.scope = self.context.scope
+        self.around = self.scope = self.context.scope
         self.world = World(parts.cells, dict.fromkeys((*parts.names, *parts.taken)), namespace)
         self.places = [Place("variable", id(cell), cell, name) for name, cell in self.world.variables.items()]
         self.places += [Place("memory", key, self.world.arrays[key][0], "an array")
@@ -296,12 +234,13 @@ class Attempt:
     def capture(self) -> bool:
         """Emits the op and makes the world what it is afterwards; False if nothing can fail at run time."""
         body = self.settle()
-        if not self.fails_at_run_time:
+        if not self.fails_at_run_time and self.span not in self.context.decisions.always_captured:
             return False
         regions = [body, *[self.handle(failure, body.scope) for failure in self.failures]]
         for region in regions:
             region.changes = {p: v for p, v in region.changes.items() if self.is_read_afterwards(p)}
-        join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]))
+        join_regions(self.world, regions, lambda: self.emit([r.scope for r in regions]) if self.failures else inline(
+            self.context, body.scope))
         return True
 
     def is_read_afterwards(self, place: Place) -> bool:
@@ -371,8 +310,8 @@ class Attempt:
         failure = self.failure(type(error), made, template.arrays, {p: self.form(v) for p, v in state.items()})
         indices = self.indices(failure, state)
         test = constant(False, BOOL) if holds is None else holds
-        left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)]
-        arrays = [test, constant(failure.site(span), I64), *template.arrays, *left, *indices]
+        left = [a for place, form in failure.forms.items() for a in flatten(state[place], form)] + indices
+        arrays = [test, constant(failure.site(span), I64), *template.arrays, *left]
         scope = self.context.scope
         to = f"{self.label}:{self.failures.index(failure)}"
         attributes = {"exception": type(error).__name__, "message": "", "to": to, "kept": tuple(range(len(left)))}
@@ -397,7 +336,8 @@ class Attempt:
     def failure(self, error: type[BaseException], template: Deferred, arrays: Sequence[Array],
                 state: dict[Place, Schema]) -> Failure:
         """The one that this error is of, with forms that hold this state."""
-        parts = [describe(a) for a in arrays]
+        with inside(self.around):
+            parts = [describe(a) for a in arrays]
         key = error, identity(template), tuple(parts)
         for found in self.failures:
             if found.key == key and (forms := found.joined(state)) is not None:
@@ -413,7 +353,7 @@ class Attempt:
             return Static(value)
         node = node_type(value) if isinstance(value, (list, tuple, dict)) else None
         if node is None:
-            with inside(self.scope):
+            with inside(self.around):
                 return describe(value)
         children, meta = node.flatten(value)
         return Tree(type(value), meta, tuple(map(self.form, children)), node.unflatten)

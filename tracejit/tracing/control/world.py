@@ -5,8 +5,8 @@ Flows out: `World`: taken before a region runs; afterwards it says what changed,
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from types import CellType, FunctionType, MethodType
 from typing import Any
@@ -148,6 +148,10 @@ class World:
         if isinstance(copy, set):
             return []
         named = copy.items() if isinstance(copy, dict) else enumerate(copy)
+        pending = [(other, name) for other in self.namespace.related(container)]
+        return [*pending, *self._entries(container, name, named)]
+
+    def _entries(self, container: Any, name: str, named: Iterable[tuple[Any, Any]]) -> list[tuple[Any, str]]:
         return [(value, entry_name(container, name, key)) for key, value in named if not isinstance(value, _SIMPLE)]
 
     def _captured(self, function: FunctionType | CellFunction) -> list[Any]:
@@ -223,16 +227,21 @@ class World:
         self.namespace.stored.update(self.stored)
 
     @contextmanager
-    def as_left(self, changes: dict[Place, Any]) -> Iterator[None]:
+    def as_left(self, changes: dict[Place, Any],
+                kinds: Sequence[str] = ("memory", "content", "item")) -> Iterator[None]:
         """For the block, arrays and containers hold what a region left in them."""
-        kinds = ("memory", "content", "item")
-        for place in sorted(changes, key=lambda p: kinds.index(p.kind) if p.kind in kinds else len(kinds)):
-            if place.kind in kinds:
-                self.put(place, changes[place])
+        places = sorted([p for p in changes if p.kind in kinds], key=lambda p: kinds.index(p.kind))
+        for place in places:
+            self.put(place, changes[place])
         try:
             yield
         finally:
-            self.restore()
+            if places:
+                self.restore()
+
+    def with_entries(self, changes: dict[Place, Any]) -> AbstractContextManager[None]:
+        """For the block, containers hold what a region left in them."""
+        return self.as_left(changes, ("content", "item"))
 
     def value_before(self, place: Place) -> Any:
         """What a place held."""
@@ -292,7 +301,10 @@ def is_written(owner: Array, value: Any, own: Any) -> bool:
 
 def own_content(owner: Array) -> Array:
     """What an array holds; of one of several, what it holds if its memory is its own."""
-    return owner.snapshot() if owner.one_of is None else Array(*owner.one_of.own, "numpy", None, True)
+    if owner.one_of is None:
+        return owner.snapshot()
+    value, scope = owner.one_of.own
+    return Array(value, scope, "numpy", None, True)
 
 
 def entry_name(container: Any, name: str, key: Any) -> str:

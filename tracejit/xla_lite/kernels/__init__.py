@@ -4,7 +4,7 @@ Reading order:
     kernel_ir         the constructs: all that backends see
     printer, verify, interpreter, scalar_functions   its text, its rules, its meaning
     expressions       sizes and indices as expressions
-    ranges, merging, simplify  what is known of integers, and what it makes needless
+    ranges, merging, simplify, versions  what is known of integers, and what it makes needless
     writer            statements under construction
     scalars           the scalar code of ops, run over expressions
     elements          the value of any op of a body at any index

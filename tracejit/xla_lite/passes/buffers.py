@@ -12,24 +12,24 @@ from tracejit.base.dims import Size
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.xla_lite.passes.attempts import states_in_results
 from tracejit.xla_lite.passes.failures import failures, leaves_state
-from tracejit.xla_lite.passes.in_place import CONTROL, LOOPS, makes_memory, overwrites, updated
+from tracejit.xla_lite.passes.in_place import CONTROL, LOOPS, Known, makes_memory, overwrites, updated
 from tracejit.xla_lite.passes.plan import Arena, Place, Plan, Slots, Target, byte_size
 from tracejit.xla_lite.passes.single_elements import find_elements
 from tracejit.xla_lite.passes.slice_updates import window_of
 
 
 def plan_buffers(graph: Graph, targets: Sequence[Target], bound: frozenset[str] = frozenset(),
-                 first: int | None = None) -> Plan:
+                 first: int | None = None, known: Known | None = None) -> Plan:
     """The plan of one graph. bound: sizes that are known only after the arena is made.
 
-    first: of a loop's body, the number of the first carried parameter.
+    first: of a loop's body, the number of the first carried parameter.  known: what the graph around found out.
     """
-    return _Planner(graph, targets, bound, first).run()
+    return _Planner(graph, targets, bound, first, {} if known is None else known).run()
 
 
 class _Planner:
-    def __init__(self, graph: Graph, targets: Sequence[Target], bound: frozenset[str], first: int | None):
-        self.graph, self.targets, self.first = graph, targets, first
+    def __init__(self, graph: Graph, targets: Sequence[Target], bound: frozenset[str], first: int | None, known: Known):
+        self.graph, self.targets, self.first, self.known = graph, targets, first, known
         self.bound = bound | {n.attributes["dim"] for n in graph.nodes if n.op.name == "bind_dim"}
         self.position = {n: i for i, n in enumerate(graph.nodes)}
         self.users = graph.users()
@@ -126,7 +126,7 @@ class _Planner:
         return value.node is not None and self.root(value) is value and self.is_free(value) \
             and self.last[value] == self.position[node] \
             and [self.root(v) for v in node.operands].count(value) == 1 \
-            and value.type == follower.type and overwrites(node, value, follower) \
+            and value.type == follower.type and overwrites(node, value, follower, self.known) \
             and (target.param < 0 or self.may_overwrite(value, target))
 
     def may_overwrite(self, value: Value, target: Target) -> bool:
@@ -142,7 +142,7 @@ class _Planner:
         aliases = [v for v in self.base if self.root(v) is param]
         if any(a in node.operands for a in aliases):
             return False
-        return param not in node.operands or overwrites(node, param, value)
+        return param not in node.operands or overwrites(node, param, value, self.known)
 
     def place_results(self, node: Node, position: int) -> None:
         self.continued = set()
@@ -180,7 +180,8 @@ class _Planner:
             base = self.root(operand)
             in_arena = self.plan.places[base].kind == "arena" and self.plan.places[operand].kind != "alias"
             if in_arena and self.last[base] == position and base not in self.continued \
-                    and [self.root(v) for v in node.operands].count(base) == 1 and overwrites(node, operand, value) \
+                    and [self.root(v) for v in node.operands].count(base) == 1 \
+                    and overwrites(node, operand, value, self.known) \
                     and byte_size(operand) == byte_size(value):
                 self.continued.add(base)
                 self.base[value] = base
@@ -195,7 +196,7 @@ class _Planner:
             if node.op.name in LOOPS and name == "body" or (node, name) in self.plan.regions:
                 plans[name] = self.plan.regions[node, name][0]
             elif node.op.name != "fusion":
-                plans[name] = plan_buffers(region, self.region_targets(node, region), self.bound)
+                plans[name] = plan_buffers(region, self.region_targets(node, region), self.bound, known=self.known)
         for name, plan in plans.items():
             offset = self.arena.take(plan.total) if plan.total != 0 else 0
             self.plan.regions[node, name] = (plan, offset)
@@ -214,7 +215,7 @@ class _Planner:
         if node.op.name != "try":
             return []
         body: Graph = node.attributes["body"]
-        plan = plan_buffers(body, self.region_targets(node, body), self.bound)
+        plan = plan_buffers(body, self.region_targets(node, body), self.bound, known=self.known)
         self.plan.regions[node, "body"] = (plan, 0)
         lies_on = {self.lies_on(node, v): v.index for v in node.results}
         blocks: list[tuple[Size, Size]] = []
@@ -224,7 +225,7 @@ class _Planner:
             self.plan.states[node, k] = [self.place_state(v, r, blocks) for v, r in zip(given, homes, strict=True)]
             targets = [Target(bool(v.rank), homes.index(v.index) if v.index in homes else -1, True)
                        for v in node.results]
-            self.plan.regions[node, f"handlers{k}"] = (plan_buffers(handler, targets, self.bound), 0)
+            self.plan.regions[node, f"handlers{k}"] = (plan_buffers(handler, targets, self.bound, known=self.known), 0)
         return blocks
 
     def place_state(self, value: Value, result: int | None, blocks: list[tuple[Size, Size]]) -> Place:
@@ -242,7 +243,7 @@ class _Planner:
     def plan_body(self, body: Graph, first: int) -> Plan:
         """What a loop's body gives goes where the state is, which the body's own parameters lie on."""
         targets = [Target(bool(v.rank), first + k, True) for k, v in enumerate(body.outputs)]
-        return plan_buffers(body, targets, self.bound, first)
+        return plan_buffers(body, targets, self.bound, first, self.known)
 
     def lies_on(self, node: Node, result: Value) -> int:
         """The parameter of branches, or of an attempt's body, in whose memory a result lies, or -1."""

@@ -18,14 +18,17 @@ def makes_memory(node: Node) -> bool:
     return node.op.name in ("fusion", *CONTROL) or node.op.kind in ("library", "contraction", "scatter")
 
 
-def overwrites(node: Node, operand: Value, result: Value) -> bool:
+Known = dict[tuple[Value, Value], bool]     # what was found out: a result, and the parameter that it descends from
+
+
+def overwrites(node: Node, operand: Value, result: Value, known: Known) -> bool:
     """Whether a result may lie on `operand`: each element is read before it is written, and nowhere else."""
     if node.operands.count(operand) != 1:
         return False
     if node.op.kind == "scatter":
         return node.operands[0] is operand
     if node.op.name in CONTROL:
-        return operand.type == result.type and _continues(node, operand, result)
+        return operand.type == result.type and _continues(node, operand, result, known)
     if node.op.name != "fusion":
         return False
     body: Graph = node.attributes["body"]
@@ -46,7 +49,7 @@ def first_version(value: Value) -> Value:
     return value
 
 
-def _continues(node: Node, operand: Value, result: Value) -> bool:
+def _continues(node: Node, operand: Value, result: Value, known: Known) -> bool:
     """Whether a result of control flow is what becomes of `operand`: a loop's state, or what branches update.
 
     Handlers of an attempt must not want it as it was before.
@@ -54,24 +57,25 @@ def _continues(node: Node, operand: Value, result: Value) -> bool:
     position = node.operands.index(operand)
     if node.op.name == "try":
         body: Graph = node.attributes["body"]
-        return not reads_operand(node, position) and _descends(body.outputs[result.index], body.params[position])
+        return not reads_operand(node, position) and _descends(body.outputs[result.index], body.params[position], known)
     if node.op.name != "case":
         return position == result.index + (3 if node.op.name == "for" else 0)
     branches: tuple[Graph, ...] = node.attributes["branches"]
-    return any(_descends(b.outputs[result.index], b.params[position - 1]) for b in branches)
+    return any(_descends(b.outputs[result.index], b.params[position - 1], known) for b in branches)
 
 
-def _descends(value: Value, param: Value) -> bool:
+def _descends(value: Value, param: Value, known: Known) -> bool:
     """Whether a value is `param` after updates in place."""
-    todo, seen = [value], {value}
-    while todo:
+    key, todo, seen = (value, param), [value], {value}
+    while key not in known and todo:
         if (value := todo.pop()) is param:
-            return True
-        if value.node is not None and makes_memory(value.node):
-            before = {v for v in value.node.operands if v.type == value.type and overwrites(value.node, v, value)}
+            known[key] = True
+        elif value.node is not None and makes_memory(value.node):
+            before = {v for v in value.node.operands if v.type == value.type and overwrites(
+                value.node, v, value, known)}
             todo += before - seen
             seen |= before
-    return False
+    return known.setdefault(key, False)
 
 
 def _read_in_place(body: Graph, param: Value) -> bool:

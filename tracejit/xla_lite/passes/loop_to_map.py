@@ -107,7 +107,7 @@ def write_map(graph: Graph, body: Graph, operands: Sequence[Value], count: int, 
     if moving and not heavy or any(initial[k].rank for k in scalars):
         raise Unfit("recurrence")
     states = {initial[k] for k in written}
-    if len(states) != len(written) or states & set(invariants):
+    if states & set(invariants):
         raise Unfit("one array in two roles")
     index = _indices(graph, lower, step, size)
     work = Vectoriser(graph, size, states=states)

@@ -146,7 +146,7 @@ class Engine:
         except RuntimeError as error:
             raise InternalError(f"LLVM refuses the generated text: {error}") from None
         if level == EVERYTHING:
-            tuning = self._llvm.create_pipeline_tuning_options(speed_level=3)
+            tuning = self._llvm.create_pipeline_tuning_options(speed_level=2)
             builder = self._llvm.create_pass_builder(machine, tuning)
             builder.getModulePassManager().run(module, builder)
         elif PASSES[level]:

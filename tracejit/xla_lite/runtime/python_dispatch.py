@@ -212,7 +212,7 @@ class Call:
 
     def run(self) -> Any:
         """Allocates, runs main, builds the result."""
-        outputs = list(computed_outputs(self.spec.outputs))
+        outputs = self.spec.computed
         places = [self.allocate(out) for out in outputs]
         outs = (ctypes.c_void_p * max(1, len(places)))(*(address(place) for place in places))
         status = _run_unlocked()(self.spec.main_address, ctypes.addressof(self.slots), ctypes.addressof(outs))
@@ -232,9 +232,10 @@ class Call:
         """Makes the stores that were made before a failure, and frees outputs that nobody gets."""
         state = int(self.slots[self.spec.state_slot])
         try:
-            if self.spec.recover is not None and state:
+            if self.spec.recover is not None and self.spec.left is not None and state:
                 results = [self.finish_output(out, place) for out, place in zip(outputs, places)]
-                self.spec.recover(state, self.build(self.spec.outputs, results, iter(results)))
+                own = iter(results[len(list(computed_outputs(self.spec.outputs))):])
+                self.spec.recover(state, self.build(self.spec.left, results, own))
         finally:
             free_late(outputs, places)
 

@@ -313,8 +313,8 @@ UNKNOWN_WORK = Work(((1 << 40, ()),))  # loops whose length depends on data
 class Specialisation:
     """Compiled code for one signature.
 
-    recover(state, result): called before an error is raised, if slots[state_slot] says that main left a state, with
-    what `finish` would get; late outputs that have no memory are None.
+    recover(state, made): called before an error is raised, if slots[state_slot] says that main left a state, with what
+    the tree `left` gives, whose computed outputs follow those of `outputs`; late ones without memory are None.
     written: leaf numbers of arrays that main writes; a call where their memory overlaps another leaf's is a miss.
     on_error(status, words) raises.  finish(result) gives what the call returns, if set.
     library, keep: whatever must live as long as the code.
@@ -328,6 +328,7 @@ class Specialisation:
     extra_words: int = 0
     work: Work = UNKNOWN_WORK
     finish: Callable[[Any], Any] | None = None
+    left: OutNode | None = None
     recover: Callable[[int, Any], Any] | None = None
     state_slot: int = 0
     written: tuple[int, ...] = ()
@@ -339,6 +340,12 @@ class Specialisation:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "layout", slot_layout(self.roots, self.extra_words))
+
+    @property
+    def computed(self) -> list[Computed]:
+        """The outputs that main writes, in the order of `outs`."""
+        trees = (self.outputs,) if self.left is None else (self.outputs, self.left)
+        return [out for tree in trees for out in computed_outputs(tree)]
 
 
 @record

@@ -60,7 +60,6 @@ from tracejit.xla_lite.runtime.signature import (
     Slot,
     Specialisation,
     children,
-    computed_outputs,
     parts,
     simplify,
 )
@@ -268,9 +267,10 @@ class _Writer:
         roots = self.put([word for root, node in spec.roots for word in self.root(root, node)])
         names = self.put([self.object(sys.intern(k.name)) for k in self.keywords()])
         self.numbers = iter(range(sys.maxsize))
-        outputs = list(computed_outputs(spec.outputs))
+        outputs = spec.computed
         computed = self.put([word for out in outputs for word in self.computed(out)])
         tree = self.result(spec.outputs)
+        left = 0 if spec.left is None else self.result(spec.left)
         terms = self.put([w for factor, sizes in spec.work.terms for w in (factor, len(sizes), *map(self.size, sizes))])
         arrays = [i for i, placed in enumerate(spec.layout.leaves) if isinstance(placed.leaf, ArrayLeaf)]
         written = self.put(arrays.index(leaf) for leaf in spec.written)
@@ -283,7 +283,7 @@ class _Writer:
                 *(words, *regions, len(arrays), spec.main_address, spec.prepare_address, self.object(spec.on_error)),
                 *(0 if spec.finish is None else self.object(spec.finish), len(outputs), computed, tree),
                 *(len(spec.work.terms), terms, len(spec.written), written, nodes),
-                *(0 if spec.recover is None else self.object(spec.recover), 8 * spec.state_slot),
+                *(0 if spec.recover is None else self.object(spec.recover), 8 * spec.state_slot, left),
             ]
         )
 
@@ -307,7 +307,8 @@ def _reads(node: Node) -> int:
 
 def needs_hold(spec: Specialisation) -> bool:
     """Whether Python code may run during the checks, or objects of the input are needed after main."""
-    return any(_runs_python(node) for _, node in spec.roots) or _gives_inputs_back(spec.outputs)
+    trees = (spec.outputs,) if spec.left is None else (spec.outputs, spec.left)
+    return any(_runs_python(node) for _, node in spec.roots) or any(map(_gives_inputs_back, trees))
 
 
 def _runs_python(node: Node) -> bool:

@@ -40,8 +40,9 @@ from __future__ import annotations
     ARRAY_NODES,
     RECOVER,
     STATE,  # byte offset in the slots
-) = range(0, 8 * 32, 8)
-SPEC_WORDS = 32
+    LEFT_TREE,
+) = range(0, 8 * 33, 8)
+SPEC_WORDS = 33
 
 # A frame: these words, then the slots, then the regions above.
 FRAME_SPEC, FRAME_HELD, FRAME_DEFERRED, FRAME_HOLD = 0, 8, 16, 24

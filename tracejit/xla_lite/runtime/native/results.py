@@ -19,6 +19,7 @@ from tracejit.xla_lite.runtime.native.frame import (
     FIRST,
     INPUT,
     KIND,
+    LEFT_TREE,
     MAIN,
     MAKE_DICT,
     MAKE_LIST,
@@ -340,7 +341,7 @@ def recover(frame: int, spec: int) -> int:
     PyErr_Fetch(kept, kept + 8, kept + 16)
     result = 0
     if finish_outputs(frame, spec):
-        result = build(frame, word(spec, RESULT_TREE))
+        result = build(frame, word(spec, LEFT_TREE))
     state = PyLong_FromLongLong(word(frame, SLOTS + word(spec, STATE)))
     answer = 0
     if result != 0 and state != 0:
