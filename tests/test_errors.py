@@ -17,10 +17,6 @@ def shapes(x: Any) -> Any:
     return x + np.ones(4)
 
 
-def branch(x: Any) -> Any:
-    return sorted([x.max(), x.min()])
-
-
 def concrete(x: Any) -> Any:
     return x + ["a", "b"].index("a", int(x.sum()))
 
@@ -48,7 +44,6 @@ def element(x: Any) -> Any:
 X = np.arange(3.0)
 CASES: list[tuple[Any, Any, type[Exception], str]] = [
     (shapes, X, errors.ShapeError, "return x + np.ones(4)"),
-    (branch, X, errors.TracedBoolError, "return sorted([x.max(), x.min()])"),
     (concrete, X, errors.ConcretizationError, 'return x + ["a", "b"].index("a", int(x.sum()))'),
     (bitwise, X, TypeError, "return x & 1"), (immutable, tj.constant([1.0]), errors.MutationError, "t[0] = 1.0"),
     (random, X, errors.UnsupportedError, "return x + np.random.normal()"),

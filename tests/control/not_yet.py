@@ -7,4 +7,3 @@ NOT_YET = set("""
 """.split())
 UNENDING: set[str] = set()
 WORKLOADS_NOT_YET: set[str] = set()
-RANDOM_NOT_YET = True    # random programs, compiled

@@ -233,3 +233,29 @@ def match_of_a_test(n, x):
         case False:
             sign = -1
     return sign * x
+
+
+@program("lists as queues and stacks", (0, 1.5), (1, 1.5), (0, -2.0))
+def loop_over_a_list_that_is_empty_so_far(i, y):
+    items = []
+    x = 0.0
+    if i == 0:
+        for v in list(items):
+            x += v
+    items.append(y)
+    return x, items
+
+
+@program("nonlocal", (3, 0.0), (1, 2.0), (0, 0.0))
+def inner_function_counts_in_a_test(n, x):
+    count = 0
+
+    def counted():
+        nonlocal count
+        count += 1
+
+    while n > 0:
+        n -= 1
+        if x or not counted():
+            n -= count
+    return n, count

@@ -178,9 +178,9 @@ class Source:
     inputs: tuple[tuple[Any, ...], ...]
 
 
-def random_source(pick: Pick) -> Source:
-    """A program and two input sets of one signature."""
-    writer = Writer(pick)
+def random_source(pick: Pick, budget: int = 14) -> Source:
+    """A program of about so many statements and two input sets of one signature."""
+    writer = Writer(pick, budget=budget)
     writer.block(1, False)
     writer.put(1, f"return {RESULT}")
     sets = [(pick((0, 1, 2, 5, -3)), pick((0, 3, -1, 8)), pick((0.5, -1.5, 0.0, float("nan"))), pick((1.0, -2.0)),

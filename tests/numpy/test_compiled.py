@@ -14,9 +14,6 @@ from test_tables import _cases as table_cases
 
 import tracejit as tj
 
-# The size of the result depends on the content, without a bound that is known at the call.
-UNBOUNDED = frozenset(("np.bincount(d)", "np.bincount(d, minlength=6)", "np.bincount(d, weights=d * 0.5)",
-                       "np.repeat(v, k)", "np.repeat(x, np.array([1, 2, 0]), axis=0)", "np.repeat(x, k, axis=1)"))
 EVERY = [*(c for text in TABLES.values() for c in table_cases(text)), *_cases(CASES)]
 
 
@@ -33,7 +30,7 @@ def _function(text: str, names: list[str]) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [c for c in EVERY if c not in UNBOUNDED])
+@pytest.mark.parametrize("text", EVERY)
 def test_compiled_call_is_numpys(text: str) -> None:
     names = sorted(set(compile(text, text, "exec").co_names) & set(INPUTS))
     fn = _function(text, names)
@@ -48,10 +45,3 @@ def test_compiled_call_is_numpys(text: str) -> None:
     compare(found, expected)
     if isinstance(expected, (np.ndarray, np.generic)):
         assert type(found) is type(expected)
-
-
-@pytest.mark.parametrize("text", sorted(UNBOUNDED)[:1])
-def test_a_result_without_a_known_bound_is_refused(text: str) -> None:
-    fn = _function(text, ["d"])
-    with pytest.raises(tj.errors.UnsupportedError, match="u0"):
-        tj.function(fn)(INPUTS["d"])

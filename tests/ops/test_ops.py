@@ -21,7 +21,9 @@ Array = NDArray[Any]
 B = NumpyScalars()
 
 every_case = pytest.mark.parametrize(("op", "case"), all_cases())
-CONTROL = ("while", "for", "case", "fusion", "bind_dim", "assert", "print", "host_call", "raise", "compact_indices")
+STACKS = tuple(f"stack_{name}" for name in "new push extend insert pop remove get set length truncate array".split())
+CONTROL = ("while", "for", "case", "try", "fusion", "bind_dim", "assert", "print", "host_call", "raise",
+           "compact_indices", *STACKS)
 
 
 def stored(x: NumpyScalar, dtype: DType) -> Array:

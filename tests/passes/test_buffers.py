@@ -15,8 +15,8 @@ from tracejit.base.dims import Dim
 from tracejit.ir.graph import Graph, Value
 from tracejit.ir.parser import parse_graph
 from tracejit.xla_lite.passes.buffers import plan_buffers
-from tracejit.xla_lite.passes.plan import Arena, Place, Plan, Target, byte_size
 from tracejit.xla_lite.passes.pipeline import optimise
+from tracejit.xla_lite.passes.plan import Arena, Place, Plan, Target, byte_size
 
 
 def holder(value: Value, plan: Plan) -> Value:

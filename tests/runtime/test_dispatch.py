@@ -498,7 +498,8 @@ def test_a_failure_that_left_a_state_is_recovered_from(state: int) -> None:
 
 def test_an_error_while_recovering_takes_the_place_of_the_error() -> None:
     roots = ((Positional(0), IntLeaf()),)
-    f = compiled(specialise(roots, OutConst(1), "fail", left=OutConst(1), recover=lambda state, made: 1 / 0, state_slot=8))
+    f = compiled(specialise(roots, OutConst(1), "fail", left=OutConst(1), recover=lambda state, made: 1 / 0,
+                            state_slot=8))
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
             f(1)

@@ -99,7 +99,8 @@ def control_flow(decisions: Decisions) -> list[str]:
              for span, n in decisions.short.items() if span not in decisions.unrolled]
     found += [(span, f"unrolled the loop at {span}: {reason}") for span, reason in decisions.unrolled.items()]
     found += [(span, f"captured the try at {span}: the run may raise in it") for span in decisions.attempted]
-    return [f"  {text}" for span, text in sorted(found, key=lambda row: (row[0].file, row[0].line) if row[0] else ("", 0))]
+    found.sort(key=lambda row: (row[0].file, row[0].line) if row[0] else ("", 0))
+    return [f"  {text}" for _, text in found]
 
 
 def nodes_of(graph: Graph) -> Iterator[Node]:

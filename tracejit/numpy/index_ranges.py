@@ -113,7 +113,7 @@ def least_of(form: Form) -> Bound:
 
 
 def at_least(x: Any, y: Any) -> bool:
-    """Whether x >= y is known of two ints: traced ones, numbers or sizes. What is known once stays known in the scope."""
+    """Whether x >= y is known of two ints: traced ones, numbers or sizes. What is known stays known in the scope."""
     scope = current().scope
     key = "at least", *(scope.origin(v.value) if isinstance(v, Array) else v for v in (x, y))
     if scope.fact(key) is not None:

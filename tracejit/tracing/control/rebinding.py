@@ -54,6 +54,11 @@ class Location:
     is_used: bool = True
 
     @property
+    def leaves(self) -> bool:
+        """Whether it is what `return` in the loop gives: nothing is written after that."""
+        return self.place.name.startswith("value!")
+
+    @property
     def is_written(self) -> bool:
         """Whether a round writes to what the name holds when it begins."""
         return self.head is not None and self.head.version > 0
@@ -151,13 +156,13 @@ class Rebinding:
     def conflict(self, region: Region) -> str | None:
         """Why two names, or a name and something else, may be the same memory."""
         for x in self.locations:
-            if x.is_used and not all(m is None or self.is_head(m) for m in self.alternatives(x.last)):
+            if x.is_used and not x.leaves and not all(m is None or self.is_head(m) for m in self.alternatives(x.last)):
                 return f"{x.place.name!r} is bound to an array that has another name too"
         if problem := self.problem_of_identity():
             return problem
         for i, x in enumerate(self.locations):
             for y in self.locations[:i]:
-                if not is_apart(x.first, y.first) or not is_apart(x.last, y.last):
+                if not (x.leaves or y.leaves or is_apart(x.first, y.first) and is_apart(x.last, y.last)):
                     return f"{y.place.name!r} and {x.place.name!r} may be the same array"
         owners = {id(o) for x in self.locations if x.first is not None for o in owners_of(x.first)}
         for other in self.loop.world.seen.values():
@@ -175,7 +180,7 @@ class Rebinding:
                 if array is not None and array is not x.first and array.view_of is not None and (
                         id(array) not in self.loop.world.seen):
                     return f"{x.place.name!r} is a view of an array that has another name too"
-        lasts = [x.last for x in self.locations if x.last is not None]
+        lasts = [x.last for x in self.locations if x.last is not None and not x.leaves]
         if any(a is b and all(m is None for m in self.alternatives(a)) for i, a in enumerate(lasts) for b in lasts[:i]):
             return "two names are bound to the same new array"
         return None

@@ -42,14 +42,18 @@ def is_held(container: Any, namespace: Any, own: int = 1) -> bool:
 
 def watch(namespace: Any, containers: Sequence[Any], name: str) -> None:
     """From here on, these must stay as they are. If lists do not, they are native from the next attempt on."""
-    namespace.shared += [(c, copied(c), name, containers) for c in containers if c is not None]
+    each = list({id(c): c for c in containers if c is not None}.values())
+    namespace.shared += [(c, copied(c), name, each) for c in each]
 
 
 def stand_ins(namespace: Any, container: Any) -> list[Any]:
     """The containers that one may be which was made for one of several; none for any other."""
     several = namespace.several.get(id(container))
-    found = list(several.objects) if several is not None else []
-    return found + [c for one, _, _, others in namespace.shared if one is container for c in others if c is not one]
+    found = {id(c): c for c in several.objects} if several is not None else {}
+    for one, _, _, others in namespace.shared:
+        if one is container:
+            found.update({id(c): c for c in others if c is not one})
+    return list(found.values())
 
 
 def check_shared(namespace: Any) -> None:

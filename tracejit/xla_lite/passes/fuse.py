@@ -44,6 +44,7 @@ class _Fuser:
         self.unit_of: dict[Node, Cluster] = {}
         self.reading: dict[Value, dict[Cluster, None]] = {}     # array -> units that read it, in order
         self.position = {n: i for i, n in enumerate(self.nodes)}
+        self.regions: dict[Node, dict[str, Any] | None] = {}    # attributes with fused regions, made once
 
     def run(self) -> Graph:
         if self.is_done():
@@ -53,7 +54,13 @@ class _Fuser:
 
     def is_done(self) -> bool:
         return not self.roots and len(self.nodes) == len(self.graph.nodes) and \
-            all(_fused_regions(n) is None for n in self.nodes)
+            all(self.fused_regions(n) is None for n in self.nodes)
+
+    def fused_regions(self, node: Node) -> dict[str, Any] | None:
+        """The attributes with every region fused; None if none changed. Fused twice, loops in loops take ages."""
+        if node not in self.regions:
+            self.regions[node] = None if node.op.name == "fusion" else map_regions(node, fuse)
+        return self.regions[node]
 
     # ---- grouping -------------------------------------------------------------------------------
 
@@ -223,7 +230,7 @@ class _Fuser:
         env.update(zip(stored, made, strict=True))
 
     def emit_plain(self, graph: Graph, env: dict[Value, Value], node: Node) -> None:
-        attributes = _fused_regions(node) or node.attributes
+        attributes = self.fused_regions(node) or node.attributes
         for value in node.operands:
             self.copy_inlined(graph, env, value)
         made = graph.emit(node.op, [env[v] for v in node.operands], attributes, node.span)
@@ -234,11 +241,6 @@ class _Fuser:
         if value not in env:
             assert value.node is not None and not value.node.operands
             env[value] = graph.emit(value.node.op, (), value.node.attributes, value.node.span)[value.index]
-
-
-def _fused_regions(node: Node) -> dict[str, Any] | None:
-    """The attributes with every region fused; None if none changed."""
-    return None if node.op.name == "fusion" else map_regions(node, fuse)
 
 
 def sizes_in(node: Node) -> set[str]:

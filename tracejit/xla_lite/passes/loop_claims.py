@@ -23,6 +23,7 @@ Form = Literal["fixed", "linear", "between"]
 
 LARGEST_FACTOR = 1 << 20     # of a counter
 MOST_ROUNDS = 1 << 27        # so that no sum of counters overflows, and arrays of that length can be had
+DEEPEST = 5     # loops in loops whose indices are claimed about: each takes twice the claims
 NUMBERS = ("fixed", "linear")
 TESTS = ("fixed", "between")
 
@@ -49,6 +50,7 @@ class Claims:
         self.graph, self.maps = graph, maps
         self.found: dict[Value, None] = {}
         self.known: set[Node] = set()
+        self.depth = 0      # of loops in loops
 
     def all(self) -> Value:
         """Everything together."""
@@ -62,6 +64,9 @@ class Claims:
         lower, upper, step = operands[:3]
         if lower is None or upper is None or step is None or splat(step.value) != 1:
             raise Unsettled("bounds")
+        if self.depth >= DEEPEST:
+            raise Unsettled("depth")
+        self.depth += 1
         body, count = node.attributes["body"], node.attributes["carries"]
         last = self.graph.add("subtract", self._end(upper.value), self._number(1))
         rounds = self.graph.add("subtract", upper.value, lower.value)
@@ -73,6 +78,7 @@ class Claims:
             env[body.params[0]] = Known(corner, "linear")
             env.update(zip(body.params[1 + count:], operands[3 + count:], strict=True))
             self._region(body, env, rounds if id(body) in self.maps else None)
+        self.depth -= 1
 
     def _end(self, upper: Value) -> Value:
         """Of max(n, 0) rounds the number is n, or there are none."""

@@ -220,6 +220,8 @@ def reshape_points(g: Rewriter, op: Op, operands: Sequence[Value], attributes: B
         x, starts = window
     else:
         starts = [0] * x.rank
+    if any(x.shape[a] == 0 for a in points):
+        return None     # code that never runs: there is no element to read
     places = [points.get(a, n) for a, n in enumerate(starts)]
     made = [v if isinstance(v, Value) else g.graph.add("constant", value=v, type=ArrayType(I64)) for v in places]
     return (g.add("dynamic_slice", x, *made, sizes=attributes["shape"]),)
