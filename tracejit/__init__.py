@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from tracejit.tracing.host import print_values as print
 
 __version__ = "0.1.0"
-__all__ = ["ArrayType", "GradientTape", "Tensor", "Variable", "autograph", "checkpoint", "config", "constant", "custom_gradient",
-           "errors", "function", "grad", "hessian", "host_call", "jacobian", "jvp", "nn", "numpy", "optim",
-           "options", "print", "random", "stop_gradient", "tree", "value_and_grad", "vjp", "vmap"]
+__all__ = ["ArrayType", "GradientTape", "Tensor", "Variable", "autograph", "checkpoint", "config", "constant",
+           "custom_gradient", "errors", "function", "grad", "hessian", "host_call", "jacobian", "jvp", "nn", "numpy",
+           "optim", "options", "print", "random", "stop_gradient", "tree", "value_and_grad", "vjp", "vmap"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {

@@ -324,5 +324,6 @@ def caught_in_a_loop(x):
 
 
 CONTROL = [branch, early_return, recurrence, in_place, newton_root, fixed_point, runge_kutta, nested_loops, break_out,
-           continue_some, branch_in_while, matrix_power, heat, cholesky, bisection, best_so_far, appended, appended_in_a_loop, comprehension,
-           recursion, collatz_like, swap, lstm_like, dictionary, two_way, caught, caught_in_a_loop]
+           continue_some, branch_in_while, matrix_power, heat, cholesky, bisection, best_so_far, appended,
+           appended_in_a_loop, comprehension, recursion, collatz_like, swap, lstm_like, dictionary, two_way, caught,
+           caught_in_a_loop]

@@ -69,6 +69,30 @@ graph(%0: f32[2]) {
     }
   return %1
 }""",
+    "fold_checkpoint": """
+graph(%0: f32[2]) {
+  %1: f32[2] = checkpoint(%0)
+    body = graph(%0: f32[2]) {
+      %1: f32[2] = sine(%0)
+      return %1
+    }
+  return %1
+}""",
+    "fold_custom": """
+graph(%0: f32[2]) {
+  %1: f32[2] = custom(%0, backward=None, forward=None, leaves=1, name='f', tangent=None)
+    body = graph(%0: f32[2]) {
+      %1: f32[2] = sine(%0)
+      return %1
+    }
+  return %1
+}""",
+    "fold_stop_gradient": """
+graph(%0: f32[2]) {
+  %1: f32[2] = stop_gradient(%0)
+  %2: f32[2] = sine(%1)
+  return %2
+}""",
     "fold_try": """
 graph(%0: f32[2]) {
   %1: f32[2] = try(%0, label='t')
