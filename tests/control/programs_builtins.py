@@ -259,3 +259,13 @@ def inner_function_counts_in_a_test(n, x):
         if x or not counted():
             n -= count
     return n, count
+
+
+@program("an exception leaves what Python leaves", (a(0.5, 0, -2), 3, 1), (a(0.5, 0, -2), 3, 2), (a(1, 1, 1), 2, 9))
+def fails_before_the_name_is_bound_anew(x, rounds, last):
+    for n in range(1, rounds + 1):
+        x[0] = 5.0
+        if n == last:
+            raise ValueError("stop")
+        x = x * 0.5
+    return x
