@@ -4,8 +4,7 @@ Flows in: nothing.  Flows out: names of programs, of those whose trace does not 
 """
 
 NOT_YET = set("""
-    fails_before_the_name_is_bound_anew
 """.split())
 UNENDING: set[str] = set()
 WORKLOADS_NOT_YET: set[str] = set()
-RANDOM_NOT_YET = {1701}     # as fails_before_the_name_is_bound_anew
+RANDOM_NOT_YET: set[int] = set()

@@ -269,3 +269,14 @@ def fails_before_the_name_is_bound_anew(x, rounds, last):
             raise ValueError("stop")
         x = x * 0.5
     return x
+
+
+@program("an exception leaves what Python leaves", (a(0.5, 1, -2), a(1, 2, 3), 5, 0), (a(0.5, 1, -2), a(1, 2, 3), 5, 1),
+         (a(0.5, 1, -2), a(1, 2, 3), 5, 2), (a(0.5, 1, -2), a(1, 2, 3), 3, 9))
+def fails_while_buffers_are_swapped(u, v, rounds, last):
+    for n in range(rounds):
+        v[0] = u[1] * 2 + n
+        if n == last:
+            raise ValueError("stop")
+        u, v = v, u
+    return u

@@ -170,6 +170,7 @@ class TraceContext:
         self.capture: Callable[[Any], Any] | None = None   # makes an implicit argument of an array met by value
         self.call: Callable[..., Any] | None = None        # calls a function as converted code would
         self.namespace: Any = None      # what converted code of this trace calls
+        self.rebindings: list[Any] = []     # of the loops around whose rounds bind arrays to names anew
         self.changed: Callable[[], tuple[list[Any], tuple[int, ...]]] = lambda: ([], ())   # ... that the caller sees
         self.notes: list[str] = []
         self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
@@ -185,6 +186,15 @@ class TraceContext:
         self.tests: list[Any] = []      # traced tests of the branches around
         self._facts: dict[Value, bool] = {}
         self._fresh = 0
+
+    @contextmanager
+    def rebinding(self, names: Any) -> Iterator[None]:
+        """For the block, the contents of arrays may be those of names that rounds of a loop bind anew."""
+        self.rebindings.append(names)
+        try:
+            yield
+        finally:
+            self.rebindings.pop()
 
     @contextmanager
     def knowing(self, flag: Any, truth: bool) -> Iterator[None]:

@@ -6,7 +6,7 @@ Flows out: the state that failing ops hand over, each part with a number; at the
 """
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -87,10 +87,10 @@ class Keeper:
     def state(self) -> tuple[list[Array], tuple[int, ...]]:
         """What is changed now, and the numbers of its parts."""
         found, numbers = [], []
-        for changed in write_backs(self.reader):
+        for changed, content in self.contents():
             if changed.param not in self.arrays:
                 self.arrays[changed.param] = changed, self.number(changed.type)
-            found.append(changed.tracer.snapshot())
+            found.append(content)
             numbers.append(self.arrays[changed.param][1])
         writer = _Noting(self.reader, self.returns)
         for store in (*name_stores(self.namespace, writer), *container_stores(self.reader, writer)):
@@ -98,6 +98,17 @@ class Keeper:
             found += values
             numbers += self.left(store, values).numbers
         return found, tuple(numbers)
+
+    def contents(self) -> Iterator[tuple[ArrayInput, Array]]:
+        """Arrays of the caller whose content is another than it was, with that content."""
+        known = write_backs(self.reader)
+        for array in self.reader.arrays:
+            if array.same_as is None and (array in known or self.context.rebindings):
+                held = content = array.tracer.snapshot()
+                for names in self.context.rebindings:
+                    content = names.content_now(array.tracer, content)
+                if array in known or content is not held:
+                    yield array, content
 
     def number(self, type: ArrayType) -> int:
         self.types.append(type)

@@ -316,7 +316,8 @@ class _Loop:
 
         def run() -> Any:
             self.place_head(scope)
-            body(head)
+            with self.context.rebinding(self.rebinding):
+                body(head)
             return self.counter
 
         return run_region(self.context, self.world, run, scope)

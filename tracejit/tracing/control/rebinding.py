@@ -282,6 +282,16 @@ class Rebinding:
                 before = either(is_index(index, k), x.head.snapshot(), before)
         return before
 
+    def content_now(self, memory: Array, before: Array) -> Array:
+        """What a memory holds in the middle of a round: the content of the name that is it, where there is one."""
+        if not self.writes or not any(m is memory for m in self.memories):
+            return before
+        k = self.place_of(memory)
+        for now, index in zip(self.arrays_of(self.loop.heads), self.indices, strict=True):
+            if now is not None and (now.version > 0 or self.is_closed):
+                before = either(is_index(index, k), now.snapshot(), before)
+        return before
+
     # After the loop
 
     def arrays_of(self, values: Sequence[Any]) -> list[Array | None]:
