@@ -5,6 +5,7 @@ Flows in: `--update-golden`.  Flows out: the `golden` fixture.
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Gives the run a fresh object cache, shared by its workers; the user's own cache is neither read nor filled."""
     os.environ.setdefault("TRACEJIT_VERIFY", "1")
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:     # of jobs in the background; processes of tests inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if "TRACEJIT_CACHE_DIR" in os.environ:
         return
     cache = tempfile.mkdtemp(prefix="tracejit-tests-")
