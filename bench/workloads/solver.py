@@ -15,7 +15,7 @@ ONLY_NUMBA = frozenset({"numpy", "jax", "torch", "torch.compile", "drjit", "nume
 
 def solve(matrix, right, refinements):
     """The solution of a linear system by elimination with partial pivoting, improved by its residuals; determinant;
-    largest residual."""
+    whether the largest residual is one of rounding."""
     n = matrix.shape[0]
     lu = matrix.copy()
     order = np.arange(n)
@@ -70,7 +70,7 @@ def solve(matrix, right, refinements):
     determinant = sign
     for k in range(n):
         determinant *= lu[k, k]
-    return solution, determinant, worst
+    return solution, determinant, worst < 1e-9
 
 
 def solve_numba() -> Callable[..., Any]:
