@@ -4,6 +4,7 @@ Flows in: functions that read and write names of their surroundings.
 """
 
 import dataclasses
+import operator
 import types
 from collections import OrderedDict
 from typing import Any, NamedTuple
@@ -359,3 +360,79 @@ def test_a_static_argument_may_be_unhashable() -> None:
     f = tj.function(lambda x, options: x * options["k"], static="options")
     assert f(2.0, {"k": 3}) == 6.0 and f(2.0, {"k": 4}) == 8.0 and f(2.0, {"k": 3}) == 6.0
     assert len(f.traces) == 2
+
+
+def _squares(x: Any) -> Any:
+    return (x * x).sum()
+
+
+def _triples(x: Any) -> Any:
+    return (3 * x).sum()
+
+
+def _with_rule(fn: Any) -> Any:
+    return tj.custom_gradient(lambda x: (fn(x), lambda ct: ct * x))
+
+
+CALLABLES = {"function": tj.function, "grad": tj.grad, "value_and_grad": tj.value_and_grad, "vmap": tj.vmap,
+             "checkpoint": tj.checkpoint, "jacobian": tj.jacobian, "custom_gradient": _with_rule}
+held: Any = None
+
+
+class Holder:
+    def __init__(self, call: Any) -> None:
+        self.call = call
+
+
+def _by_global(call: Any) -> tuple[Any, Any]:
+    return tj.function(lambda x: held(x)), lambda new: globals().__setitem__("held", new)
+
+
+def _by_cell(call: Any) -> tuple[Any, Any]:
+    inner = call
+
+    def rebind(new: Any) -> None:
+        nonlocal inner
+        inner = new
+
+    return tj.function(lambda x: inner(x)), rebind
+
+
+def _by_attribute(call: Any) -> tuple[Any, Any]:
+    holder = Holder(call)
+    return tj.function(lambda x: holder.call(x)), lambda new: setattr(holder, "call", new)
+
+
+def _by_dict(call: Any) -> tuple[Any, Any]:
+    table = {"call": call}
+    return tj.function(lambda x: table["call"](x)), lambda new: table.__setitem__("call", new)
+
+
+def _by_list(call: Any) -> tuple[Any, Any]:
+    row = [call]
+    return tj.function(lambda x: row[0](x)), lambda new: row.__setitem__(0, new)
+
+
+@pytest.mark.parametrize("way", [_by_global, _by_cell, _by_attribute, _by_dict, _by_list])
+@pytest.mark.parametrize("kind", CALLABLES)
+def test_another_callable_in_the_place_of_one_is_noticed(kind: str, way: Any) -> None:
+    first, second = CALLABLES[kind](_squares), CALLABLES[kind](_triples)
+    f, rebind = way(first)
+    rebind(first)
+    x = np.array([1.0, 2.0])
+    np.testing.assert_equal(f(x), first(x))
+    rebind(second)
+    np.testing.assert_equal(f(x), second(x))
+    place = {_by_global: "held", _by_cell: "inner", _by_attribute: "holder.call", _by_dict: "table['call']",
+             _by_list: "row[0]"}[way]
+    assert place in f.traces[1].reasons[0]
+    rebind(first)
+    np.testing.assert_equal(f(x), first(x))
+    assert len(f.traces) == 2
+
+
+def test_callables_of_native_classes_are_guarded_by_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = tj.function(lambda x: held((x, 2 * x)))
+    for k in (0, 1):
+        monkeypatch.setitem(globals(), "held", operator.itemgetter(k))
+        np.testing.assert_array_equal(f(np.ones(2)), [k + 1.0, k + 1.0])

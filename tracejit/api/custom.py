@@ -23,6 +23,7 @@ from tracejit.tracing.control.schema import flatten as flatten_schema
 from tracejit.tracing.control.schema import leaves as leaves_of
 from tracejit.tracing.control.subgraph import record
 from tracejit.tracing.control.world import World, cells_of
+from tracejit.tracing.inputs import FIXED_CALLABLES
 from tracejit.tracing.spans import current_span
 
 Function = Callable[..., Any]
@@ -113,6 +114,7 @@ class Custom:
         return self._compiled(*args, **kwargs)
 
 
+FIXED_CALLABLES.add(Custom)
 custom_gradient = Custom
 
 

@@ -38,13 +38,15 @@ _PYTHON = {"i": "int", "f": "float", "c": "complex"}
 class Description:
     """One input of a trace in words. what: "argument", "global", "captured variable" or "attribute".
 
-    kind: array, number, static, structure or object.  facts: named properties, compared one by one.
+    kind: array, number, static, structure or object.  facts: named properties, compared one by one.  identity: the id
+    of an object that must be the very same.
     """
 
     what: str
     kind: str
     facts: tuple[tuple[str, str], ...]
     suffix: str = ""
+    identity: int | None = None
 
 
 @dataclass(slots=True, eq=False)
@@ -146,7 +148,8 @@ def descriptions(trace: Trace) -> dict[str, Description]:
             kind, facts, suffix = described
             last = input_.path.rsplit(".", 1)
             is_attribute = len(last) == 2 and last[1].isidentifier() and id(input_) not in roots
-            found[input_.path] = Description("attribute" if is_attribute else what, kind, facts, suffix)
+            identity = id(input_.value) if isinstance(input_, StaticInput) and input_.identical else None
+            found[input_.path] = Description("attribute" if is_attribute else what, kind, facts, suffix, identity)
     return found
 
 
@@ -220,6 +223,8 @@ def _changes(path: str, before: Description, now: Description, new: TraceRecord,
         return [f"{now.what} {path} changed: {signature_text(before)} -> {signature_text(now)}{now.suffix}"]
     was = dict(before.facts)
     changed = [(name, was.get(name, "none"), value) for name, value in now.facts if was.get(name) != value]
+    if not changed:
+        return [f"{now.what} {path}: another object of the name {signature_text(now)}"]
     important = [c for c in changed if c[0] in ("dtype", "rank")] or changed
     if any(name == "rank" for name, _, _ in important):
         important = [c for c in important if not c[0].startswith("size")]

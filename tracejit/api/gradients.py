@@ -24,6 +24,7 @@ from tracejit.tracing.context import active
 from tracejit.tracing.control.schema import build, describe
 from tracejit.tracing.control.schema import leaves as leaves_of
 from tracejit.tracing.control.subgraph import Recorded, put_back, record
+from tracejit.tracing.inputs import FIXED_CALLABLES
 from tracejit.tracing.spans import current_span
 from tracejit.transforms.forward import jvp as jvp_graph
 from tracejit.transforms.reverse import joint, split
@@ -319,6 +320,7 @@ class Derived:
         return self._compiled
 
 
+FIXED_CALLABLES.add(Derived)
 KNOWN = 1000        # derivatives that are remembered, the newest ones
 _known: OrderedDict[Any, Derived] = OrderedDict()
 

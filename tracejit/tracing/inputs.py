@@ -9,7 +9,7 @@ import enum
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType, WrapperDescriptorType
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ NUMBERS = {int: ("i", I64), float: ("f", F64), complex: ("c", C128)}
 _STATIC_TYPES = (bool, str, bytes, type(None), type, type(Ellipsis), type(NotImplemented), slice, range, frozenset,
                  np.dtype, np.ufunc, enum.Enum, FunctionType, BuiltinFunctionType, partial)
 _BY_IDENTITY = (type, FunctionType, BuiltinFunctionType, partial, np.ufunc)
+FIXED_CALLABLES: set[type] = set()  # written by layers above at import: classes whose instances are as good as functions
 
 ShapeFor = Callable[[str, tuple[int, ...]], tuple[Size, ...]]
 
@@ -166,6 +167,8 @@ class Reader:
             return self.method(value, path), value
         if cls in (list, tuple, dict) or (node_type(value) is not None and not isinstance(value, ModuleType)):
             return self.container(value, path)
+        if is_fixed_callable(cls):
+            return StaticInput(path, value, True), value
         return self.object(value, path), value
 
     def static(self, value: Any, path: str) -> tuple[Input, Any]:
@@ -273,6 +276,11 @@ def supported_dtype(array: Any, path: str) -> Any:
     except TypeError as error:
         raise UnsupportedTypeError(f"{path} has dtype {array.dtype}, which can't be compiled", why=str(error),
                                    fix=f"convert it before the call: {path}.astype(float)") from None
+
+
+def is_fixed_callable(cls: type) -> bool:
+    """Whether instances are callables into which tracing can't look, attribute by attribute: they are guarded whole."""
+    return cls in FIXED_CALLABLES or isinstance(getattr(cls, "__call__", None), WrapperDescriptorType)
 
 
 def _is_plain(cls: type, meta: Any) -> bool:
