@@ -150,3 +150,36 @@ def test_copies_of_variables():
         made.assign([5.0, 6.0])
         assert made.name == "v" and not made.trainable
     np.testing.assert_array_equal(v.numpy(), [1.0, 2.0])
+
+
+EAGER = {
+    "T": (lambda x: x.T, lambda x: x.T), "mT": (lambda x: x.mT, lambda x: np.swapaxes(x, -1, -2)),
+    "real": (lambda x: x.real, lambda x: x), "conj": (lambda x: x.conj(), lambda x: x),
+    "round": (lambda x: round(x.sum(), 1) + x, lambda x: x), "getitem": (lambda x: x[:, 1:], lambda x: x[:, 1:]),
+    "at": (lambda x: x.at[0, 1].set(2 * x[1, 0]), None), "numpy function": (lambda x: np.cumsum(x, axis=0), None),
+    "reflected": (lambda x: 2.0 / x, None), "matmul": (lambda x: x @ x.T, None), "method": (lambda x: x.clip(0, 2), None),
+}
+
+
+@pytest.mark.parametrize("name", EAGER)
+def test_every_eager_operation_is_recorded(name):
+    fn, plain = EAGER[name]
+    weight = np.arange(1.0, 5).reshape(2, 2)
+    for source in (tj.constant(weight), tj.Variable(weight)):
+        with tj.GradientTape() as tape:
+            tape.watch(source)
+            made = fn(source.value if isinstance(source, tj.Variable) and name == "at" else source)
+            y = (made * made).sum()
+        expected = tj.grad(lambda x, f=plain or fn: (f(x) * f(x)).sum())(weight if plain else tj.constant(weight))
+        if name != "round":
+            np.testing.assert_allclose(tape.gradient(y, source), expected, rtol=1e-12)
+        else:
+            assert tape.gradient(y, source) is not None
+
+
+def test_imaginary_parts_are_recorded():
+    z = tj.constant(np.array([1.0 + 2.0j, -3.0 + 0.5j]))
+    with tj.GradientTape() as tape:
+        tape.watch(z)
+        y = (z.imag ** 2).sum()
+    np.testing.assert_allclose(tape.gradient(y, z), tj.grad(lambda z: (z.imag ** 2).sum())(z))

@@ -25,6 +25,7 @@ from tracejit.tracing.spans import current_span
 _UNARY = "neg pos abs invert".split()
 _BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
 _COMPARISONS = "eq ne lt le gt ge".split()
+_PROPERTIES = "T mT real imag".split()
 _METHODS = """all any argmax argmin argsort astype clip conj conjugate cumprod cumsum diagonal dot flatten max mean min
     nonzero prod ravel repeat reshape round searchsorted squeeze std sum swapaxes take trace transpose var""".split()
 
@@ -80,22 +81,6 @@ class Tensor:
         return int(self._data.itemsize)
 
     @property
-    def T(self) -> Any:
-        return operation("T")(self)
-
-    @property
-    def mT(self) -> Any:
-        return operation("mT")(self)
-
-    @property
-    def real(self) -> Any:
-        return operation("real")(self)
-
-    @property
-    def imag(self) -> Any:
-        return operation("imag")(self)
-
-    @property
     def at(self) -> TensorAt:
         """`t.at[index].set(v)`: a changed copy."""
         return TensorAt(self)
@@ -132,7 +117,7 @@ class Tensor:
         return int(self._data.__index__())
 
     def __round__(self, digits: int = 0) -> Any:
-        return operation("round")(self, digits)
+        return call_method("round", self, digits)
 
     __hash__ = None    # type: ignore[assignment]
 
@@ -210,12 +195,23 @@ def constant(value: Any, dtype: Any = None) -> Tensor:
 
 
 def call(key: Any, *args: Any, **options: Any) -> Any:
-    """A NumPy function on Tensors: traced into the running trace, or compiled and run."""
+    """A NumPy function on Tensors."""
+    return perform(key, NUMPY[key], numpy_function, args, options)
+
+
+def call_method(name: str, *args: Any, **options: Any) -> Any:
+    """An operator, method or property of `Array` on Tensors."""
+    return perform(name, method_of_arrays(name), operation, args, options)
+
+
+def perform(key: Any, implementation: Callable[..., Any], compiled: Callable[[Any], Any], args: tuple[Any, ...],
+            options: dict[str, Any]) -> Any:
+    """Every operation on Tensors: traced into the running trace, or compiled and run, and told to the tapes."""
     if active() is not None:
-        return NUMPY[key](*args, **options)
-    result = numpy_function(key)(*args, **options)
+        return implementation(*args, **options)
+    result = compiled(key)(*args, **options)
     if RECORDERS.active:
-        note(key, NUMPY[key], args, options, result)
+        note(key, implementation, args, options, result)
     return result
 
 
@@ -230,27 +226,24 @@ def numpy_function(key: Any) -> Any:
 @cache
 def operation(name: str) -> Any:
     """The compiled function of one operator, method or property of `Array`."""
-    def run(x: Any, *args: Any, **options: Any) -> Any:
-        found = getattr(x, name)
-        return found(*args, **options) if name not in ("T", "mT", "real", "imag") else found
-    return function(run, autograph=False, returns="tensor", name=f"Tensor.{name}")
+    run = method_of_arrays(name)
+    return function(lambda *args, **options: run(*args, **options), autograph=False, returns="tensor",
+                    name=f"Tensor.{name}")
+
+
+@cache
+def method_of_arrays(name: str) -> Callable[..., Any]:
+    """What an operator, method or property of Tensors does with traced arrays."""
+    if name in _PROPERTIES:
+        return lambda x: getattr(lift(x), name)
+    return lambda x, *args, **options: getattr(lift(x), name)(*args, **options)
 
 
 def _method(name: str) -> Callable[..., Any]:
     def method(self: Tensor, *args: Any, **options: Any) -> Any:
-        if active() is not None:
-            return getattr(lift(self), name)(*args, **options)
-        result = operation(name)(self, *args, **options)
-        if RECORDERS.active:
-            note(name, _of_array(name), (self, *args), options, result)
-        return result
+        return call_method(name, self, *args, **options)
     method.__name__ = name
     return method
-
-
-def _of_array(name: str) -> Callable[..., Any]:
-    """The method of traced arrays."""
-    return lambda x, *args, **options: getattr(lift(x), name)(*args, **options)
 
 
 def _binary(name: str) -> Callable[..., Any]:
@@ -268,6 +261,8 @@ _OPERANDS = (Tensor, Array, np.ndarray, np.generic, int, float, complex, list, t
 
 
 def _install() -> None:
+    for name in _PROPERTIES:
+        setattr(Tensor, name, property(_method(name)))
     for name in _METHODS:
         setattr(Tensor, name, _method(name))
     for name in _UNARY:

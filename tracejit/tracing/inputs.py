@@ -27,7 +27,7 @@ NUMBERS = {int: ("i", I64), float: ("f", F64), complex: ("c", C128)}
 _STATIC_TYPES = (bool, str, bytes, type(None), type, type(Ellipsis), type(NotImplemented), slice, range, frozenset,
                  np.dtype, np.ufunc, enum.Enum, FunctionType, BuiltinFunctionType, partial)
 _BY_IDENTITY = (type, FunctionType, BuiltinFunctionType, partial, np.ufunc)
-FIXED_CALLABLES: set[type] = set()  # written by layers above at import: classes whose instances are as good as functions
+FIXED_CALLABLES: set[type] = set()  # written by layers above at import: classes whose instances are as functions
 
 ShapeFor = Callable[[str, tuple[int, ...]], tuple[Size, ...]]
 
@@ -280,7 +280,8 @@ def supported_dtype(array: Any, path: str) -> Any:
 
 def is_fixed_callable(cls: type) -> bool:
     """Whether instances are callables into which tracing can't look, attribute by attribute: they are guarded whole."""
-    return cls in FIXED_CALLABLES or isinstance(getattr(cls, "__call__", None), WrapperDescriptorType)
+    call = next((c.__dict__["__call__"] for c in cls.__mro__ if "__call__" in c.__dict__), None)
+    return cls in FIXED_CALLABLES or isinstance(call, WrapperDescriptorType)
 
 
 def _is_plain(cls: type, meta: Any) -> bool:
