@@ -354,14 +354,10 @@ def frexp(x: Array) -> tuple[Array, Array]:
                  constant((1 << (bits - 1 - shift)) - 1, integer, shape))
     scale = emit("select", small, constant(bias + 60, integer, shape), constant(bias, integer, shape))
     exponent = convert(emit("subtract", field, scale), "i32")
-    kept = ~(((1 << (bits - 1 - shift)) - 1) << shift)
-    mantissa_bits = emit("or", emit("and", raw, constant(kept, integer, shape)),
-                         constant(bias << shift, integer, shape))
-    mantissa = emit("bitcast_convert", mantissa_bits, dtype=wide.type.dtype)
     plain = emit("and", emit("is_finite", wide), emit("compare", wide, constant(0.0, wide.type.dtype, shape),
                                                       direction="NE"))
-    mantissa = emit("select", plain, mantissa, wide)
-    return convert(mantissa, narrow), emit("select", plain, exponent, constant(0, "i32", shape))
+    exponent = emit("select", plain, exponent, constant(0, "i32", shape))
+    return convert(emit("ldexp", wide, emit("negate", exponent)), narrow), exponent
 
 
 # ---- comparisons and logic -------------------------------------------------------------------------------------
