@@ -157,7 +157,8 @@ EAGER = {
     "real": (lambda x: x.real, lambda x: x), "conj": (lambda x: x.conj(), lambda x: x),
     "round": (lambda x: round(x.sum(), 1) + x, lambda x: x), "getitem": (lambda x: x[:, 1:], lambda x: x[:, 1:]),
     "at": (lambda x: x.at[0, 1].set(2 * x[1, 0]), None), "numpy function": (lambda x: np.cumsum(x, axis=0), None),
-    "reflected": (lambda x: 2.0 / x, None), "matmul": (lambda x: x @ x.T, None), "method": (lambda x: x.clip(0, 2), None),
+    "reflected": (lambda x: 2.0 / x, None), "matmul": (lambda x: x @ x.T, None),
+    "method": (lambda x: x.clip(0, 2), None),
 }
 
 
@@ -183,3 +184,72 @@ def test_imaginary_parts_are_recorded():
         tape.watch(z)
         y = (z.imag ** 2).sum()
     np.testing.assert_allclose(tape.gradient(y, z), tj.grad(lambda z: (z.imag ** 2).sum())(z))
+
+
+def _parts(a):
+    s = 1.0
+    for i in range(10):
+        s = np.tanh(s * 1.5 + np.sin(a * i).sum()) * s
+    t = s * a.sum()
+    return t, (t * a).sum(), s
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_a_persistent_tape_over_a_loop_is_asked_for_several_targets(inside):
+    @tj.function
+    def f(a):
+        with tj.GradientTape(persistent=True) as tape:
+            tape.watch(a)
+            parts = _parts(a)
+            if inside:
+                return [tape.gradient(part, a) for part in parts]
+        return [tape.gradient(part, a) for part in parts]
+    a = np.array([0.3, 0.4])
+    for k, found in enumerate(f(a)):
+        np.testing.assert_allclose(found, tj.grad(lambda a, k=k: _parts(a)[k])(a), rtol=1e-12)
+
+
+def test_an_outer_tape_asked_while_an_inner_one_records():
+    @tj.function
+    def f(a):
+        with tj.GradientTape(persistent=True) as outer:
+            outer.watch(a)
+            with outer.stop_recording():
+                weight = _parts(a)[2]
+            s = _parts(a)[0]
+            with tj.GradientTape() as inner:
+                inner.watch(s)
+                first = outer.gradient(s, a)
+                y = s * s * weight
+        return first, outer.gradient(y, a), inner.gradient(y, s)
+    a = np.array([0.3, 0.4])
+    s, _, weight = _parts(a)
+    by_a = tj.grad(lambda a: _parts(a)[0])(a)
+    for made, expected in zip(f(a), (by_a, 2 * s * weight * by_a, 2 * s * weight), strict=True):
+        np.testing.assert_allclose(made, expected, rtol=1e-12)
+
+
+def test_derivatives_by_what_is_computed_on_the_way():
+    def f(a):
+        with tj.GradientTape() as tape:
+            tape.watch(a)
+            s = np.sin(a)
+            tape.watch(s)
+            y = (s * s * a).sum()
+        return tape.gradient(y, [a, s])
+    a = np.array([0.3, 0.4])
+    for made in (tj.function(f)(a), f(tj.constant(a))):
+        np.testing.assert_allclose(made[0], np.sin(a) ** 2 + 2 * np.sin(a) * np.cos(a) * a, rtol=1e-12)
+        np.testing.assert_allclose(made[1], 2 * np.sin(a) * a, rtol=1e-12)
+
+
+def test_what_was_computed_before_the_tape_is_recorded_when_it_is_computed_again():
+    @tj.function
+    def f(a):
+        before = np.sin(a).sum()
+        with tj.GradientTape() as tape:
+            tape.watch(a)
+            y = np.sin(a).sum()
+        return before, tape.gradient(y, a)
+    before, made = f(np.array([0.3, 0.4]))
+    np.testing.assert_allclose(made, np.cos([0.3, 0.4]), rtol=1e-12)

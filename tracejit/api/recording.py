@@ -6,7 +6,7 @@ Flows out: `Program`: the operations that lead from sources to targets, as a has
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,14 +53,16 @@ def note_read(variable: Any, value: Any) -> None:
 @dataclass(slots=True)
 class Program:
     """Operations as a value: steps_key is equal for equal sequences. sources, constants: its inputs. connected: which
-    sources the targets depend on."""
+    sources the targets depend on.  moved: results that are sources too, by number: such a source is a zero that is added.
+    """
 
     steps_key: Any
     sources: list[Any]
     constants: list[Any]
-    plan: list[tuple[Callable[..., Any], list[Any], TreeDef, int]]
+    plan: list[tuple[Callable[..., Any], list[Any], TreeDef]]
     targets: list[Any]
     connected: list[bool]
+    moved: dict[int, int]
 
     def run(self, sources: Sequence[Any], constants: Sequence[Any]) -> list[Any]:
         """Does all steps on traced inputs; gives the targets."""
@@ -71,9 +73,11 @@ class Program:
             inputs = {"source": sources, "constant": constants, "made": made}
             return content if kind == "static" else inputs[kind][content]
 
-        for run, references, structure, _ in self.plan:
+        for run, references, structure in self.plan:
             args, options = unflatten(structure, [value(r) for r in references])
-            made += flatten(run(*args, **options))[0]
+            for result in flatten(run(*args, **options))[0]:
+                source = self.moved.get(len(made))
+                made.append(result if source is None else result + sources[source])
         return [value(t) for t in self.targets]
 
 
@@ -102,27 +106,35 @@ class _Builder:
     """References of values: sources, results of steps, constants, static arguments."""
 
     def __init__(self, steps: Sequence[Step], targets: Sequence[Any], sources: Sequence[Any]):
-        self.sources = list(sources)
-        self.known: dict[int, Any] = {id(s): ("source", k) for k, s in enumerate(sources)}
-        self.constants: list[Any] = []
-        self.targets = targets
+        self.sources, self.targets = list(sources), targets
         self.steps = needed(steps, targets)
+        self.numbers = {id(s): k for k, s in enumerate(sources)}
+        between = made_of(self.steps, self.numbers.keys())
+        self.known: dict[int, Any] = {i: ("source", k) for i, k in self.numbers.items() if i not in between}
+        self.constants: list[Any] = []
+        self.moved: dict[int, int] = {}
         self.count = 0
 
     def program(self) -> Program:
         plan, key = [], []
         for step in self.steps:
             references = [self.reference(x) for x in step.leaves]
-            plan.append((step.run, references, step.structure, len(step.results)))
+            plan.append((step.run, references, step.structure))
             key.append((step.key, tuple(_hashable(r) for r in references), step.structure))
             for result in step.results:
-                if id(result) not in self.known:
-                    self.known[id(result)] = ("made", self.count)
-                self.count += 1
+                self.add(result)
         targets = [self.reference(t) for t in self.targets]
-        connected = self.connections(plan, targets)
-        whole = ("program", tuple(key), tuple(map(_hashable, targets)), len(self.sources))
-        return Program(whole, list(self.sources), self.constants, plan, targets, connected)
+        whole = ("program", tuple(key), tuple(map(_hashable, targets)), len(self.sources), tuple(self.moved.items()))
+        return Program(whole, self.sources, self.constants, plan, targets, self.connections(plan, targets), self.moved)
+
+    def add(self, result: Any) -> None:
+        """One more result of a step. What is a source and made of other sources is both."""
+        if id(result) not in self.known:
+            self.known[id(result)] = ("made", self.count)
+            if (source := self.numbers.get(id(result))) is not None:
+                self.moved[self.count] = source
+                self.sources[source] = np.zeros(result.shape, result.dtype)
+        self.count += 1
 
     def reference(self, x: Any) -> Any:
         if (known := self.known.get(id(x))) is not None:
@@ -141,9 +153,10 @@ class _Builder:
             kind, content = reference
             return {content} if kind == "source" else depends[content] if kind == "made" else set()
 
-        for _, references, _, count in plan:
+        for step, (_, references, _) in zip(self.steps, plan, strict=True):
             found = set().union(*map(of, references)) if references else set()
-            depends += [found] * count
+            for _ in step.results:
+                depends.append(found | {self.moved[len(depends)]} if len(depends) in self.moved else found)
         reached = set().union(*map(of, targets)) if targets else set()
         return [k in reached for k in range(len(self.sources))]
 
@@ -156,6 +169,15 @@ def needed(steps: Sequence[Step], targets: Sequence[Any]) -> list[Step]:
             found.append(step)
             wanted.update(id(x) for x in step.leaves)
     return found[::-1]
+
+
+def made_of(steps: Sequence[Step], sources: Collection[int]) -> set[int]:
+    """The ids of all values that steps make of sources, which are given by id."""
+    found: set[int] = set()
+    for step in steps:
+        if any(id(x) in sources or id(x) in found for x in step.leaves):
+            found.update(id(r) for r in step.results)
+    return found
 
 
 def _hashable(reference: Any) -> Any:

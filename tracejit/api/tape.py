@@ -8,7 +8,7 @@ Flows out: gradients. In a trace the tape goes back over the nodes that are ther
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,7 +24,7 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import broadcast_to, constant, convert, lift
 from tracejit.tracing.context import Scope, TraceContext, active
 from tracejit.tracing.spans import current_span
-from tracejit.transforms.reverse import pull_in_place
+from tracejit.transforms.reverse import Pullback, followed, pull_in_place
 
 UNCONNECTED = ("none", "zero")
 
@@ -105,22 +105,34 @@ class _Traced:
     def __init__(self, tape: GradientTape, context: TraceContext):
         self.tape, self.context = tape, context
         self.scope: Scope = context.scope
-        self.first = 0
+        self.before: Node | None = None     # the last node before the tape began
+        self.last: Node | None = None       # the last one that was recorded; None while the tape records
         self.at_start: dict[int, Value] = {}
         self.watched: dict[int, tuple[Any, Value]] = {}
-        self.skipped: set[Node] = set()
-        self.last: int | None = None
+        self.skipped: set[Value] = set()
+        self.pullback: Pullback | None = None       # of the gradients so far
+        self.followed: set[Value] = set()           # results of the nodes that it knows
 
     def start(self) -> None:
         self.scope, self.last = self.context.scope, None
-        self.first = len(self.scope.graph.nodes)
+        self.before, self.pullback = self.newest(), None
+        self.scope.graph.separate()     # what was computed before the tape is recorded when it is computed again
         arrays = self.context.namespace.reader.arrays
         self.at_start = {id(a.tracer.owner): self.local(a.tracer) for a in arrays}
         self.watched = {}
 
     def stop(self) -> None:
         if self.last is None:
-            self.last = len(self.scope.graph.nodes)
+            self.last = self.newest()
+
+    def newest(self) -> Node | None:
+        return self.scope.graph.nodes[-1] if self.scope.graph.nodes else None
+
+    def recorded(self) -> list[Node]:
+        """The nodes since the tape began that it did not skip."""
+        nodes = self.scope.graph.nodes
+        since, until = _number(nodes, self.before), _number(nodes, self.last) if self.last else len(nodes)
+        return [n for n in nodes[since:until] if not (n.results and n.results[0] in self.skipped)]
 
     def local(self, array: Array) -> Value:
         """The array's value as this scope sees it."""
@@ -135,9 +147,12 @@ class _Traced:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        before = len(self.scope.graph.nodes)
+        before = self.newest()
+        self.scope.graph.separate()
         yield
-        self.skipped.update(self.scope.graph.nodes[before:])
+        nodes = self.scope.graph.nodes
+        self.skipped.update(v for node in nodes[_number(nodes, before):] for v in node.results)
+        self.scope.graph.separate()
 
     def source(self, leaf: Any) -> Value | None:
         """The value that a source had when it was watched, or when the tape began; None if it is not watched."""
@@ -156,23 +171,62 @@ class _Traced:
         if self.context.scope is not self.scope:
             raise GradientError("a tape is asked in another loop or branch than it recorded in", span=current_span(4),
                                 fix="ask for the gradient where the `with` block is")
-        graph, values = self.scope.graph, [self.source(s) for s in sources]
-        seeds: dict[Value, Term] = {}
+        values = [self.source(s) for s in sources]
+        pullback = self.pullback_of({v for v in values if v is not None})
+        seeds = self.seeds(targets, weights)
+        nodes = [n for n in leading_to(self.recorded(), seeds) if self.followed.isdisjoint(n.results)]
+        found = pull_in_place(pullback, nodes, seeds)
+        self.followed.update(v for node in nodes for v in node.results)
+        made = [None if v is None else found.get(v) for v in values]
+        return [None if t is None else Array(t.value, self.scope) for t in made]
+
+    def seeds(self, targets: Sequence[Any], weights: Sequence[Any]) -> dict[Value, Term]:
+        found: dict[Value, Term] = {}
         for target, weight in zip(targets, weights, strict=True):
             array = lift(target)
             ct = _weight(array, weight)
-            term = Term(graph, self.scope.bring(ct.value, ct.scope))
-            value = self.local(array)
-            seeds[value] = seeds[value] + term if value in seeds else term
-        nodes = [n for n in graph.nodes[self.first:self.last] if n not in self.skipped]
-        found = pull_in_place(graph, nodes, {v for v in values if v is not None}, seeds)
-        self.last = None if self.tape.persistent and self.last is None else self.last
-        made = [None if v is None else found.get(v) for v in values]
-        return [None if t is None else Array(t.value, self.scope) for t in made]
+            term, value = Term(self.scope.graph, self.scope.bring(ct.value, ct.scope)), self.local(array)
+            found[value] = found[value] + term if value in found else term
+        return found
+
+    def pullback_of(self, sources: set[Value]) -> Pullback:
+        """The pullback by these sources; that of a persistent tape is by all, so that the next gradient finds it."""
+        known = self.pullback
+        if known is not None and all(v in known.kept or not v.dtype.is_inexact for v in sources):
+            return known
+        if self.tape.persistent:
+            sources = {*sources, *(value for _, value in self.watched.values()), *self.variables()}
+        self.pullback, self.followed = followed(self.scope.graph, sources), set()
+        return self.pullback
+
+    def variables(self) -> Iterator[Value]:
+        """The values of all trainable Variables that were read."""
+        for known in list(self.context.namespace.reader.objects.values()):
+            if isinstance(known.value, Variable) and "array" in known.attributes and (
+                    value := self.source(known.value)) is not None:
+                yield value
 
     def zero(self, leaf: Any) -> Array:
         array = lift(leaf)
         return constant(0, array.type.dtype, array.type.shape)
+
+
+def _number(nodes: Sequence[Node], node: Node | None) -> int:
+    """How many nodes there are up to `node`, or what has taken its place."""
+    if node is None:
+        return 0
+    owner = node.results[0].node if node.results else node
+    return next(k for k, n in enumerate(nodes, 1) if n is owner)
+
+
+def leading_to(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
+    """The nodes which `values` are made of, in order."""
+    needed, found = set(values), []
+    for node in reversed(nodes):
+        if not needed.isdisjoint(node.results):
+            needed.update(node.operands)
+            found.append(node)
+    return found[::-1]
 
 
 def _float_array(leaf: Any) -> Array:

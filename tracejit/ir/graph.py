@@ -151,6 +151,10 @@ class Graph:
         """A node that is no longer here is not used again; for whoever builds this graph."""
         self._interned = {k: n for k, n in self._interned.items() if n is not node}
 
+    def separate(self) -> None:
+        """From here on, expressions are new nodes even if they equal earlier ones."""
+        self._interned = {}
+
     def keep_only(self, live: set[Node]) -> None:
         """Forgets all other nodes; for whoever builds this graph."""
         self.nodes = [n for n in self.nodes if n in live]

@@ -30,12 +30,13 @@ class Applied:
 
 @dataclass(slots=True)
 class Pullback:
-    """Forward sweep of a graph, in a new one; `pull` goes back."""
+    """Forward sweep of a graph, in a new one; `pull` goes back. kept: values in the middle whose cotangents are asked."""
 
     made: Graph
     primals: dict[Value, Value]
     varied: set[Value]
     applied: list[Applied] = field(default_factory=list)
+    kept: frozenset[Value] = frozenset()
 
     def push(self, node: Node) -> None:
         """One node forward; noted if a derivative flows through it."""
@@ -78,7 +79,7 @@ class Pullback:
         """The cotangents of all varied values of the original graph, from those of its outputs."""
         found = dict(cotangents)
         for one in reversed(self.applied):
-            cts = [found.pop(v, None) for v in one.node.results]
+            cts = [found.get(v) if v in self.kept else found.pop(v, None) for v in one.node.results]
             if all(ct is None for ct in cts):
                 continue
             rule = rule_of(one.node)
@@ -108,14 +109,18 @@ def sweep(graph: Graph, made: Graph, params: Iterable[Value], wanted: Sequence[b
     return pullback
 
 
-def pull_in_place(graph: Graph, nodes: Sequence[Node], sources: set[Value], seeds: dict[Value, Term]
-                  ) -> dict[Value, Term]:
-    """The cotangents of `sources`, from those of values that `nodes` of a graph under construction made.
+def followed(graph: Graph, sources: Iterable[Value]) -> Pullback:
+    """A pullback over nodes of a graph under construction, which are given to `pull_in_place`."""
+    kept = frozenset(v for v in sources if v.dtype.is_inexact)
+    return Pullback(graph, {}, set(kept), kept=kept)
+
+
+def pull_in_place(pullback: Pullback, nodes: Sequence[Node], seeds: dict[Value, Term]) -> dict[Value, Term]:
+    """The cotangents of the sources, from those of values that `nodes` made, which are new to the pullback.
 
     The way back is added at the end of the graph; loops and branches on the way are replaced where they stand by ones
     that keep what it needs.
     """
-    pullback = Pullback(graph, {}, {v for v in sources if v.dtype.is_inexact})
     for node in nodes:
         pullback.primals.update((v, v) for v in (*node.operands, *node.results))
         pullback.note(node)
