@@ -53,7 +53,7 @@ def note_read(variable: Any, value: Any) -> None:
 @dataclass(slots=True)
 class Program:
     """Operations as a value: steps_key is equal for equal sequences. sources, constants: its inputs. connected: which
-    sources the targets depend on.  moved: results that are sources too, by number: such a source is a zero that is added.
+    sources the targets depend on.  moved: results that are sources too, by number: a zero that is added stands for one.
     """
 
     steps_key: Any

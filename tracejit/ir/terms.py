@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from tracejit.base.dims import Size
-from tracejit.base.dtypes import BOOL, I64, DType
+from tracejit.base.dtypes import I64, DType
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
@@ -184,7 +184,3 @@ def build(types: Iterable[ArrayType], function: Callable[..., Iterable[Term]]) -
     outputs = function(*[Term(graph, p) for p in graph.params])
     graph.outputs = tuple(t.value for t in outputs)
     return graph
-
-
-def truth(number: bool, near: Term) -> Term:
-    return constant(near, number, ArrayType(BOOL))

@@ -378,7 +378,3 @@ def fitted(result: Array, target: Array) -> Array:
         fail(ValueError, f"non-broadcastable output operand with shape {target.shape} doesn't match the broadcast "
              f"shape {result.shape}")
     return broadcast_to(result, shape_of(target))
-
-
-def is_symbolic(size: Size) -> bool:
-    return isinstance(size, Dim)

@@ -16,7 +16,7 @@ from tracejit.base.dims import Dim
 from tracejit.base.dims import Size as AnySize
 from tracejit.base.dtypes import BOOL, C64, C128, F32, F64, I64, DType, dtype_of, weak_result
 from tracejit.base.dtypes import promote as promote_dtypes
-from tracejit.base.errors import ConcretizationError, DtypeError, ShapeError, UnsupportedTypeError
+from tracejit.base.errors import DtypeError, ShapeError, UnsupportedTypeError
 from tracejit.base.options import config
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
@@ -392,9 +392,3 @@ def write(x: Array, index: Any, new: Any) -> None:
         x.write(broadcast_to(convert(new, x.type.dtype), x.type.shape))
     else:
         x[index] = new
-
-
-def unsupported_value(x: Any, what: str) -> ConcretizationError:
-    """The error for a parameter that must be known while tracing, such as an axis."""
-    return ConcretizationError(f"{what} must be known while tracing", span=current_span(2),
-                               why=f"it is a traced {x.type}", fix="pass a Python value")

@@ -30,7 +30,7 @@ class Applied:
 
 @dataclass(slots=True)
 class Pullback:
-    """Forward sweep of a graph, in a new one; `pull` goes back. kept: values in the middle whose cotangents are asked."""
+    """Forward sweep of a graph, in a new one; `pull` goes back. kept: inner values whose cotangents are asked for."""
 
     made: Graph
     primals: dict[Value, Value]

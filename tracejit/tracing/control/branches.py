@@ -240,13 +240,6 @@ def inline(context: TraceContext, region: Scope) -> list[Array]:
     return [Array(values[v], scope) for v in region.graph.outputs]
 
 
-def connective(namespace: Any, first: Array, rest: Thunk, is_and: bool) -> Any:
-    """`first and rest()` or `first or rest()` for a traced `first`."""
-    if is_and:
-        return choice(namespace, first, rest, lambda: first)
-    return choice(namespace, first, lambda: first, rest)
-
-
 def known_truth(value: Any) -> bool | None:
     """The truth of a test that is known while tracing; None if only the run will tell."""
     if type(value) is not Array:

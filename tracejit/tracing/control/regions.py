@@ -105,8 +105,3 @@ def share_operands(scopes: Sequence[Scope], first: int = 0, firsts: Sequence[int
         for index, param in enumerate(scope.graph.params):
             param.index = index
     return list(wanted.items())
-
-
-def in_scope(scope: Scope, operands: Sequence[tuple[Value, Scope]]) -> list[Value]:
-    """Values of scopes around as seen in `scope`."""
-    return [scope.bring(value, home) for value, home in operands]

@@ -13,7 +13,6 @@ meanwhile comes before the child: the parent is the pre-header. Three kinds of p
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -155,8 +154,3 @@ class Places:
         """Names a value until the innermost place closes."""
         self.stack[-1].bound.append((name, self.names.get(name)))
         self.names[name] = value
-
-    def bind_all(self, values: Mapping[str, Value]) -> None:
-        """Names several values."""
-        for name, value in values.items():
-            self.bind(name, value)
