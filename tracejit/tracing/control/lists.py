@@ -6,7 +6,6 @@ Flows out: ops of `ops/stacks` on the handle of a `TracedList`, the same for the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NoReturn
 
@@ -19,7 +18,7 @@ from tracejit.base.trees import register_node
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import assert_, constant, convert, emit, lift
-from tracejit.tracing.context import Restart, current, inside
+from tracejit.tracing.context import Restart, current
 from tracejit.tracing.control.columns import holds_rows, is_ordered, order_of, spelling, stacked
 from tracejit.tracing.control.containers import is_instance
 from tracejit.tracing.control.growth import (
@@ -44,11 +43,11 @@ from tracejit.tracing.control.lengths import (
     run_time_size,
     set_count,
 )
+from tracejit.tracing.control.list_forms import Meta, holds_lists, metas_of, resolved
 from tracejit.tracing.control.rows import Rows, RunTimeList
 from tracejit.tracing.control.schema import (
     JoinError,
     Leaf,
-    Perhaps,
     Schema,
     Static,
     Tree,
@@ -499,30 +498,6 @@ class TracedList(RunTimeList):
         self.give_up(f"list.{name} is used")
 
 
-@dataclass(frozen=True, slots=True)
-class Meta:
-    """What lists that become one of several have in common: the form of their items."""
-
-    form: Schema | None
-    key: Key = field(compare=False)
-    namespace: Any = field(compare=False, repr=False)
-
-    def nothing(self) -> list[Array]:
-        """The handle of an empty list, which stands where there is none."""
-        context, key = current(), ("nothing", types_of(self.form))
-        if (found := context.root.facts.get(key)) is None:
-            with inside(context.root):
-                found = context.root.facts[key] = emit("stack_new", types=types_of(self.form))
-        return [found]
-
-    def unite(self, other: Meta) -> None:
-        """From the next attempt on the items of both have one form. Raises JoinError if there is none."""
-        known = [f for f in (self.form, other.form) if f is not None]
-        joined = known[0] if len(known) == 1 else join(known[0], known[1])
-        current().decisions.growing.update({self.key: joined, other.key: joined})
-        raise Restart
-
-
 def taken_apart(value: TracedList) -> tuple[Sequence[Any], Meta]:
     """Its handle is on the way into a region's results or into another list."""
     if not value.shared:
@@ -558,35 +533,6 @@ def native_list(namespace: Any, items: list[Any]) -> NoReturn:
         why="its items have different types, or code that tracing does not see made it", fix="append a copy: [*row]")
 
 
-def resolved(form: Schema | None) -> Schema | None:
-    """A form of an earlier attempt, with sizes as they are now."""
-    if form is None:
-        return None
-    resolve = current().decisions.resolve
-    if isinstance(form, Leaf):
-        return replace(form, type=ArrayType(form.type.dtype, tuple([resolve(n) for n in form.type.shape])))
-    if isinstance(form, Tree):
-        meta = form.meta
-        if type(meta) is Meta:
-            meta = replace(meta, form=resolved(current().decisions.growing.get(meta.key, meta.form)))
-        return replace(form, meta=meta, children=tuple([resolved(c) or c for c in form.children]))
-    if isinstance(form, Perhaps):
-        return replace(form, inner=resolved(form.inner))
-    return form
-
-
-def metas_of(form: Schema | None) -> Iterator[Meta | None]:
-    """For each leaf of a form: of native lists what is known of them, else None."""
-    if isinstance(form, Tree):
-        if type(form.meta) is Meta:
-            yield form.meta
-        else:
-            for child in form.children:
-                yield from metas_of(child)
-    elif form is not None:
-        yield from [None] * len(types_of(form))
-
-
 def native_lists_in(item: Any) -> Iterator[TracedList]:
     """In the order of the leaves of its form."""
     if isinstance(item, TracedList):
@@ -594,7 +540,3 @@ def native_lists_in(item: Any) -> Iterator[TracedList]:
     elif isinstance(item, (tuple, list)):
         for part in item:
             yield from native_lists_in(part)
-
-
-def holds_lists(form: Schema | None) -> bool:
-    return isinstance(form, Tree) and (form.cls is TracedList or any(map(holds_lists, form.children)))

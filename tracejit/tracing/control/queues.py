@@ -12,7 +12,8 @@ from typing import Any
 from tracejit.base.trees import register_node
 from tracejit.tracing.arrays import TRACED_LIKE
 from tracejit.tracing.context import current
-from tracejit.tracing.control.lists import Meta, TracedList, make, taken_apart
+from tracejit.tracing.control.list_forms import Meta
+from tracejit.tracing.control.lists import TracedList, make, taken_apart
 from tracejit.tracing.control.streams import Sink, run
 from tracejit.tracing.spans import current_span
 
