@@ -1,4 +1,4 @@
-"""Derivatives of every NumPy function that has a compiled form: forward mode against differences, reverse against forward."""
+"""Derivatives of all compiled NumPy functions: forward mode against differences, reverse mode against forward mode."""
 from __future__ import annotations
 
 import functools

@@ -91,9 +91,10 @@ class Graph:
     """Parameters, nodes in program order (operands first), outputs.
 
     names: what parameters are called by the user, for printing only.
+    notes: what whoever builds the graph knows of its values: (claim, value) -> whether it holds.
     """
 
-    __slots__ = ("_interned", "names", "nodes", "outputs", "params")
+    __slots__ = ("_interned", "names", "nodes", "notes", "outputs", "params")
 
     def __init__(self, param_types: Iterable[ArrayType] = (), names: Sequence[str] = ()):
         self.params: tuple[Value, ...] = tuple(Value(t, None, i) for i, t in enumerate(param_types))
@@ -101,6 +102,7 @@ class Graph:
         self.nodes: list[Node] = []
         self.outputs: tuple[Value, ...] = ()
         self._interned: dict[Any, Node] = {}
+        self.notes: dict[tuple[str, Value], bool] = {}
 
     def add_param(self, type: ArrayType) -> Value:
         """One more parameter, at the end."""

@@ -210,9 +210,9 @@ power = pointwise("power", dtypes=[NUMBER, NUMBER], numpy=np.power, scalar=_powe
                   exact=False, cost=40,
                   gradient=partials(_power_by_base, _power_by_exponent))
 maximum_ = pointwise("maximum", dtypes=[ANY, ANY], numpy=np.maximum, scalar=maximum,
-                     gradient=partials(lambda out, x, y: wins(x, y), lambda out, x, y: wins(y, x)))
+                     gradient=partials(lambda out, x, y: wins(x, y), lambda out, x, y: wins(y, x), gaps=True))
 minimum_ = pointwise("minimum", dtypes=[ANY, ANY], numpy=np.minimum, scalar=minimum,
-                     gradient=partials(lambda out, x, y: wins(y, x), lambda out, x, y: wins(x, y)))
+                     gradient=partials(lambda out, x, y: wins(y, x), lambda out, x, y: wins(x, y), gaps=True))
 
 copysign = pointwise("copysign", dtypes=[FLOAT, FLOAT], numpy=np.copysign,
                      scalar=lambda b, x, y: b.call("copysign", x, y),
@@ -233,7 +233,7 @@ compare = pointwise("compare", dtypes=[ANY, ANY], attributes=[{"direction": d} f
 select = pointwise("select", dtypes=[BOOLEAN, ANY, ANY], numpy=lambda pred, x, y: np.where(pred, x, y),
                    scalar=lambda b, pred, x, y: b.select(pred, x, y),
                    gradient=linear(given=(0,), transpose=lambda ct, pred, x, y: (
-    None, select_(pred, ct, 0), select_(pred, 0, ct))))
+    None, select_(pred, ct, 0), select_(pred, 0, ct)), gaps=True))
 
 is_nan_ = pointwise("is_nan", dtypes=[INEXACT], numpy=np.isnan, result=lambda x: BOOL, scalar=is_nan,
                     gradient=ZERO)

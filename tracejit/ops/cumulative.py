@@ -94,7 +94,7 @@ def _extreme_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: 
     return [apply("scatter", x.like(0), ct, *sources, axes=tuple(range(x.rank)), combine="add")]
 
 
-EXTREME = Gradient(_extreme_jvp, _extreme_vjp)
+EXTREME = Gradient(_extreme_jvp, _extreme_vjp, gaps=True)
 
 
 def _log_parts(t: Term) -> list[tuple[int, Term]]:
@@ -104,13 +104,19 @@ def _log_parts(t: Term) -> list[tuple[int, Term]]:
             for sign, part in ((1, t), (-1, -t))]
 
 
+def _finite(out: Term) -> Term:
+    """0 for the logarithm of nothing: what is subtracted from -inf there must not be -inf."""
+    return select(compare("EQ", out, -math.inf), 0, out)
+
+
 def _logsumexp_jvp(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes
                    ) -> Terms:
     """sum of t e^x / e^out, both parts of t in logarithms: nothing overflows."""
     (x,), (t,) = ins, tangents
     if t is None:
         return [None]
-    parts = [apply("exponential", _running("logsumexp", part + x, **attributes) - outs[0]) for _, part in _log_parts(t)]
+    out = _finite(outs[0])
+    parts = [apply("exponential", _running("logsumexp", part + x, **attributes) - out) for _, part in _log_parts(t)]
     return [parts[0] - parts[1]]
 
 
@@ -118,8 +124,8 @@ def _logsumexp_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents
                    wanted: Sequence[bool]) -> Terms:
     (x,), (ct,) = ins, cotangents
     assert ct is not None
-    axis, back = attributes["axis"], not attributes["reverse"]
-    parts = [apply("exponential", _running("logsumexp", part - outs[0], axis, back) + x) for _, part in _log_parts(ct)]
+    axis, back, out = attributes["axis"], not attributes["reverse"], _finite(outs[0])
+    parts = [apply("exponential", _running("logsumexp", part - out, axis, back) + x) for _, part in _log_parts(ct)]
     return [parts[0] - parts[1]]
 
 

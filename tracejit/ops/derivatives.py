@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from tracejit.ir.graph import Value
 from tracejit.ir.op import Op
-from tracejit.ir.terms import Term, apply_all, is_zero, select
+from tracejit.ir.terms import Term, apply, apply_all, compare, is_zero, select
 
 Attributes = Mapping[str, Any]
 Terms = Sequence[Term | None]
@@ -25,13 +26,15 @@ class Gradient:
     """jvp(op, ins, outs, tangents, attributes) -> a tangent per result.
 
     vjp(op, ins, outs, cotangents, attributes, wanted) -> a cotangent per operand; only where `wanted` is true.
+    gaps: whether those cotangents are zero where the result does not depend on the operand.
     """
 
     jvp: Callable[..., Terms]
     vjp: Callable[..., Terms]
+    gaps: bool = False
 
 
-def partials(*factors: Callable[..., Any] | None) -> Gradient:
+def partials(*factors: Callable[..., Any] | None, gaps: bool = False) -> Gradient:
     """y = f(x0, x1, ...) elementwise; `factors[i](y, *xs, **attributes)` is dy/dx_i, None where it is zero."""
 
     def jvp(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes) -> Terms:
@@ -46,10 +49,10 @@ def partials(*factors: Callable[..., Any] | None) -> Gradient:
         return [masked_product(ct, partial(f, *outs, *ins, **attributes)) if want and f is not None else None
                 for f, want in zip(factors, wanted, strict=True)]
 
-    return Gradient(jvp, vjp)
+    return Gradient(jvp, vjp, gaps)
 
 
-def linear(transpose: Callable[..., Any], given: Sequence[int] = ()) -> Gradient:
+def linear(transpose: Callable[..., Any], given: Sequence[int] = (), gaps: bool = False) -> Gradient:
     """Linear in all operands together, but for those at `given`, which stay as they are.
 
     transpose(ct, *ins, **attributes) -> the cotangent, or one per operand.
@@ -68,7 +71,7 @@ def linear(transpose: Callable[..., Any], given: Sequence[int] = ()) -> Gradient
         found: Terms = result if isinstance(result, (tuple, list)) else [result]
         return [ct if want else None for ct, want in zip(found, wanted, strict=True)]
 
-    return Gradient(jvp, vjp)
+    return Gradient(jvp, vjp, gaps)
 
 
 def multilinear(*transposes: Callable[..., Term]) -> Gradient:
@@ -103,7 +106,8 @@ def sum_of(terms: Sequence[Term]) -> Term | None:
 def masked_product(t: Term, factor: Callable[[], Any]) -> Term:
     """t * factor(), where a `t` that a mask makes zero stays zero even if the factor is infinite or NaN there.
 
-    This is what makes the gradient of `where(x > 0, sqrt(x), 0)` zero for negative x.
+    This is what makes the gradient of `where(x > 0, sqrt(x), 0)` zero for negative x. Where the mask is no longer to be
+    seen, behind a sum or a reshape, zeros of a `t` with gaps are tested for.
     """
     if is_zero(t):
         return t
@@ -113,8 +117,46 @@ def masked_product(t: Term, factor: Callable[[], Any]) -> Term:
 
 def scaled(t: Term, f: Any) -> Term:
     if isinstance(f, Term):
-        return t * f
+        return t * (calmed(t, f) if has_gaps(t) and may_be_infinite(f) else f)
     return t if f == 1 else -t if f == -1 else t * f
+
+
+def note_gaps(ct: Term) -> None:
+    """Says that zeros of a cotangent mean that nothing depends on those elements."""
+    ct.graph.notes["gaps", ct.value] = True
+
+
+def has_gaps(ct: Term) -> bool:
+    return ct.graph.notes.get(("gaps", ct.value), False)
+
+
+def calmed(t: Term, f: Term) -> Term:
+    """`f`, but 0 where `t` is zero and `f` infinite or NaN. Where `f` is finite, derivatives of t * f are untouched."""
+    return select(apply("or", compare("NE", t, 0), apply("is_finite", f)), f, 0)
+
+
+# Ops that make something infinite or NaN of finite numbers.
+SINGULAR = frozenset("""divide sqrt rsqrt power log log2 log10 log_plus_one exponential exponential2
+    exponential_minus_one tan sinh cosh asin acos acosh atanh erf_inv lgamma digamma ldexp logaddexp2""".split())
+
+
+def may_be_infinite(x: Term) -> bool:
+    """Whether such an op is among those that `x` is computed by. What the graph is given counts as finite."""
+    notes, pending = x.graph.notes, [x.value]
+    while pending:
+        value = pending[-1]
+        if ("infinite", value) in notes:
+            pending.pop()
+            continue
+        operands: Sequence[Value] = value.node.operands if value.node is not None else ()
+        known = [notes.get(("infinite", v)) for v in operands]
+        if value.node is not None and value.node.op.name in SINGULAR or any(known):
+            notes["infinite", value] = True
+        elif None not in known:
+            notes["infinite", value] = False
+        else:
+            pending += [v for v, k in zip(operands, known, strict=True) if k is None]
+    return notes["infinite", x.value]
 
 
 def within_mask(t: Term, change: Callable[[Term], Term]) -> Term:
@@ -132,4 +174,5 @@ def within_mask(t: Term, change: Callable[[Term], Term]) -> Term:
     return change(t)
 
 
-__all__ = ["ZERO", "Gradient", "linear", "masked_product", "multilinear", "partials", "sum_of", "within_mask"]
+__all__ = ["ZERO", "Gradient", "has_gaps", "linear", "masked_product", "multilinear", "note_gaps", "partials", "sum_of",
+           "within_mask"]

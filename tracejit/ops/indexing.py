@@ -117,7 +117,7 @@ gather = declare("gather", "gather", type_rule=_gather_type, numpy=_gather, cost
                      ("T[4,3] i64[5] i64[5]", {"axes": (0, 1)}), ("T[2,4,3] i32[2] i32[2]", {"axes": (0, 2)}),
                      ("T[4] i64[]", {"axes": (0,)}), ("T[4,3] i64[0]", {"axes": (0,)}),
                      ("T[4,0] i64[2]", {"axes": (0,)})])),
-                 gradient=linear(_gather_transpose, given=INDICES), batch=gather_batch)
+                 gradient=linear(_gather_transpose, given=INDICES, gaps=True), batch=gather_batch)
 
 
 def _require_starts(op: str, types: Sequence[ArrayType], starts: Sequence[ArrayType]) -> None:
@@ -158,7 +158,7 @@ dynamic_slice = declare(
                      lambda source, sizes: _room(source, sizes)),
     cases=_typed(lambda: iter([("T[4,3] i64[] i64[]", {"sizes": (2, 2)}), ("T[4] i64[]", {"sizes": (4,)}),
                                ("T[4] i32[]", {"sizes": (0,)}), ("T[]", {"sizes": ()})])),
-                        gradient=linear(_dynamic_slice_transpose, given=INDICES), batch=dynamic_slice_batch)
+                        gradient=linear(_dynamic_slice_transpose, given=INDICES, gaps=True), batch=dynamic_slice_batch)
 
 
 # ---- scatter ---------------------------------------------------------------------------------------------------
@@ -320,7 +320,7 @@ scatter = declare("scatter", "scatter", type_rule=_scatter_type, numpy=_scatter,
                   lower=ScatterRule(_scatter_target, lambda target, updates, axes, combine: None,
                                     lambda b, old, new, axes, combine: COMBINES[combine](b, old, new)),
                   cases=_typed(_scatter_cases),
-                  gradient=Gradient(_scatter_jvp, _scatter_vjp), batch=scatter_batch)
+                  gradient=Gradient(_scatter_jvp, _scatter_vjp, gaps=True), batch=scatter_batch)
 
 
 def _dynamic_update_slice_type(x: ArrayType, update: ArrayType, *starts: ArrayType) -> list[ArrayType]:
@@ -351,5 +351,5 @@ dynamic_update_slice = declare(
                       lambda target, updates: _room(target, updates), lambda b, old, new: new),
     cases=_typed(lambda: iter([("T[4,3] T[2,2] i64[] i64[]", {}), ("T[4] T[4] i64[]", {}), ("T[4] T[0] i32[]", {}),
                                ("T[] T[]", {})])),
-                               gradient=linear(_update_transpose, given=INDICES[1:]),
+                               gradient=linear(_update_transpose, given=INDICES[1:], gaps=True),
                                batch=dynamic_update_slice_batch)

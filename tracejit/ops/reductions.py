@@ -87,7 +87,7 @@ def _fold_rule(share: Callable[..., Term]) -> Gradient:
         assert ct is not None
         return [spread(ct, ins[0].shape, attributes["axes"]) * share(outs[0], ins[0], **attributes)]
 
-    return Gradient(jvp, vjp)
+    return Gradient(jvp, vjp, gaps=True)
 
 
 def share_of_extreme(out: Term, x: Term, axes: tuple[int, ...]) -> Term:

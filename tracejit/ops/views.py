@@ -204,7 +204,7 @@ slice_ = view("slice", type_rule=_slice_type, index=_slice_index,
                      (((7,),), {"start": (1,), "limit": (7,), "stride": (3,)}),
                      (((3, 2),), {"start": (2, 0), "limit": (2, 2), "stride": (1, 1)}),
                      (((),), {"start": (), "limit": (), "stride": ()})],
-              gradient=linear(_slice_transpose), batch=slice_batch)
+              gradient=linear(_slice_transpose, gaps=True), batch=slice_batch)
 
 
 def _axes_type(x: ArrayType, *, axes: tuple[int, ...]) -> list[ArrayType]:

@@ -13,6 +13,7 @@ from typing import Any
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term, sum_in_place
+from tracejit.ops.derivatives import has_gaps, note_gaps
 from tracejit.transforms.forward import rule_of
 from tracejit.transforms.saving import kept_values
 
@@ -88,8 +89,11 @@ class Pullback:
                                  Reverse())
             else:
                 given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted)
+            gaps = one.node.op.kind == "control" or rule.gaps or any(ct is not None and has_gaps(ct) for ct in cts)
             for value, ct in zip(one.node.operands, given, strict=True):
                 if ct is not None and value in self.varied:
+                    if gaps:
+                        note_gaps(ct)
                     accumulate(found, value, ct)
         return found
 
@@ -98,6 +102,8 @@ def accumulate(found: dict[Value, Term], value: Value, ct: Term) -> None:
     """Adds to the cotangent of `value`; what is zero but for some elements is added in place."""
     before = found.get(value)
     found[value] = ct if before is None else sum_in_place(before, ct)
+    if before is not None and has_gaps(before) and has_gaps(ct):
+        note_gaps(found[value])
 
 
 def sweep(graph: Graph, made: Graph, params: Iterable[Value], wanted: Sequence[bool]) -> Pullback:
@@ -160,8 +166,8 @@ class Joint:
     given: list[bool]
 
 
-def joint(graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> Joint:
-    """Forward and backward in one graph."""
+def joint(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], is_region: bool = False) -> Joint:
+    """Forward and backward in one graph. is_region: its cotangents are part of a larger way back."""
     cts = [v.type for v, a in zip(graph.outputs, active, strict=True) if a]
     made = Graph([*(p.type for p in graph.params), *cts], graph.names)
     pullback = sweep(graph, made, made.params[:len(graph.params)], wanted)
@@ -170,6 +176,8 @@ def joint(graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> Joint
                          made.params[len(graph.params):], strict=True):
         if value in pullback.varied:
             term = Term(made, ct)
+            if is_region or term.rank:      # unit vectors, say; if the one number is zero, everything is
+                note_gaps(term)
             seeds[value] = seeds[value] + term if value in seeds else term
     found = pullback.pull(seeds)
     given = [found.get(p) if want else None for p, want in zip(graph.params, wanted, strict=True)]
@@ -196,7 +204,7 @@ class Reverse:
         return varied_outputs(graph, wanted)
 
     def joint(self, graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> tuple[Graph, list[bool]]:
-        both = joint(graph, wanted, active)
+        both = joint(graph, wanted, active, is_region=True)
         return both.graph, both.given
 
     def transposed(self, graph: Graph, first: int) -> tuple[Graph, list[bool]]:
@@ -207,12 +215,13 @@ class Reverse:
         return extract(both.graph, both.graph.params, cotangents, effects=False), both.given[first:]
 
     def split(self, graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Sequence[bool]) -> Split:
-        return split(graph, wanted, active, free)
+        return split(graph, wanted, active, free, is_region=True)
 
 
-def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Sequence[bool]) -> Split:
+def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Sequence[bool], is_region: bool = False
+          ) -> Split:
     """Cuts the joint graph where the least is to be kept. free: parameters that the backward part gets anyway."""
-    both = joint(graph, wanted, active)
+    both = joint(graph, wanted, active, is_region)
     count, outputs = len(graph.params), len(graph.outputs)
     params, cts = both.graph.params[:count], both.graph.params[count:]
     backward = dependent(both.graph, cts)
