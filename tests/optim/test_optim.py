@@ -67,8 +67,10 @@ CASES = [(optim.SGD(0.1), lambda p, g, s, t: p - 0.1 * g), (optim.SGD(0.1, momen
          (optim.SGD(0.1, momentum=0.9, nesterov=True), nesterov),
          (optim.SGD(0.1, weight_decay=0.5), lambda p, g, s, t: p - 0.1 * (g + 0.5 * p)), (optim.Adam(0.1), adam),
          (optim.AdamW(0.1, weight_decay=0.3), lambda *a: adam(*a, decay=0.3)), (optim.Nadam(0.1), nadam),
-         (optim.Adagrad(0.1), adagrad), (optim.Adadelta(0.1), adadelta),
-         (optim.RMSProp(0.1, centered=True, momentum=0.5), rmsprop), (optim.Lion(0.1, weight_decay=0.01), lion)]
+         (optim.Adagrad(0.1, start=0.1, epsilon=1e-7), adagrad),
+         (optim.Adadelta(0.1, rho=0.95, epsilon=1e-7), adadelta),
+         (optim.RMSProp(0.1, rho=0.9, epsilon=1e-7, centered=True, momentum=0.5), rmsprop),
+         (optim.Lion(0.1, weight_decay=0.01), lion)]
 
 
 @pytest.mark.parametrize("opt, rule", CASES, ids=lambda x: type(x).__name__)
@@ -100,9 +102,26 @@ def test_schedules():
     np.testing.assert_allclose(optim.cosine(2.0, 4)(steps), [1 + math.cos(math.pi * k / 4) for k in range(4)] + [0, 0],
                                atol=1e-12)
     np.testing.assert_allclose(optim.piecewise([2, 4], [3.0, 2.0, 1.0])(steps), [3, 3, 2, 2, 1, 1])
+    np.testing.assert_allclose(optim.polynomial(3.0, 4, power=2.0, final=1.0)(steps), [3, 2.125, 1.5, 1.125, 1, 1])
+    np.testing.assert_allclose(optim.cosine_restarts(1.0, 2)(np.array([0, 1, 2, 4, 6, 10])), [1, 0.5, 1, 0.5, 1, 0.5])
+    np.testing.assert_allclose(optim.cosine_restarts(1.0, 2, factor=1, shrink=0.5)(steps),
+                               [1, 0.5, 0.5, 0.25, 0.25, 0.125])
+    np.testing.assert_allclose(optim.joined([optim.constant(5.0), optim.exponential(1.0, 1, 0.5)], [2])(steps),
+                               [5, 5, 1, 0.5, 0.25, 0.125])
     np.testing.assert_allclose(optim.warmup(3, optim.step_decay(1.0, 2))(steps), [1 / 3, 2 / 3, 1, 1, 1, 0.1])
     with pytest.raises(ValueError, match="one more"):
         optim.piecewise([1], [1.0])
+    with pytest.raises(ValueError, match="one more"):
+        optim.joined([optim.constant(1.0)], [1])
+
+
+def test_the_rate_of_a_step_is_that_of_its_schedule():
+    def rate(step):
+        return 0.5 ** step
+    params, state = np.ones(2), optim.SGD(rate).init(np.ones(2))
+    for _ in range(3):
+        params, state = optim.SGD(rate).update(np.ones(2), state, params)
+    np.testing.assert_allclose(params, 1 - 1 - 0.5 - 0.25)
 
 
 def test_clipping():
@@ -117,6 +136,66 @@ def test_clipping():
 def test_moving_averages():
     np.testing.assert_allclose(optim.moving_average({"w": 1.0}, {"w": 3.0}, 0.9)["w"], 1.2)
     np.testing.assert_allclose(optim.moving_average({"w": 1.0}, {"w": 3.0}, 0.9, step=0)["w"], 2.8)
+
+
+@pytest.mark.parametrize("ours, name, options", [
+    (optim.SGD(0.1, momentum=0.9, weight_decay=0.1), "SGD", {"momentum": 0.9, "weight_decay": 0.1}),
+    (optim.SGD(0.1, momentum=0.9, nesterov=True), "SGD", {"momentum": 0.9, "nesterov": True}),
+    (optim.Adam(0.1, weight_decay=0.2), "Adam", {"weight_decay": 0.2}),
+    (optim.Adam(0.1, amsgrad=True), "Adam", {"amsgrad": True}),
+    (optim.AdamW(0.1, weight_decay=0.3), "AdamW", {"weight_decay": 0.3}), (optim.Adagrad(0.1), "Adagrad", {}),
+    (optim.Adadelta(1.0), "Adadelta", {}), (optim.RMSProp(0.1), "RMSprop", {}),
+    (optim.RMSProp(0.1, momentum=0.5, centered=True), "RMSprop", {"momentum": 0.5, "centered": True})],
+    ids=lambda x: repr(x))
+def test_updates_equal_those_of_torch(ours, name, options):
+    torch = pytest.importorskip("torch")
+    theirs = [torch.tensor(PARAMS["w"], requires_grad=True), torch.tensor(PARAMS["b"][0], requires_grad=True)]
+    optimizer = getattr(torch.optim, name)(theirs, **{"lr": ours.learning_rate, **options})
+    params, state = PARAMS, ours.init(PARAMS)
+    for g in GRADIENTS:
+        params, state = ours.update(g, state, params)
+        theirs[0].grad, theirs[1].grad = torch.tensor(g["w"]), torch.tensor(g["b"][0])
+        optimizer.step()
+    np.testing.assert_allclose(params["w"], theirs[0].detach(), rtol=1e-12)
+    np.testing.assert_allclose(params["b"][0], theirs[1].detach(), rtol=1e-12)
+
+
+def test_only_chosen_parameters_decay():
+    params = {"w": np.ones((2, 2)), "b": np.ones(2)}
+    zero = {"w": np.zeros((2, 2)), "b": np.zeros(2)}
+    for opt in (optim.SGD(0.1, weight_decay=0.5, decays=lambda name, p: "b" not in name),
+                optim.AdamW(0.1, weight_decay=0.5, decays=lambda name, p: p.ndim > 1)):
+        moved, _ = opt.update(zero, opt.init(params), params)
+        np.testing.assert_allclose(moved["w"], 0.95)
+        np.testing.assert_allclose(moved["b"], 1.0)
+
+
+def test_gradients_go_through_what_is_chained_before():
+    opt = optim.chain(lambda g: optim.clip_by_global_norm(g, 1.0), lambda g: tj.tree.map(lambda x: 2 * x, g),
+                      optim.SGD(1.0))
+    moved, _ = opt.update([np.array([30.0]), np.array([40.0])], opt.init([np.zeros(1)] * 2), [np.zeros(1)] * 2)
+    np.testing.assert_allclose(moved, [[-1.2], [-1.6]])
+    with pytest.raises(tj.errors.SignatureError, match="an optimizer at the end"):
+        optim.chain(optim.SGD(1.0), lambda g: g)
+
+
+def test_half_precision_is_updated_in_single():
+    params = np.ones(3, np.float16)
+    opt = optim.Adam(0.01)
+    moved, state = opt.update(np.full(3, 1e-4, np.float16), opt.init(params), params)
+    assert moved.dtype == np.float16 and state["squares"].dtype == np.float32
+    np.testing.assert_allclose(moved, 0.99, rtol=1e-3)
+
+
+def test_unusable_parameters_are_refused():
+    opt = optim.SGD(0.1)
+    with pytest.raises(tj.errors.DtypeError, match="can't change i64"):
+        opt.update(np.ones(2), opt.init(np.ones(2)), np.ones(2, int))
+    with pytest.raises(tj.errors.ShapeError, match="has the shape"):
+        opt.update(np.ones(3), opt.init(np.ones((2, 3))), np.ones((2, 3)))
+    adam = optim.Adam(0.1)
+    with pytest.raises(tj.errors.ShapeError, match=r"in state\['means'\]"):
+        adam.update({"w": np.ones(3)}, adam.init({"w": np.ones(4)}), {"w": np.ones(3)})
 
 
 def test_other_structures_are_refused():

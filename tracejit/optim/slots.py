@@ -1,0 +1,74 @@
+"""Variables that belong to other Variables: what an optimizer keeps for each.
+
+Flows in:  Variables, when they are met first.
+Flows out: Variables of the same shape, made once and then the same ones.
+"""
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from tracejit.api.variable import Variable
+from tracejit.base.trees import flatten
+from tracejit.tracing.context import active, running
+
+Fill = Callable[[Any, str], Any]
+
+
+def _read(variable: Variable) -> None:
+    """Tells a trace what the Variable is called, which it can't see."""
+    context = active()
+    if context is not None and id(variable) not in context.namespace.reader.objects:
+        context.namespace.root_of(variable, variable.name)
+
+
+class Slots:
+    """The step count, and for every Variable its own ones by name. They are forgotten with the Variable.
+
+    A trace which meets a Variable first makes them too, outside of the traced code: they begin with constants.
+    """
+
+    def __init__(self, held: Sequence[tuple[Variable, dict[str, Variable]]] = (), step: Variable | None = None):
+        self._lock = threading.RLock()
+        self._of: dict[int, tuple[weakref.ref[Variable], dict[str, Variable]]] = {}     # by id: == compares elements
+        self._step = step
+        for variable, slots in held:
+            self._slots_of(variable).update(slots)
+
+    def _slots_of(self, variable: Variable) -> dict[str, Variable]:
+        key = id(variable)
+        if key not in self._of:
+            self._of[key] = weakref.ref(variable, lambda _: self._of.pop(key, None)), {}
+        return self._of[key][1]
+
+    def state(self, variables: Sequence[Variable], names: Sequence[str], fill: Fill) -> dict[str, Any]:
+        """The step and, by name, the slots of the Variables. fill(array, name): what a new one holds."""
+        with self._lock, running(None):
+            if self._step is None:
+                self._step = Variable(np.int64(0), trainable=False, name="step")
+            every = [self._slots_of(v) for v in variables]
+            for variable, slots in zip(variables, every, strict=True):
+                for name in names:
+                    if name not in slots:
+                        slots[name] = Variable(fill(variable.array, name), trainable=False,
+                                               name=f"{variable.name}.{name}")
+        made = {"step": self._step, **{name: [slots[name] for slots in every] for name in names}}
+        for variable in flatten(made)[0]:
+            _read(variable)
+        return made
+
+    def of(self, variable: Variable, name: str) -> Variable | None:
+        """One of a Variable's slots; None if there is none yet."""
+        return self._of[id(variable)][1].get(name) if id(variable) in self._of else None
+
+    def variables(self) -> tuple[Variable, ...]:
+        """All that were made, in this order."""
+        step = () if self._step is None else (self._step,)
+        return (*step, *[slot for _, slots in self._of.values() for slot in slots.values()])
+
+    def __reduce__(self) -> Any:
+        return Slots, ([(v, slots) for known, slots in self._of.values() if (v := known()) is not None], self._step)
