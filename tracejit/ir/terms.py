@@ -160,9 +160,11 @@ def inlined(graph: Graph, terms: Sequence[Term], near: Term) -> list[Term]:
 
 
 def sum_in_place(x: Term, y: Term) -> Term:
-    """x + y, where a scatter into zeros goes into the other one instead."""
+    """x + y, where a scatter into zeros goes into the other one instead, and what one mask chooses is chosen once."""
     if is_zero(x) or is_zero(y):
         return y if is_zero(x) else x
+    if (chosen := _sum_of_chosen(x, y)) is not None:
+        return chosen
     for base, sparse in ((x, y), (y, x)):
         node = sparse.value.node
         if node is None or node.op.name not in ("scatter", "dynamic_update_slice"):
@@ -176,6 +178,17 @@ def sum_in_place(x: Term, y: Term) -> Term:
         if node.op.name == "scatter" and node.attributes["combine"] == "add":
             return apply("scatter", base, update, *indices, **node.attributes)
     return x + y
+
+
+def _sum_of_chosen(x: Term, y: Term) -> Term | None:
+    """select(p, a, b) + select(p, c, d) = select(p, a + c, b + d): zeros stay what one mask makes."""
+    one, other = x.value.node, y.value.node
+    if one is None or other is None or not one.op.name == other.op.name == "select" \
+            or one.operands[0] is not other.operands[0]:
+        return None
+    yes, no = [sum_in_place(Term(x.graph, a, x.span), Term(y.graph, b, y.span))
+               for a, b in zip(one.operands[1:], other.operands[1:], strict=True)]
+    return select(Term(x.graph, one.operands[0], x.span), yes, no)
 
 
 def build(types: Iterable[ArrayType], function: Callable[..., Iterable[Term]]) -> Graph:

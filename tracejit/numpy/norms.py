@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.numpy.reductions import max_, min_, sum_
+from tracejit.numpy.reductions import length, max_, min_, sum_
 from tracejit.numpy.shapes import matrix_transpose
 from tracejit.numpy.support import fail, flattened, listed_axes, operand, reshaped, shape_of, unsupported
 from tracejit.numpy.ufuncs import elementwise
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import convert
+from tracejit.tracing.building import convert, emit
 from tracejit.tracing.implements import implements
 
 implements(np.linalg.matrix_transpose)(matrix_transpose)
@@ -41,7 +41,7 @@ def _inexact(x: Any) -> Array:
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     array = _inexact(x)
     if axis is None and (ord is None or (ord in ("f", "fro") and array.ndim == 2) or (ord == 2 and array.ndim == 1)):
-        total = elementwise(np.sqrt, _square_sum(flattened(array), None, False))
+        total = length(_square_sum(flattened(array), None, False))
         return reshaped(total, [1] * array.ndim) if keepdims else total
     axes = tuple(range(array.ndim)) if axis is None else listed_axes(axis, array.ndim)
     if len(axes) == 1:
@@ -64,14 +64,17 @@ def _vector_norm(x: Array, ord: Any, axis: Any, keepdims: bool) -> Any:
         if ord == 1:
             return sum_(_magnitude(x), axis, keepdims=keepdims)
         if ord == 2:
-            return elementwise(np.sqrt, _square_sum(x, axis, keepdims))
+            return length(_square_sum(x, axis, keepdims))
     total = sum_(elementwise(np.power, _magnitude(x), ord), axis, keepdims=keepdims)
-    return elementwise(np.power, total, elementwise(np.true_divide, 1.0, ord))
+    result = elementwise(np.power, total, elementwise(np.true_divide, 1.0, ord))
+    if not isinstance(ord, (int, float)) or ord < 0:
+        return result
+    return emit("select", elementwise(np.equal, total, 0), total, result)     # its derivative there as that of `length`
 
 
 def _matrix_norm(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
     if ord in ("f", "fro"):
-        return elementwise(np.sqrt, _square_sum(x, axes, keepdims))
+        return length(_square_sum(x, axes, keepdims))
     if ord in (2, -2, "nuc"):
         unsupported(f"the matrix norm of order {ord!r} can't be compiled", why="it needs singular values",
                     fix="use the Frobenius norm, or the orders 1 and inf")

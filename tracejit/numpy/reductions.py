@@ -37,7 +37,7 @@ from tracejit.numpy.support import (
 )
 from tracejit.numpy.ufuncs import elementwise
 from tracejit.tracing.arrays import Array
-from tracejit.tracing.building import broadcast, broadcast_to, convert, lift
+from tracejit.tracing.building import broadcast, broadcast_to, constant, convert, lift
 from tracejit.tracing.implements import implements
 
 
@@ -277,7 +277,13 @@ def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
         where: Any = True, mean: Any = NO_VALUE, correction: Any = NO_VALUE) -> Any:
     """np.std."""
     result = _variance(a, axis, dtype, _ddof(ddof, correction), keepdims, where, mean)
-    return finish(emit("sqrt", result), out, casting="unsafe")
+    return finish(length(result), out, casting="unsafe")
+
+
+def length(square: Array) -> Array:
+    """The root of a sum of squares. Where it is 0 so is its derivative, the shortest of all subgradients, not NaN."""
+    is_zero = emit("compare", square, constant(0, square.type.dtype, shape_of(square)), direction="EQ")
+    return emit("select", is_zero, square, emit("sqrt", square))
 
 
 def _ddof(ddof: Any, correction: Any) -> Any:
