@@ -1,7 +1,8 @@
 """The vocabulary of derivatives: one fact of calculus gives forward and reverse mode.
 
 Flows in:  the facts that the author of an op states: partial derivatives, transposes of linear maps.
-Flows out: `Gradient` records, which the transforms apply. None stands for a tangent or cotangent that is zero.
+Flows out: `Gradient` and `Transposed` records, which the transforms apply. None stands for a tangent or cotangent that
+           is zero.
 
 Complex numbers: a cotangent of z is dL/d(re) - i dL/d(im) of a real L, so that holomorphic functions have the same
 rules as real ones, without conjugation.
@@ -15,7 +16,7 @@ from typing import Any
 
 from tracejit.ir.graph import Value
 from tracejit.ir.op import Op
-from tracejit.ir.terms import Term, apply, apply_all, compare, is_zero, select
+from tracejit.ir.terms import Term, apply, apply_all, build, compare, inlined, is_zero, select
 
 Attributes = Mapping[str, Any]
 Terms = Sequence[Term | None]
@@ -32,6 +33,40 @@ class Gradient:
     jvp: Callable[..., Terms]
     vjp: Callable[..., Terms]
     gaps: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Transposed:
+    """A derivative stated once: the tangent rule, which is linear in the tangents, is transposed for reverse mode.
+
+    rule(op, ins, outs, tangents, attributes, asked) -> a tangent per result; of results that are not asked for, None.
+    """
+
+    rule: Callable[..., Terms]
+    gaps: bool = False
+
+    def jvp(self, op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes) -> Terms:
+        return self.rule(op, ins, outs, tangents, attributes, [o.dtype.is_inexact for o in outs])
+
+    def vjp(self, op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
+            wanted: Sequence[bool], recur: Any) -> Terms:
+        """recur.transposed: of a graph that is linear in its last parameters, as the asking transform makes it."""
+        asked = [ct is not None for ct in cotangents]
+        moving = [x.type for x, want in zip(ins, wanted, strict=True) if want]
+        known = len(ins) + len(outs)
+
+        def tangents(*terms: Term) -> list[Term]:
+            rest = iter(terms[known:])
+            moves = [next(rest) if want else None for want in wanted]
+            found = self.rule(op, terms[:len(ins)], terms[len(ins):known], moves, attributes, asked)
+            return [out.like(0) if t is None else t
+                    for t, out, ask in zip(found, terms[len(ins):known], asked, strict=True) if ask]
+
+        graph, given = recur.transposed(build([*(x.type for x in (*ins, *outs)), *moving], tangents), known)
+        zeros = [x.like(0) for x, want in zip(ins, wanted, strict=True) if want]
+        results = iter(inlined(graph, [*ins, *outs, *zeros, *(ct for ct in cotangents if ct is not None)], ins[0]))
+        flags = iter(given)
+        return [next(results) if want and next(flags) else None for want in wanted]
 
 
 def partials(*factors: Callable[..., Any] | None, gaps: bool = False) -> Gradient:

@@ -13,7 +13,7 @@ from typing import Any
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term, sum_in_place
-from tracejit.ops.derivatives import has_gaps, note_gaps
+from tracejit.ops.derivatives import Transposed, has_gaps, note_gaps
 from tracejit.transforms.forward import rule_of
 from tracejit.transforms.saving import kept_values
 
@@ -88,7 +88,8 @@ class Pullback:
                 given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted, one.saved,
                                  Reverse())
             else:
-                given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted)
+                more = (Reverse(),) if isinstance(rule, Transposed) else ()
+                given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted, *more)
             gaps = one.node.op.kind == "control" or rule.gaps or any(ct is not None and has_gaps(ct) for ct in cts)
             for value, ct in zip(one.node.operands, given, strict=True):
                 if ct is not None and value in self.varied:
