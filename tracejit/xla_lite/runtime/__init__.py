@@ -10,6 +10,7 @@ Reading order:
     threads.py          the pool
     buffers.py          output memory
     host.py             what compiled code may call
+    turns.py            memory that calls take turns on
     blas.py             NumPy's matrix products
     signature.py        how a call and its result are described
     tables.py           the same for native code

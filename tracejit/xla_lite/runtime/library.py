@@ -19,7 +19,7 @@ from tracejit.xla_lite.runtime.locks import runtime_lock
 from tracejit.xla_lite.runtime.object_cache import CachedObject, object_cache
 
 PACKAGE = "tracejit.xla_lite.runtime.native"
-MODULES = ("signals", "pool", "blocks", "stacks", "arrays", "host", "matching", "results", "entry")
+MODULES = ("signals", "pool", "blocks", "stacks", "arrays", "host", "turns", "matching", "results", "entry")
 OPTIMISATION = 3
 PAGE = 4096
 MADV_WIPEONFORK = 18

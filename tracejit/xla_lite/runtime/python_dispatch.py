@@ -10,6 +10,7 @@ import ctypes
 import struct
 import types
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from typing import Any
 
@@ -58,6 +59,7 @@ from tracejit.xla_lite.runtime.signature import (
     simplify,
     typed_key,
 )
+from tracejit.xla_lite.runtime.turns import Turns
 
 MISSING = object()
 PYTHON_FORMATS = {"bool": "?", "int": "q", "float": "d", "complex": "dd"}
@@ -215,7 +217,8 @@ class Call:
         outputs = self.spec.computed
         places = [self.allocate(out) for out in outputs]
         outs = (ctypes.c_void_p * max(1, len(places)))(*(address(place) for place in places))
-        status = _run_unlocked()(self.spec.main_address, ctypes.addressof(self.slots), ctypes.addressof(outs))
+        with self.turn():
+            status = _run_unlocked()(self.spec.main_address, ctypes.addressof(self.slots), ctypes.addressof(outs))
         if status:
             self.recover(outputs, places)
             self.spec.on_error(status, tuple(self.slots[:ERROR_WORDS]))
@@ -227,6 +230,12 @@ class Call:
             raise
         result = self.build(self.spec.outputs, results, iter(results))
         return result if self.spec.finish is None else self.spec.finish(result)
+
+    def turn(self) -> AbstractContextManager[None]:
+        """The turn on memory that others change too."""
+        leaves = self.spec.layout.leaves
+        arrays = [(self.slots[leaves[number].slot], writes) for number, writes in self.spec.turns]
+        return Turns(arrays).turn() if arrays else nullcontext()
 
     def recover(self, outputs: list[Computed], places: list[Any]) -> None:
         """Makes the stores that were made before a failure, and frees outputs that nobody gets."""

@@ -316,6 +316,7 @@ class Specialisation:
     recover(state, made): called before an error is raised, if slots[state_slot] says that main left a state, with what
     the tree `left` gives, whose computed outputs follow those of `outputs`; late ones without memory are None.
     written: leaf numbers of arrays that main writes; a call where their memory overlaps another leaf's is a miss.
+    turns: leaf numbers of arrays on memory with a header, and whether main writes them: who writes is alone.
     on_error(status, words) raises.  finish(result) gives what the call returns, if set.
     library, keep: whatever must live as long as the code.
     """
@@ -332,6 +333,7 @@ class Specialisation:
     recover: Callable[[int, Any], Any] | None = None
     state_slot: int = 0
     written: tuple[int, ...] = ()
+    turns: tuple[tuple[int, bool], ...] = ()
     tensor_class: type | None = None
     library: object = None
     keep: tuple[Any, ...] = ()

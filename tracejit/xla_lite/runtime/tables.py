@@ -284,8 +284,15 @@ class _Writer:
                 *(0 if spec.finish is None else self.object(spec.finish), len(outputs), computed, tree),
                 *(len(spec.work.terms), terms, len(spec.written), written, nodes),
                 *(0 if spec.recover is None else self.object(spec.recover), 8 * spec.state_slot, left),
+                *(len(spec.turns), self.turns()),
             ]
         )
+
+    def turns(self) -> Address:
+        """Where the addresses of memory stand that the call takes a turn on."""
+        leaves = self.spec.layout.leaves
+        return self.put([w for leaf, writes in self.spec.turns
+                         for w in (frame.SLOTS + 8 * leaves[leaf].slot, int(writes))])
 
     def regions(self, outputs: int, arrays: int) -> tuple[list[int], int]:
         """Byte offsets of the frame's regions (OUTS to DEFERRED), and the words of a frame."""

@@ -8,6 +8,7 @@ Reading order:
     pool.py        thread pool
     blocks.py      recycling allocator
     stacks.py      growing stacks
+    turns.py       turns on memory that calls change in place
     arrays.py      output arrays, reference counts
     layout.py      where state is kept, as far as Python sees it
     frame.py       the tables that describe a specialisation, and the frame of one call

@@ -38,16 +38,19 @@ from tracejit.xla_lite.runtime.native.layout import (
     NOT_MINE,
     OWNER,
     SLOW,
+    WATCHERS,
     WEAK_REFERENCES,
 )
 from tracejit.xla_lite.runtime.native.matching import FAILED, HIT, check_names, match, overlaps
 from tracejit.xla_lite.runtime.native.results import PyErr_SetNone, _Py_NoneStruct, execute
+from tracejit.xla_lite.runtime.native.signals import host_state
 from tracejit.xla_lite.runtime.native.words import (
     Int32,
     call_int32,
     export,
     external,
     inline,
+    likely,
     noinline,
     put_word,
     stack,
@@ -155,7 +158,7 @@ def attempt(spec: int, arguments: int, flags: int, names: int) -> int:
 def callable_call(self: int, arguments: int, flags: int, names: int) -> int:
     """vectorcall"""
     spec = word(self, CHAIN)
-    if spec != 0:
+    if spec != 0 and likely(word(host_state, WATCHERS) == 0):
         kept = word(self, KEPT)
         incref(kept)
         while spec != 0:

@@ -41,11 +41,13 @@ from __future__ import annotations
     RECOVER,
     STATE,  # byte offset in the slots
     LEFT_TREE,
-) = range(0, 8 * 33, 8)
-SPEC_WORDS = 33
+    TURNS,  # how many arrays the call takes a turn on
+    TURN_TABLE,  # for each the byte offset of its slot in the frame, and whether it is written
+) = range(0, 8 * 35, 8)
+SPEC_WORDS = 35
 
 # A frame: these words, then the slots, then the regions above.
-FRAME_SPEC, FRAME_HELD, FRAME_DEFERRED, FRAME_HOLD = 0, 8, 16, 24
+FRAME_SPEC, FRAME_HELD, FRAME_DEFERRED, FRAME_HOLD, FRAME_TURN = 0, 8, 16, 24, 32  # a turn's record has four words
 SLOTS = 64
 
 # A root: kind, and two operands, and its node.

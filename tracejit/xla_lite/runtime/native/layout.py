@@ -57,8 +57,13 @@ HANDLER_CAPSULE = 0  # offset in array_settings; 0 while recycled arrays are tur
 VECTORCALL, SLOW, OWNER, WEAK_REFERENCES, DICT, CHAIN, KEPT, INSTANCE_BYTES = 16, 24, 32, 40, 48, 56, 64, 72
 NOT_MINE = 1  # no address of an object
 
-# Calls from compiled code into the interpreter.
-POLL_TICKS, NEXT_POLL, HOST_FUNCTION = 0, 64, 128
+# Calls from compiled code into the interpreter; how many watch all calls, which then go to the slow path.
+POLL_TICKS, NEXT_POLL, HOST_FUNCTION, WATCHERS = 0, 64, 128, 136
+
+# Turns on memory that calls change in place. State; before the data of such memory: who uses it, who waits for it.
+TURN_EPOCH, TURN_NEWEST = 0, 8
+TURN_USERS, TURN_WAITING, TURN_HEADER = 0, 8, 64
+TURN_NAP, TURN_LONGEST_NAP = 20, 1000  # microseconds
 
 # Growing stacks: a header, behind it for each field where its entries are and how many bytes one of them has.
 STACK_LENGTH, STACK_CAPACITY, STACK_NEXT, STACK_FIELDS, STACK_HEADER = 0, 8, 16, 24, 32

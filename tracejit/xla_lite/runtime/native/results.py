@@ -17,6 +17,7 @@ from tracejit.xla_lite.runtime.native.frame import (
     CONSTANT,
     FINISH,
     FIRST,
+    FRAME_TURN,
     INPUT,
     KIND,
     LEFT_TREE,
@@ -55,10 +56,13 @@ from tracejit.xla_lite.runtime.native.frame import (
     TERM_TABLE,
     TERMS,
     THIRD,
+    TURN_TABLE,
+    TURNS,
 )
 from tracejit.xla_lite.runtime.native.host import run_unlocked
 from tracejit.xla_lite.runtime.native.layout import ERROR_WORDS, LONG_WORK
 from tracejit.xla_lite.runtime.native.matching import PyErr_Occurred, region
+from tracejit.xla_lite.runtime.native.turns import end_turn, take_turn
 from tracejit.xla_lite.runtime.native.words import (
     byte,
     call_int32,
@@ -368,14 +372,25 @@ def leave(frame: int, spec: int, status: int) -> int:
     return raise_error(frame, spec, status)
 
 
+@inline
+def run(frame: int, spec: int) -> int:
+    """main, with the interpreter lock if it is short."""
+    if unlikely(is_long(frame, spec)):
+        return run_long(frame, spec)
+    return call_int32(word(spec, MAIN), frame + SLOTS, frame + word(spec, OUTS))
+
+
 def execute(frame: int, spec: int) -> int:
-    """Allocates, runs main, builds the result; 0 with an exception."""
+    """Allocates, runs main when it is its turn, builds the result; 0 with an exception."""
     if unlikely(allocate_outputs(frame, spec) == 0):
         return 0
-    if unlikely(is_long(frame, spec)):
-        status = run_long(frame, spec)
+    if unlikely(word(spec, TURNS) != 0):
+        if take_turn(frame + FRAME_TURN, frame, word(spec, TURN_TABLE), word(spec, TURNS)) == 0:
+            return 0
+        status = run(frame, spec)
+        end_turn(frame + FRAME_TURN, frame, word(spec, TURN_TABLE), word(spec, TURNS))
     else:
-        status = call_int32(word(spec, MAIN), frame + SLOTS, frame + word(spec, OUTS))
+        status = run(frame, spec)
     if unlikely(status != 0):
         return leave(frame, spec, status)
     if unlikely(finish_outputs(frame, spec) == 0):
