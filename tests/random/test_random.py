@@ -44,12 +44,51 @@ def test_moments(name, sample, mean, variance):
     assert abs(x.mean() - mean) < 5 * error and abs(x.var() - variance) < 0.03 * variance + 5 * error
 
 
-def test_normal_numbers_follow_the_normal_distribution():
+CONTINUOUS = {
+    "uniform": (lambda: random.uniform(KEY, (COUNT,)), lambda s: s.uniform),
+    "normal": (lambda: random.normal(KEY, (COUNT,)), lambda s: s.norm),
+    "normal f32": (lambda: random.normal(KEY, (COUNT,), np.float32), lambda s: s.norm),
+    "truncated": (lambda: random.truncated_normal(KEY, -1.0, 2.0, (COUNT,)), lambda s: s.truncnorm(-1, 2)),
+    "exponential": (lambda: random.exponential(KEY, (COUNT,)), lambda s: s.expon),
+    "gumbel": (lambda: random.gumbel(KEY, (COUNT,)), lambda s: s.gumbel_r),
+    "laplace": (lambda: random.laplace(KEY, (COUNT,)), lambda s: s.laplace),
+    "gamma": (lambda: random.gamma(KEY, 2.5, (COUNT,)), lambda s: s.gamma(2.5)),
+    "gamma below 1": (lambda: random.gamma(KEY, 0.3, (COUNT,)), lambda s: s.gamma(0.3)),
+    "beta": (lambda: random.beta(KEY, 0.5, 2.0, (COUNT,)), lambda s: s.beta(0.5, 2)),
+    "dirichlet": (lambda: random.dirichlet(KEY, np.array([0.5, 1.0, 1.5]), (COUNT,))[:, 2], lambda s: s.beta(1.5, 1.5))}
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_numbers_follow_their_distribution(name):
     """Kolmogorov's distance, below its 0.1 % quantile."""
-    x = np.sort(random.normal(KEY, (COUNT,)))
-    expected = 0.5 * (1 + np.vectorize(math.erf)(x / math.sqrt(2)))
+    stats = pytest.importorskip("scipy.stats")
+    sample, distribution = CONTINUOUS[name]
+    expected = distribution(stats).cdf(np.sort(np.asarray(sample(), float)))
     distance = np.abs(expected - (np.arange(COUNT) + 0.5) / COUNT).max()
     assert distance < 1.95 / math.sqrt(COUNT)
+
+
+@pytest.mark.parametrize("mean", [0.2, 3.5, 9.9, 10.0, 37.0, 400.0])
+def test_poisson_numbers_come_as_often_as_they_should(mean):
+    stats = pytest.importorskip("scipy.stats")
+    drawn = random.poisson(KEY, mean, (COUNT,))
+    low, high = (int(q) for q in stats.poisson.ppf([0.005, 0.995], mean))
+    values = np.arange(low, high)
+    counts = np.array([(drawn <= low).sum(), *[(drawn == v).sum() for v in values[1:]], (drawn >= high).sum()])
+    p = np.array([stats.poisson.cdf(low, mean), *stats.poisson.pmf(values[1:], mean), stats.poisson.sf(high - 1, mean)])
+    chi2 = ((counts - COUNT * p) ** 2 / (COUNT * p)).sum()
+    assert drawn.dtype == np.int64 and chi2 < stats.chi2.ppf(0.999, len(p) - 1)
+
+
+def test_poisson_means_may_differ_by_element():
+    drawn = random.poisson(KEY, np.array([0.0, 2.0, 100.0]), (20_000, 3))
+    np.testing.assert_allclose(drawn.mean(axis=0), [0, 2, 100], atol=0.3)
+
+
+def test_parts_sum_to_one():
+    parts = random.dirichlet(KEY, np.full((2, 4), 1e-3), (5, 2))
+    assert parts.shape == (5, 2, 4)
+    np.testing.assert_allclose(parts.sum(axis=-1), 1.0)
 
 
 def test_uniform_bits_are_equal_in_number():
@@ -93,10 +132,23 @@ def test_the_same_inside_a_compiled_function_and_in_lanes():
     np.testing.assert_array_equal(lanes[1], random.uniform(random.split(KEY, 3)[1], (4,)))
 
 
+DRAWS = """
+import numpy as np
+from tracejit import random
+key, n = random.key(1), (60000,)
+drawn = [random.normal(key, (300000,)), random.uniform(key, n), random.truncated_normal(key, -1.0, 1.0, n),
+         random.bernoulli(key, 0.3, n), random.categorical(key, np.log([0.2, 0.8]), shape=n), random.gamma(key, 0.7, n),
+         random.permutation(key, np.arange(60000)), random.choice(key, np.arange(9), n), random.beta(key, 2.0, 3.0, n),
+         random.exponential(key, n), random.poisson(key, np.array([3.0, 30.0]), (30000, 2)), random.laplace(key, n),
+         random.randint(key, n, 0, 1000), random.gumbel(key, n), random.dirichlet(key, np.ones(3), (20000,)),
+         random.Generator(5).normal(n)]
+print([hash(x.tobytes()) for x in drawn])
+"""
+
+
 def test_the_same_on_any_number_of_threads():
-    code = "import numpy as np; from tracejit import random; print(random.normal(random.key(1), (300000,)).sum().hex())"
-    found = {subprocess.run([sys.executable, "-c", code], env={**os.environ, "TRACEJIT_NUM_THREADS": n}, check=True,
-                            capture_output=True, text=True).stdout for n in ("1", "2")}
+    found = {subprocess.run([sys.executable, "-c", DRAWS], check=True, capture_output=True, text=True, env={
+        **os.environ, "TRACEJIT_NUM_THREADS": n, "PYTHONHASHSEED": "0"}).stdout for n in ("1", "3")}
     assert len(found) == 1
 
 

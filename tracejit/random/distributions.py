@@ -1,7 +1,7 @@
 """Random numbers of named distributions.
 
 Flows in:  keys, shapes, parameters that broadcast to the shape.
-Flows out: arrays. All but `gamma` are one elementwise expression of the counter, so they fuse with what uses them.
+Flows out: arrays. Most are one elementwise expression of the counter, so that they fuse with what uses them.
 """
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from tracejit.api.library import library
-from tracejit.base.dtypes import BOOL, F32, F64, I64, U32, U64, DType, dtype_of
+from tracejit.base.dtypes import F32, F64, I64, U32, U64, DType, dtype_of
 from tracejit.base.errors import ShapeError, UnsupportedTypeError
-from tracejit.random.keys import Shape, as_shape, fold_in, iota, op, random_bits, split
+from tracejit.random.keys import Shape, as_shape, iota, op, random_bits
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import broadcast_shapes, broadcast_to, constant, convert, emit, lift
-from tracejit.tracing.context import current
 from tracejit.tracing.implements import NUMPY
 from tracejit.tracing.spans import current_span
 
@@ -122,6 +121,29 @@ def standard_gumbel(key: Any, shape: Shape, dtype: DType) -> Array:
     return op("negate", op("log", op("negate", op("log", u))))
 
 
+@library(static=("shape", "dtype"))
+def laplace(key: Any, shape: Any = (), dtype: Any = np.float64) -> Any:
+    """Laplace numbers of mean 0 and scale 1: sign(u) log(1 - |u|) for u uniform in (-1, 1)."""
+    size, kind = as_shape(shape), float_type(dtype)
+    u = between(key, size, kind, float(np.nextafter(kind.compute.numpy.type(-1), kind.compute.numpy.type(0))), 1.0)
+    return op("multiply", op("sign", u), op("log_plus_one", op("negate", op("abs", u))))
+
+
+@library(static=("shape", "dtype"))
+def multivariate_normal(key: Any, mean: Any, cov: Any, shape: Any = None, dtype: Any = np.float64) -> Any:
+    """Vectors (*shape, n) of normal numbers with means (..., n) and covariances (..., n, n), by their Cholesky factor.
+
+    shape: without the axis of the vector; by default that of the other axes of mean and cov.
+    """
+    kind = float_type(dtype)
+    center, matrix = convert(lift(mean), kind), convert(lift(cov), kind)
+    batch = tuple(broadcast_shapes(center.type.shape[:-1], matrix.type.shape[:-2]))
+    size = batch if shape is None else as_shape(shape)
+    numbers = standard_normal(key, (*size, *center.type.shape[-1:]), kind)
+    moved = NUMPY[np.matmul](NUMPY[np.linalg.cholesky](matrix), NUMPY[np.expand_dims](numbers, -1))
+    return NUMPY[np.add](center, NUMPY[np.squeeze](moved, -1))
+
+
 @library(static=("axis", "shape"))
 def categorical(key: Any, logits: Any, axis: int = -1, shape: Any = None) -> Any:
     """Positions along `axis`, with probabilities softmax(logits): the largest of logits plus Gumbel numbers.
@@ -197,7 +219,7 @@ def choice(key: Any, a: Any, shape: Any = (), replace: bool = True, p: Any = Non
     count = array.type.shape[axis]
     drawn = math.prod(size)
     if replace and p is None:
-        at = randint(key, size, 0, lift_size(count))
+        at = randint(key, size, 0, count)
     elif replace:
         at = categorical(key, NUMPY[np.log](lift(p)), shape=size)
     else:
@@ -211,56 +233,3 @@ def _ordered_by(key: Any, p: Array) -> Array:
     scores = op("add", op("log", p), standard_gumbel(key, p.type.shape, p.type.dtype))
     order: Array = emit("sort", scores, iota(p.type.shape, 0), axis=0, num_keys=1, descending=True)[1]
     return order
-
-
-def lift_size(count: Any) -> Array:
-    return constant(count, I64) if isinstance(count, int) else op("dimension", size=count)
-
-
-@library(static=("shape", "dtype"))
-def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = np.float64) -> Any:
-    """Gamma numbers of shape parameter a and scale 1.
-
-    Source: G. Marsaglia and W. Tsang, A simple method for generating gamma variables (2000); for a < 1 that of a + 1
-    times u^(1/a).
-    """
-    kind = float_type(dtype)
-    size = full_shape(shape, a)
-    whole = fitted(a, kind, size)
-    small = op("compare", whole, constant(1, kind, size), direction="LT")
-    boosted = op("select", small, op("add", whole, constant(1, kind, size)), whole)
-    keys = split(key, 2)
-    drawn = NUMPY[np.reshape](accepted(keys[0], NUMPY[np.reshape](boosted, (-1,))), size)
-    u = op("subtract", constant(1, kind, size), unit(keys[1], size, kind))
-    factor = op("power", u, op("divide", constant(1, kind, size), whole))
-    return op("multiply", drawn, op("select", small, factor, constant(1, kind, size)))
-
-
-def accepted(key: Any, a: Array) -> Any:
-    """Marsaglia and Tsang's rejection for a >= 1: rounds until every element has a number."""
-    kind, shape = a.type.dtype, a.type.shape
-    d: Any = NUMPY[np.subtract](a, constant(1 / 3, kind, shape))
-    c: Any = constant(1 / 3, kind, shape) / NUMPY[np.sqrt](d)
-    step: Any = constant(0, I64)
-    done: Any = constant(False, BOOL, shape)
-    value: Any = constant(0, kind, shape)
-
-    def test() -> Any:
-        return NUMPY[np.any](NUMPY[np.logical_not](done))
-
-    def body() -> None:
-        nonlocal step, done, value
-        keys = split(fold_in(key, step), 2)
-        x: Any = standard_normal(keys[0], shape, kind)
-        u: Any = unit(keys[1], shape, kind)
-        v = (1 + c * x) ** 3
-        positive = v > 0
-        safe = NUMPY[np.where](positive, v, 1.0)
-        bound = 0.5 * x * x + d - d * safe + d * NUMPY[np.log](safe)
-        takes = positive & (NUMPY[np.log1p](-u) < bound)
-        value = NUMPY[np.where](done, value, NUMPY[np.where](takes, d * v, value))
-        done = done | takes
-        step = step + constant(1, I64)
-
-    current().namespace.while_(test, body, ("step", "done", "value"))
-    return value

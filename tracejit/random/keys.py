@@ -96,7 +96,7 @@ def positions(shape: Shape) -> tuple[Array, Array]:
     total = constant(0, U64, shape)
     for axis in reversed(range(len(shape))):
         along = convert(iota(shape, axis), U64)
-        total = op("add", total, op("multiply", along, _size(count, shape)))
+        total = op("add", total, op("multiply", along, broadcast_to(convert(lift(count), U64), shape)))
         count = count * shape[axis]
     high = op("shift_right", total, constant(32, U64, shape))
     return convert(high, U32), convert(total, U32)
@@ -104,11 +104,6 @@ def positions(shape: Shape) -> tuple[Array, Array]:
 
 def iota(shape: Shape, axis: int) -> Array:
     return op("iota", dimension=axis, type=ArrayType(I64, shape))
-
-
-def _size(count: Size, shape: Shape) -> Array:
-    number = constant(count, U64) if isinstance(count, int) else convert(op("dimension", size=count), U64)
-    return broadcast_to(number, shape)
 
 
 def as_shape(shape: Any) -> Shape:
