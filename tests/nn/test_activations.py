@@ -10,6 +10,8 @@ import tracejit as tj
 from tests.nn.checks import check_gradient, logistic, same, softmax
 from tracejit import nn
 
+pytestmark = pytest.mark.filterwarnings("ignore::tracejit.base.errors.RetraceWarning")
+
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(5, 8)) * 3
 SCALE, ALPHA = 1.0507009873554805, 1.6732632423543772

@@ -8,6 +8,8 @@ import tracejit as tj
 from tests.nn.checks import check_gradient, logistic, same
 from tracejit import nn
 
+pytestmark = pytest.mark.filterwarnings("ignore::tracejit.base.errors.RetraceWarning")
+
 RNG = np.random.default_rng(8)
 X = RNG.normal(size=(2, 5, 3))
 MASK = np.array([[True] * 5, [True, True, False, True, False]])
