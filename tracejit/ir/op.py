@@ -30,7 +30,8 @@ class Op:
     domain: where test inputs of float operands are drawn from, one pair for all or one per operand.
     has_effect: keeps its place in program order, is never merged, moved or dropped.
     cost: rough work per element in units of one addition; engines inline what is cheap.
-    facts: what else tests and engines may ask; `sorted_operands`: numbers of operands that must ascend.
+    facts: what else tests and engines may ask; `sorted_operands`: numbers of operands that must ascend;
+        `drawn(*arrays)`: random operands as the op wants them; `routines`: what its kernel calls of BLAS and LAPACK.
     gradient: its derivative, a `tracejit/ops/derivatives.py: Gradient`; None: not differentiable.
     batch: what it does on operands with a new leading axis, see `tracejit/ops/batching.py`; None: as its kind says.
     exact: the compiled result must equal NumPy's bit for bit.  ulps: else, the tolerance.

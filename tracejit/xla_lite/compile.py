@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tracejit.xla_lite.stages import Stages
 
 # The folders of sources that decide what code is generated.
-FOLDERS = ("", "passes", "kernels", "kernels/elementary", "cpu", "../ops")
+FOLDERS = ("", "passes", "kernels", "kernels/elementary", "kernels/linalg", "cpu", "../ops")
 
 
 @dataclass(slots=True, eq=False)
