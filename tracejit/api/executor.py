@@ -12,10 +12,10 @@ from typing import Any
 from tracejit.api.donation import is_donated
 from tracejit.api.failures import error_raiser
 from tracejit.api.results import Results
-from tracejit.api.signature import Signature, signature_of
+from tracejit.api.signature import Signature, inputs_of, signature_of
 from tracejit.base.dims import Dim
 from tracejit.tracing.arrays import KINDS
-from tracejit.tracing.inputs import ArrayInput
+from tracejit.tracing.inputs import IN_TURNS, ArrayInput, ObjectInput
 from tracejit.tracing.trace import Trace
 from tracejit.xla_lite.compile import Executable, compile_graph
 from tracejit.xla_lite.interface import ParamPlace, SizeGuard
@@ -51,8 +51,17 @@ def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[s
         on_error=error_raiser(executable.error_sites), prepare_address=executable.prepare_address,
         extra_words=executable.sizes.num_slots - layout.extra, work=executable.work, finish=finish,
         left=left, recover=_recovery(results, executable), state_slot=executable.sizes.state, written=written,
-        tensor_class=KINDS.get("tensor"), library=executable.library, keep=(executable, results))
+        turns=_turns(trace, signature), tensor_class=KINDS.get("tensor"), library=executable.library,
+        keep=(executable, results))
     return Compiled(trace, signature, executable, specialisation)
+
+
+def _turns(trace: Trace, signature: Signature) -> tuple[tuple[int, bool], ...]:
+    """The leaves on which calls take turns, and whether this one writes them."""
+    numbers = {id(leaf): i for i, leaf in enumerate(signature.leaves)}
+    owned = [i.attributes.get(IN_TURNS[i.cls]) for i in inputs_of(trace)
+             if isinstance(i, ObjectInput) and i.cls in IN_TURNS]
+    return tuple((numbers[id(a)], any(a is w for w in trace.written)) for a in owned if id(a) in numbers)
 
 
 def _recovery(results: Results, executable: Executable) -> Callable[[int, Any], None] | None:

@@ -37,6 +37,7 @@ from tracejit.base.errors import (
     RetraceWarning,
     SourceUnavailableError,
     TracejitError,
+    UnsupportedError,
     UnsupportedTypeError,
 )
 from tracejit.base.options import config
@@ -60,7 +61,10 @@ class OverlapError(Exception):
 
 @dataclass(slots=True, eq=False, weakref_slot=True)
 class State:
-    """What one decorated function knows. special: specialisations that native dispatch can't admit by itself."""
+    """What one decorated function knows. special: specialisations that native dispatch can't admit by itself.
+
+    has_run: a call of it has ended well.
+    """
 
     original: Callable[..., Any]
     options: Options
@@ -69,6 +73,7 @@ class State:
     history: ShapeHistory = field(default_factory=ShapeHistory)
     special: list[Any] = field(default_factory=list)
     plain: dict[Any, str] = field(default_factory=dict)
+    has_run: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
     names: Sequence[str] = ()
 
@@ -111,13 +116,14 @@ class State:
             for compiled in fresh:
                 hit, result = self.attempt(compiled, args, kwargs)
                 if hit:
+                    self.has_run = True
                     return result
         raise InternalError(f"{self.name}: a new trace does not fit the call it was made for",
                             why="\n".join(record.text() for record in self.traces[-2:]))
 
     def newer(self, known: int) -> list[Any]:
         """What other threads compiled since the traces were counted."""
-        return [record.compiled for record in self.traces[known:]]
+        return [record.compiled for record in self.traces[known:] if not record.compiled.trace.created]
 
     def add(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
         """Traces and compiles this call; None if it has to run as plain Python."""
@@ -169,7 +175,9 @@ class State:
                                      traced - start, time.perf_counter() - traced)
         record.reasons = explain.reasons(record, self.traces)
         release(made)
-        if compiled.signature.is_special:
+        if made.created:
+            pass    # it makes Variables, so it runs once
+        elif compiled.signature.is_special:
             self.special.append(compiled)
         else:
             install(self.callable, compiled.specialisation)
@@ -187,12 +195,22 @@ class State:
             require_source(self.original)
         decisions = Decisions()
         made = trace(call, shape, decisions)
+        self.require_first_call(made)
         if made.written and overlap(made) is not None:
             call = Call(call.fn, args, kwargs, call.names, call.static, call.convert, call.returns, True)
             made = trace(call, shape, decisions)
             if (partial := overlap(made)) is not None:
                 raise OverlapError(partial)
         return donate(made, options.donate)
+
+    def require_first_call(self, made: Trace) -> None:
+        """UnsupportedError if a later call than the first creates Variables."""
+        if made.created and self.has_run:
+            variable, span = made.created[0]
+            raise UnsupportedError(
+                f"{self.name} creates {variable.name} again", span=span,
+                why="a compiled function may create Variables in its first call only; every call would get new ones",
+                fix="keep it and create it once, `if self.w is None: self.w = tj.Variable(...)`, or create it outside")
 
     def argument_names(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
         """What each argument is called in paths."""
@@ -331,6 +349,8 @@ def release(made: Trace) -> None:
     """Drops the values of the traced call, which nothing needs any more."""
     for array in made.arrays:
         array.data = None
+    for number in made.numbers:
+        number.data = None
     for input_ in inputs_of(made):
         if isinstance(input_, ObjectInput) and not input_.identical:
             input_.value = None

@@ -22,11 +22,11 @@ from tracejit.tracing.context import active
 from tracejit.tracing.implements import NUMPY, READ, UPDATE
 from tracejit.tracing.spans import current_span
 
-_UNARY = "neg pos abs invert".split()
-_BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
-_COMPARISONS = "eq ne lt le gt ge".split()
-_PROPERTIES = "T mT real imag".split()
-_METHODS = """all any argmax argmin argsort astype clip conj conjugate cumprod cumsum diagonal dot flatten max mean min
+UNARY = "neg pos abs invert".split()
+BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
+COMPARISONS = "eq ne lt le gt ge".split()
+PROPERTIES = "T mT real imag".split()
+METHODS = """all any argmax argmin argsort astype clip conj conjugate cumprod cumsum diagonal dot flatten max mean min
     nonzero prod ravel repeat reshape round searchsorted squeeze std sum swapaxes take trace transpose var""".split()
 
 
@@ -41,10 +41,7 @@ class Tensor:
 
     def __init__(self, value: Any, dtype: Any = None):
         data = np.array(value._data if isinstance(value, Tensor) else value, dtype)
-        if data.dtype.kind not in "biufc":
-            raise UnsupportedTypeError(f"a Tensor can't hold dtype {data.dtype}", span=current_span(2),
-                                       why="elements are bools, ints, floats or complex numbers",
-                                       fix="convert to numbers first")
+        require_numbers(data, "a Tensor")
         object.__setattr__(self, "_data", data)
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
@@ -158,6 +155,14 @@ class Tensor:
         return format(self._data.item(), spec) if spec and not self._data.ndim else repr(self)
 
 
+def require_numbers(data: np.ndarray[Any, Any], what: str) -> None:
+    """UnsupportedTypeError for arrays of anything else."""
+    if data.dtype.kind not in "biufc":
+        raise UnsupportedTypeError(f"{what} can't hold dtype {data.dtype}", span=current_span(3),
+                                   why="elements are bools, ints, floats or complex numbers",
+                                   fix="convert to numbers first")
+
+
 class TensorAt:
     """`t.at[index]`."""
 
@@ -234,7 +239,7 @@ def operation(name: str) -> Any:
 @cache
 def method_of_arrays(name: str) -> Callable[..., Any]:
     """What an operator, method or property of Tensors does with traced arrays."""
-    if name in _PROPERTIES:
+    if name in PROPERTIES:
         return lambda x: getattr(lift(x), name)
     return lambda x, *args, **options: getattr(lift(x), name)(*args, **options)
 
@@ -261,16 +266,16 @@ _OPERANDS = (Tensor, Array, np.ndarray, np.generic, int, float, complex, list, t
 
 
 def _install() -> None:
-    for name in _PROPERTIES:
+    for name in PROPERTIES:
         setattr(Tensor, name, property(_method(name)))
-    for name in _METHODS:
+    for name in METHODS:
         setattr(Tensor, name, _method(name))
-    for name in _UNARY:
+    for name in UNARY:
         setattr(Tensor, f"__{name}__", _method(f"__{name}__"))
-    for name in _BINARY:
+    for name in BINARY:
         setattr(Tensor, f"__{name}__", _binary(f"__{name}__"))
         setattr(Tensor, f"__r{name}__", _binary(f"__r{name}__"))
-    for name in _COMPARISONS:
+    for name in COMPARISONS:
         setattr(Tensor, f"__{name}__", _binary(f"__{name}__"))
     ARRAY_LIKE[Tensor] = lambda tensor: tensor._data
     KINDS["tensor"] = Tensor

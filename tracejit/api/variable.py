@@ -3,31 +3,35 @@
 Flows in:  an initial value; assignments.
 Flows out: what Variables hold. Inside a trace a Variable is an attribute that is read and written in program order: the
            compiled function writes into its memory.
+
+Threads: a call of a compiled function is one step for the Variables that it uses. Who assigns to a Variable is alone
+with it, those who only read it run side by side, calls with different Variables never wait for each other.
 """
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from operator import attrgetter
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
+from tracejit.api.creation import created, first_content
 from tracejit.api.recording import note_read
-from tracejit.api.tensor import Tensor, call, operation
+from tracejit.api.tensor import BINARY, COMPARISONS, METHODS, PROPERTIES, UNARY, Tensor, call, require_numbers
 from tracejit.base.dtypes import dtype_of
-from tracejit.base.errors import ShapeError, UnsupportedError, UnsupportedTypeError
+from tracejit.base.errors import ShapeError, UnsupportedTypeError
 from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.building import lift, write
 from tracejit.tracing.context import active
+from tracejit.tracing.inputs import IN_TURNS
 from tracejit.tracing.spans import current_span
+from tracejit.xla_lite.runtime.turns import Turn, Turns, array_with_header
 
-_UNARY = "neg pos abs invert".split()
-_BINARY = "add sub mul truediv floordiv mod pow matmul and or xor lshift rshift divmod".split()
-_COMPARISONS = "eq ne lt le gt ge".split()
-_PROPERTIES = "T mT real imag".split()
-_METHODS = """all any argmax argmin argsort astype clip conj cumprod cumsum dot flatten max mean min prod ravel repeat
-    reshape round squeeze std sum swapaxes take trace transpose var""".split()
+_IN_PLACE = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide,
+             "floordiv": np.floor_divide, "mod": np.remainder, "pow": np.power, "and": np.bitwise_and,
+             "or": np.bitwise_or, "xor": np.bitwise_xor, "lshift": np.left_shift, "rshift": np.right_shift}
+_KINDS = "biufc"
+_PYTHON = (bool, int, float, complex)
 
 
 class Variable:
@@ -40,29 +44,44 @@ class Variable:
     array: np.ndarray[Any, Any]
 
     def __init__(self, value: Any, dtype: Any = None, *, trainable: bool = True, name: str = "Variable"):
-        if active() is not None:
-            raise UnsupportedError(
-                f"{name} is created while a function is traced", span=current_span(2),
-                why="every call would have to make a new one", fix="create Variables outside, and pass or capture them")
-        data = np.array(getattr(value, "array", value), dtype, order="C")
-        _require_numbers(data)
-        self.array, self.trainable, self.name = data, trainable, name
-        self._lock = threading.Lock()
+        first = first_content(content(value), dtype)
+        require_numbers(first, "a Variable")
+        memory = array_with_header(first.shape, first.dtype)
+        memory[...] = first
+        self.array, self.trainable, self.name = memory, trainable, name
+        address = memory.ctypes.data
+        self._readers, self._writers = Turns([(address, False)]), Turns([(address, True)])
+        created(self)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "array" and "array" in self.__dict__:
+            raise AttributeError(f"{self.name} keeps its memory; {self.name}.assign(value) changes what it holds")
+        object.__setattr__(self, name, value)
 
     # Reading
+
+    def reading(self) -> Turn:
+        """A block in which no other thread changes the content."""
+        return self._readers.turn()
+
+    def writing(self) -> Turn:
+        """A block in which no other thread reads or changes the content."""
+        return self._writers.turn()
 
     @property
     def value(self) -> Any:
         """What it holds now: a Tensor; in a trace an array which later assignments don't change."""
         if active() is not None:
             return traced(self).snapshot()
-        held = Tensor(self.array)
+        with self.reading():
+            held = Tensor(self.array)
         note_read(self, held)
         return held
 
     def numpy(self) -> np.ndarray[Any, Any]:
         """A copy of what it holds."""
-        return self.array.copy()
+        with self.reading():
+            return self.array.copy()
 
     @property
     def shape(self) -> tuple[Any, ...]:
@@ -79,6 +98,10 @@ class Variable:
     @property
     def size(self) -> Any:
         return traced(self).size if active() is not None else self.array.size
+
+    @property
+    def nbytes(self) -> int:
+        return self.array.nbytes
 
     def __getitem__(self, index: Any) -> Any:
         return self.value[index]
@@ -98,8 +121,26 @@ class Variable:
     def __float__(self) -> float:
         return float(self.value)
 
+    def __complex__(self) -> complex:
+        return complex(self.value)
+
+    def __index__(self) -> int:
+        return int(self.value.__index__())
+
+    def __round__(self, digits: int = 0) -> Any:
+        return self.value.round(digits)
+
+    def item(self, *index: Any) -> Any:
+        """A Python number."""
+        return self.value.item(*index)
+
+    def tolist(self) -> Any:
+        """Nested lists of Python numbers."""
+        return self.value.tolist()
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray[Any, Any]:
-        return self.array.astype(dtype) if dtype is not None else self.array.copy()
+        with self.reading():
+            return self.array.astype(self.array.dtype if dtype is None else dtype)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
         return call(ufunc if method == "__call__" else (ufunc, method), *map(content, inputs), **options)
@@ -110,7 +151,10 @@ class Variable:
     __hash__ = object.__hash__
 
     def __repr__(self) -> str:
-        return f"<Variable {self.name!r} {dtype_of(self.array.dtype)}{list(self.array.shape)} {self.array}>"
+        return f"<Variable {self.name!r} {dtype_of(self.array.dtype)}{list(self.array.shape)} {self.numpy()}>"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value, spec) if spec else repr(self)
 
     # Writing
 
@@ -119,58 +163,89 @@ class Variable:
         return self._write(Ellipsis, value)
 
     def assign_add(self, value: Any) -> Variable:
-        """Adds to the content."""
-        return self.assign(self.value + content(value))
+        """Adds to the content, as one step."""
+        return self._update(np.add, value)
 
     def assign_sub(self, value: Any) -> Variable:
-        """Subtracts from the content."""
-        return self.assign(self.value - content(value))
+        """Subtracts from the content, as one step."""
+        return self._update(np.subtract, value)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         self._write(index, value)
 
     def _write(self, index: Any, value: Any) -> Variable:
         if active() is not None:
-            write(traced(self), index, content(value))
+            array = lift(content(value))
+            self._require_kind(array.type.dtype.numpy, array.weak is not None)
+            self._require_shape(index, array.shape)
+            write(traced(self), index, array)
             return self
-        new = np.asarray(content(value))
-        if not np.can_cast(new.dtype, self.array.dtype, "same_kind"):
-            raise UnsupportedTypeError(f"{self.name} holds {self.array.dtype}, it can't be assigned {new.dtype}",
-                                       span=current_span(2), why="a Variable keeps its dtype",
-                                       fix="convert the value, or make the Variable of another dtype")
-        with self._lock:
+        new = self._fitting(value)
+        self._require_shape(index, new.shape)
+        with self.writing():
             try:
                 self.array[index] = new
             except ValueError as error:
-                raise ShapeError(f"{self.name} has the shape {self.array.shape}, the value {new.shape}",
-                                 span=current_span(2), why=str(error),
-                                 fix="a Variable keeps its shape: assign a value that broadcasts to it") from None
+                raise self._shape_error(new.shape, str(error)) from None
         return self
 
-    __iadd__, __isub__ = assign_add, assign_sub
+    def _update(self, function: np.ufunc, value: Any) -> Variable:
+        """`function(content, value)` in place of the content, as one step."""
+        if active() is not None:
+            return self._write(Ellipsis, call(function, self.value, content(value)))
+        new = self._fitting(value)
+        self._require_shape(Ellipsis, new.shape)
+        with self.writing():
+            try:
+                function(self.array, value if type(value) in _PYTHON else new, out=self.array)
+            except TypeError:
+                self._require_kind(function(self.array, new).dtype, False)
+                raise
+        return self
+
+    def _fitting(self, value: Any) -> np.ndarray[Any, Any]:
+        """A value as an array that may be assigned. UnsupportedTypeError for numbers of a wider kind."""
+        new = np.asarray(content(value))
+        self._require_kind(new.dtype, type(value) in _PYTHON)
+        return new
+
+    def _require_kind(self, dtype: Any, is_python: bool) -> None:
+        mine = self.array.dtype
+        fits = _KINDS.find(dtype.kind) <= _KINDS.find(mine.kind) if is_python else np.can_cast(dtype, mine, "same_kind")
+        if not fits or dtype.kind not in _KINDS:
+            raise UnsupportedTypeError(f"{self.name} holds {mine}, it can't be assigned {dtype}",
+                                       span=current_span(3), why="a Variable keeps its dtype",
+                                       fix="convert the value, or make the Variable of another dtype")
+
+    def _require_shape(self, index: Any, shape: tuple[Any, ...]) -> None:
+        """ShapeError if what is assigned to the whole would need another shape."""
+        mine = self.array.shape
+        if index is Ellipsis and (len(shape) > len(mine) or any(
+                type(n) is int and n not in (1, m) for n, m in zip(shape[::-1], mine[::-1], strict=False))):
+            raise self._shape_error(shape, "shapes are aligned at the last axis; sizes must be equal or 1")
+
+    def _shape_error(self, shape: tuple[Any, ...], why: str) -> ShapeError:
+        return ShapeError(f"{self.name} has the shape {self.array.shape}, the value {tuple(shape)}",
+                          span=current_span(4), why=why,
+                          fix="a Variable keeps its shape: assign a value that broadcasts to it")
 
     def __reduce__(self) -> Any:
-        return _remade, (self.array, self.trainable, self.name)
+        return _remade, (self.numpy(), self.trainable, self.name)
 
     def __deepcopy__(self, _: Any) -> Variable:
-        return _remade(self.array, self.trainable, self.name)
+        return _remade(self.numpy(), self.trainable, self.name)
 
 
 def _remade(array: Any, trainable: bool, name: str) -> Variable:
     return Variable(array, trainable=trainable, name=name)
 
 
-def _require_numbers(data: np.ndarray[Any, Any]) -> None:
-    if data.dtype.kind not in "biufc":
-        raise UnsupportedTypeError(f"a Variable can't hold dtype {data.dtype}", span=current_span(3),
-                                   why="elements are bools, ints, floats or complex numbers",
-                                   fix="convert to numbers first")
-
-
 def traced(variable: Variable) -> Array:
     """The array that stands for the Variable's memory in this trace."""
     context = active()
     assert context is not None
+    if id(variable) not in context.namespace.reader.objects:    # it came here by no name that tracing sees
+        context.namespace.root_of(variable, variable.name)
     found: Array = lift(context.namespace.load_attribute(variable, "array"))
     return found
 
@@ -188,27 +263,36 @@ def _content_of(argument: Any) -> Any:
 
 def _method(name: str) -> Callable[..., Any]:
     def method(self: Variable, *args: Any, **options: Any) -> Any:
-        value = self.value
-        if isinstance(value, Tensor) and name not in _PROPERTIES and not hasattr(Tensor, name):
-            return operation(name)(value, *args, **options)
-        return getattr(value, name)(*map(content, args), **options)
+        return getattr(self.value, name)(*map(content, args), **options)
     method.__name__ = name
     return method
 
 
+def _in_place(function: np.ufunc) -> Callable[[Variable, Any], Variable]:
+    return lambda self, value: self._update(function, value)
+
+
+def _refuse(self: Variable, value: Any) -> NoReturn:
+    raise UnsupportedTypeError(f"{self.name} @= value would change its shape or copy it", span=current_span(2),
+                               why="a Variable is changed in place", fix=f"{self.name}.assign({self.name} @ value)")
+
+
 def _install() -> None:
-    for name in _METHODS:
+    for name in METHODS:
         setattr(Variable, name, _method(name))
-    for name in _UNARY:
+    for name in UNARY:
         setattr(Variable, f"__{name}__", _method(f"__{name}__"))
-    for name in _BINARY:
+    for name in BINARY:
         setattr(Variable, f"__{name}__", _method(f"__{name}__"))
         setattr(Variable, f"__r{name}__", _method(f"__r{name}__"))
-    for name in _COMPARISONS:
+    for name in COMPARISONS:
         setattr(Variable, f"__{name}__", _method(f"__{name}__"))
-    for name in _PROPERTIES:
+    for name in PROPERTIES:
         setattr(Variable, name, property(attrgetter(f"value.{name}")))
+    for name, function in _IN_PLACE.items():
+        setattr(Variable, f"__i{name}__", _in_place(function))
     TRACED_LIKE[Variable] = traced
+    IN_TURNS[Variable] = "array"
 
 
 _install()

@@ -173,6 +173,7 @@ class TraceContext:
         self.rebindings: list[Any] = []     # of the loops around whose rounds bind arrays to names anew
         self.changed: Callable[[], tuple[list[Any], tuple[int, ...]]] = lambda: ([], ())   # ... that the caller sees
         self.notes: list[str] = []
+        self.created: list[tuple[Any, SourceSpan | None]] = []     # Variables that traced code made, and where
         self.afterwards: list[Callable[[], object]] = []   # done once, when the trace is complete
         self.depth: dict[Any, int] = {}
         self.counted: set[str] = set()      # run-time sizes that may be replaced by what they have to be equal to

@@ -28,6 +28,7 @@ _STATIC_TYPES = (bool, str, bytes, type(None), type, type(Ellipsis), type(NotImp
                  np.dtype, np.ufunc, enum.Enum, FunctionType, BuiltinFunctionType, partial)
 _BY_IDENTITY = (type, FunctionType, BuiltinFunctionType, partial, np.ufunc)
 FIXED_CALLABLES: set[type] = set()  # written by layers above at import: classes whose instances are as functions
+IN_TURNS: dict[type, str] = {}  # written by layers above at import: class -> its attribute that calls take turns on
 
 ShapeFor = Callable[[str, tuple[int, ...]], tuple[Size, ...]]
 
@@ -55,12 +56,14 @@ class ArrayInput(Input):
 
 @dataclass(slots=True, eq=False)
 class NumberInput(Input):
-    """A run-time scalar. kind: `i f c` for Python numbers, "numpy" for NumPy scalars."""
+    """A run-time scalar. kind: `i f c` for Python numbers, "numpy" for NumPy scalars. data: its value in the traced
+    call, while it is traced."""
 
     kind: str
     type: ArrayType
     param: int
     tracer: Array
+    data: Any = field(default=None, repr=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -216,7 +219,7 @@ class Reader:
             return StaticInput(path, value, False), value
         type_ = ArrayType(dtype)
         tracer = Array(self.context.input(type_, path, True), self.context.root, "python", weak)
-        made = tracer.origin = NumberInput(path, weak, type_, len(self.context.root.graph.params) - 1, tracer)
+        made = tracer.origin = NumberInput(path, weak, type_, len(self.context.root.graph.params) - 1, tracer, value)
         self.numbers.append(made)
         return made, tracer
 
@@ -225,7 +228,7 @@ class Reader:
             return StaticInput(path, value, False, True), value
         type_ = ArrayType(supported_dtype(value, path))
         tracer = Array(self.context.input(type_, path, True), self.context.root)
-        made = tracer.origin = NumberInput(path, "numpy", type_, len(self.context.root.graph.params) - 1, tracer)
+        made = tracer.origin = NumberInput(path, "numpy", type_, len(self.context.root.graph.params) - 1, tracer, value)
         self.numbers.append(made)
         return made, tracer
 
@@ -251,6 +254,10 @@ class Reader:
         made.traced, made.original = self.argument(path, node.unflatten(meta, traced)), traced
         self.containers[id(made.traced)] = made
         return made, made.traced
+
+    def data(self) -> dict[int, Any]:
+        """The values of the traced call, by number of the parameter."""
+        return {a.param: a.data for a in self.arrays} | {n.param: n.data for n in self.numbers}
 
     def object(self, value: Any, path: str) -> Input:
         """Any other object: its class (modules: itself) is guarded, attributes are read when the code reads them."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from tracejit.base.deep import with_deep_stack
 from tracejit.base.errors import InternalError, TracedIndexError, TracejitError
+from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph
 from tracejit.tracing import heaps, iterators, mathematics, methods, reductions, scalars, sorting
 from tracejit.tracing.building import lift
@@ -41,6 +42,7 @@ class Trace:
     arrays in `written`.  roots: arguments first, then names in the order in which they were read.
     hints: sizes of the traced call by symbol.
     kept: number of something that failures leave behind -> the output that gets it.  left: the stores made of those.
+    created: Variables that the traced code made, and where.
     """
 
     graph: Graph
@@ -56,6 +58,7 @@ class Trace:
     notes: tuple[str, ...]
     kept: Mapping[int, int]
     left: tuple[LeftOut, ...]
+    created: tuple[tuple[Any, SourceSpan | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +123,7 @@ def _attempt(call: Call, shape_for: ShapeFor, context: TraceContext) -> Trace:
     graph = reuse_stacks(fill_stacks(graph))
     return Trace(graph, (*roots, *namespace.roots), tuple(reader.arrays), tuple(reader.numbers), out, stores,
                  tuple(written), tuple(context.size_guards), context.hints, context.decisions, tuple(context.notes),
-                 kept, left)
+                 kept, left, tuple(context.created))
 
 
 def _read_arguments(call: Call, reader: Reader) -> tuple[list[Root], list[Any]]:

@@ -65,6 +65,7 @@ def record(namespace: Any, function: Callable[..., Any], given: Sequence[Array],
     """
     context: TraceContext = namespace.context
     scope = Scope(Graph([]), context.scope)
+    scope.facts["recorded"] = True      # it runs as often as what is around it
     copies = [Array(scope.graph.add_param(t), scope, a.kind, a.weak, a.boxed if types is None else bool(t.shape))
               for a, t in zip(given, types or [a.type for a in given], strict=True)]
     world = World(cells_of(function), (), namespace)
