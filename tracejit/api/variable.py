@@ -192,6 +192,7 @@ class Variable:
     def _update(self, function: np.ufunc, value: Any) -> Variable:
         """`function(content, value)` in place of the content, as one step."""
         if active() is not None:
+            self._require_shape(Ellipsis, lift(content(value)).shape)
             return self._write(Ellipsis, call(function, self.value, content(value)))
         new = self._fitting(value)
         self._require_shape(Ellipsis, new.shape)
