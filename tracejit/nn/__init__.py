@@ -29,7 +29,16 @@ from tracejit.nn.activations import (
     standardize,
 )
 from tracejit.nn.attention import attention
-from tracejit.nn.convolution import conv1d, conv2d, conv3d, conv_transpose2d, depthwise_conv2d, separable_conv2d
+from tracejit.nn.convolution import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+    depthwise_conv2d,
+    separable_conv2d,
+)
 from tracejit.nn.initializers import glorot, he, lecun, orthogonal, truncated_normal, variance_scaling
 from tracejit.nn.losses import (
     hinge,
@@ -49,8 +58,8 @@ from tracejit.nn.recurrent import gru, lstm, simple_rnn
 from tracejit.nn.selection import dropout, embedding, in_top_k, one_hot, top_k
 
 __all__ = [
-    "attention", "avg_pool", "batch_norm", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose2d",
-    "depthwise_conv2d", "dropout", "elu", "embedding", "gelu", "global_avg_pool", "global_max_pool", "glorot",
+    "attention", "avg_pool", "batch_norm", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
+    "conv_transpose3d",    "depthwise_conv2d", "dropout", "elu", "embedding", "gelu", "global_avg_pool", "global_max_pool", "glorot",
     "glu", "group_norm", "gru", "hard_sigmoid", "hard_swish", "hard_tanh", "he", "hinge", "huber", "in_top_k",
     "instance_norm", "kl_divergence", "l2_loss", "layer_norm", "leaky_relu", "lecun", "log_sigmoid", "log_softmax",
     "lstm", "max_pool", "mean_absolute_error", "mean_squared_error", "mish", "moments", "one_hot", "orthogonal",

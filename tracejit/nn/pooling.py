@@ -5,52 +5,62 @@ Flows out: the same layout, space made smaller.
 """
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 
 from tracejit.api.library import library
-from tracejit.nn.convolution import Padding, _per_axis, as_layout, channels_last, padding_of, windows
+from tracejit.nn.arguments import floats
+from tracejit.nn.convolution import Padding, channels_last, per_axis, require_room, sides_of
+from tracejit.tracing.building import broadcast_to, constant, emit, lift
 
-_STATIC = ("window", "strides", "padding", "layout")
-
-
-def _windows(x: Any, window: Any, strides: Any, padding: Padding, layout: str, fill: Any) -> tuple[list[Any], Any]:
-    x = channels_last(x, layout)
-    rank = len(x.shape) - 2
-    sizes = _per_axis("window", window, rank)
-    steps = sizes if strides is None else _per_axis("strides", strides, rank)
-    pads = padding_of(padding, x.shape[1:-1], sizes, steps, (1,) * rank)
-    if any(p != (0, 0) for p in pads):
-        x = np.pad(x, ((0, 0), *pads, (0, 0)), constant_values=fill)
-    return windows(x, sizes, steps, (1,) * rank), (pads, sizes, steps)
+_STATIC = ("window", "strides", "padding", "dilation", "layout")
 
 
-@library(static=_STATIC)
-def max_pool(x: Any, window: Any, strides: Any = None, padding: Padding = "valid", layout: str = "NHWC") -> Any:
-    """The largest element of each window; strides are the window by default. Equal ones share the derivative."""
-    parts, _ = _windows(x, window, strides, padding, layout, -math.inf)
-    result = parts[0]
-    for part in parts[1:]:
-        result = np.maximum(result, part)
-    return as_layout(result, layout)
+def _windows(x: Any, window: Any, strides: Any, padding: Padding, dilation: Any, layout: str) -> dict[str, Any]:
+    """The attributes of a fold over the windows of the axes of space."""
+    last, rank = channels_last(layout), len(x.type.shape) - 2
+    space = slice(1, rank + 1) if last else slice(2, rank + 2)
+    shape, gaps = per_axis("window", window, rank), per_axis("dilation", dilation, rank)
+    steps = shape if strides is None else per_axis("strides", strides, rank)
+    sides = sides_of(padding, x.type.shape[space], shape, steps, gaps)
+    require_room(x.type.shape[space], shape, gaps, sides)
+
+    def everywhere(values: tuple[Any, ...], none: Any) -> tuple[Any, ...]:
+        return (none, *values, none) if last else (none, none, *values)
+
+    return {"window": everywhere(shape, 1), "strides": everywhere(steps, 1), "padding": everywhere(sides, (0, 0)),
+            "base_dilation": (1,) * (rank + 2), "window_dilation": everywhere(gaps, 1)}
 
 
 @library(static=_STATIC)
-def avg_pool(x: Any, window: Any, strides: Any = None, padding: Padding = "valid", layout: str = "NHWC") -> Any:
+def max_pool(x: Any, window: Any, strides: Any = None, padding: Padding = "valid", dilation: Any = 1,
+             layout: str = "NHWC") -> Any:
+    """The largest element of each window; strides are the window by default. Padding does not count.
+
+    The derivative goes to the first of equal elements.
+    """
+    x = lift(x)
+    return emit("reduce_window", x, combine="maximum", **_windows(x, window, strides, padding, dilation, layout))
+
+
+@library(static=_STATIC)
+def avg_pool(x: Any, window: Any, strides: Any = None, padding: Padding = "valid", dilation: Any = 1,
+             layout: str = "NHWC") -> Any:
     """The mean of each window; padding does not count."""
-    parts, (pads, _, _) = _windows(x, window, strides, padding, layout, 0)
-    total = sum(parts[1:], parts[0])
-    if all(p == (0, 0) for p in pads):
-        return as_layout(total / len(parts), layout)
-    counts, _ = _windows(np.ones_like(x), window, strides, padding, layout, 0)
-    return as_layout(total / sum(counts[1:], counts[0]), layout)
+    x = floats(x)
+    windows = _windows(x, window, strides, padding, dilation, layout)
+    total = emit("reduce_window", x, combine="add", **windows)
+    if all(p == (0, 0) for p in windows["padding"]):
+        return total / float(np.prod(windows["window"]))
+    sizes = [n if w > 1 else 1 for n, w in zip(x.type.shape, windows["window"], strict=True)]
+    ones = broadcast_to(constant(1, x.type.dtype), tuple(sizes))
+    return total / emit("reduce_window", ones, combine="add", **windows)
 
 
 def _space(x: Any, layout: str) -> tuple[int, ...]:
     rank = len(x.shape)
-    return tuple(range(1, rank - 1)) if layout == "NHWC" else tuple(range(2, rank))
+    return tuple(range(1, rank - 1)) if channels_last(layout) else tuple(range(2, rank))
 
 
 @library(static=("keepdims", "layout"))

@@ -13,6 +13,8 @@ Reading order:
     views         reshape, transpose, slice, pad, concatenate, ...
     indexing      gather, scatter, dynamic_slice, dynamic_update_slice
     contractions  dot_general
+    convolutions  convolution: a contraction through windows
+    windows       reduce_window and what derivatives of its largest element need
     library       sort, compact_indices, searchsorted
     control       while, for, case, fusion
     custom        stop_gradient, functions with derivatives of their own
@@ -27,6 +29,7 @@ from tracejit.ops import (
     bitwise,
     contractions,
     control,
+    convolutions,
     cumulative,
     custom,
     effects,
@@ -37,7 +40,8 @@ from tracejit.ops import (
     sources,
     stacks,
     views,
+    windows,
 )
 
-__all__ = ["arithmetic", "bitwise", "contractions", "control", "cumulative", "custom", "effects", "elementary",
-           "indexing", "library", "reductions", "sources", "stacks", "views"]
+__all__ = ["arithmetic", "bitwise", "contractions", "control", "convolutions", "cumulative", "custom", "effects",
+           "elementary", "indexing", "library", "reductions", "sources", "stacks", "views", "windows"]

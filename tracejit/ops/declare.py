@@ -10,7 +10,9 @@ Flows out: `Op` records in `OPS`. `Op.lower` by kind, all that code generators k
   view         lower(index, source_shape, target_shape, **attributes) -> operand index, or `Piecewise`
   gather       `GatherRule`
   scatter      `ScatterRule`
-  contraction  lower(index, k, lhs_rank, rhs_rank, **attributes) -> (lhs index, rhs index); sums products over k
+  contraction  lower(index, k, lhs_rank, rhs_rank, **attributes) -> (lhs index, rhs index); sums products over k;
+               convolution without the ranks
+  window       None: each is a routine of its own over the windows that its attributes describe
   library control effect   None: each is a routine of its own
 """
 from __future__ import annotations

@@ -42,6 +42,7 @@ from tracejit.xla_lite.runtime.signature import Slot
 
 PAYLOAD = 8      # words of a failure's message
 ARENA = "arena"  # the buffer that temporaries are slices of
+CONTIGUOUS = ("dot_general", "convolution")     # kernels that want operands without strides of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +267,7 @@ class RegionLowering:
     def operand(self, value: Value, kind: str) -> Memory | Scalar:
         if not value.rank:
             return self.elements.at(value, ())
-        return self.shared.contiguous(value) if kind == "dot_general" else self.shared.memory[value]
+        return self.shared.contiguous(value) if kind in CONTIGUOUS else self.shared.memory[value]
 
     def allocate(self, value: Value) -> Memory:
         """Memory for a result, where the plan says."""

@@ -13,6 +13,7 @@ from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.kernels.kernel_ir import (
     Accumulate,
     Apply,
+    Buffer,
     BufferRef,
     Call,
     Const,
@@ -66,7 +67,8 @@ def plan_lanes(s: Loop, target: Target, constant: int | None) -> LanePlan:
     base = max(2, target.vector_bits // max(widths))
     cost = sum(n * bits for bits, n in census.cost.items()) // max(widths) + len(census.memory)
     masked = all(target.masks(bits) for bits in census.memory)
-    main = base * _copies(cost, census, _pressure(s.body) * 3 <= target.registers)
+    copies = _copies(cost, census, _pressure(s.body) * 3 <= target.registers)
+    main = base * min(copies, max(1, target.registers // 2 // max(1, _registers(s.body))))
     rest = base if masked else 1
     if masked and target.avx512 and cost > _LONG:
         main, rest = 0, main
@@ -84,6 +86,11 @@ def _copies(cost: int, census: _Census, few_live: bool) -> int:
     if cost <= 16 or few_live and cost > _LATENT:
         return 4
     return 2 if cost <= 40 or few_live else 1
+
+
+def _registers(body: tuple[Statement, ...]) -> int:
+    """How many registers a body holds all the time."""
+    return sum(isinstance(s, Buffer) and s.space == "local" and not s.shape for s in body)
 
 
 def _pressure(body: tuple[Statement, ...]) -> int:

@@ -38,9 +38,12 @@ def elementwise_kernel(request: Request) -> Kernel:
 
 
 @contextmanager
-def element_nest(frame: Frame, shape: tuple[Expr, ...]) -> Iterator[list[At]]:
-    """Opens loops over `shape`; yields the indices to be written in the innermost body: one, or a short row."""
-    cost = element_cost(frame.body)
+def element_nest(frame: Frame, shape: tuple[Expr, ...], repeats: int = 1) -> Iterator[list[At]]:
+    """Opens loops over `shape`; yields the indices to be written in the innermost body: one, or a short row.
+
+    repeats: how often each element computes the body.
+    """
+    cost = element_cost(frame.body) * repeats
     work, chunk, writer = total_work(shape, cost), chunk_elements(cost), frame.writer
     if not shape:
         yield [()]

@@ -12,6 +12,7 @@ from tracejit.base.dtypes import I64, DType
 from tracejit.ir.graph import Node
 from tracejit.ir.op import OPS, Op
 from tracejit.ops.reductions import folded_axes
+from tracejit.ops.windows import FOLDS
 from tracejit.xla_lite.kernels.elements import At
 from tracejit.xla_lite.kernels.kernel_ir import Apply, Combine, Const, Expr, Load, Name, Space
 from tracejit.xla_lite.kernels.scalars import Complex, KernelScalars, Scalar
@@ -32,17 +33,18 @@ class TreeScalars(KernelScalars):
 class Fold:
     """One reduction or cumulative op. parts: the real components of its state, complex parts split.
 
-    takes_position: items are (value, position).
+    takes_position: items are (value, position).  answer: the component that is the result.
     """
 
     node: Node
     parts: tuple[DType, ...]
     step: Combine
     takes_position: bool
+    answer: int
 
     @staticmethod
     def of(node: Node) -> Fold:
-        return Fold._of(node, node.op)
+        return Fold._of(node, OPS[FOLDS[node.attributes["combine"]]] if node.op.kind == "window" else node.op)
 
     @staticmethod
     def values_of(node: Node) -> Fold:
@@ -58,7 +60,7 @@ class Fold:
         results = spec.combine(b, tuple(left), tuple(right))
         identity = [b.constant(v, d) for v, d in zip(spec.identity(dtype), state, strict=True)]
         step = Combine(op.name, _flat(left), _flat(right), _flat(results), _flat(identity))
-        return Fold(node, tuple(p.dtype for p in _flat(left)), step, spec.takes_position)
+        return Fold(node, tuple(p.dtype for p in _flat(left)), step, spec.takes_position, spec.result)
 
     def item(self, scalars: KernelScalars, value: Scalar, position: Expr | None) -> tuple[Expr, ...]:
         """One element as a state."""
@@ -93,7 +95,7 @@ class Fold:
         dtype = self.node.result.dtype
         if dtype.is_complex:
             return Complex(state[0], state[1], dtype)
-        answer = state[self.node.op.lower.result]
+        answer = state[self.answer]
         if self.takes_position and answer.dtype is not dtype:
             answer = scalars.convert(answer, dtype)
         return cast(Scalar, scalars.narrow(answer, dtype))

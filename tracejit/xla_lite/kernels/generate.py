@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 
 from tracejit.xla_lite.kernels.columns import columns_kernel, mixed_kernel
 from tracejit.xla_lite.kernels.contraction import product_kernel
+from tracejit.xla_lite.kernels.convolution import convolution_kernel
 from tracejit.xla_lite.kernels.cumulative import cumulative_kernel
 from tracejit.xla_lite.kernels.elementwise import elementwise_kernel
 from tracejit.xla_lite.kernels.frame import Request
@@ -20,6 +21,7 @@ from tracejit.xla_lite.kernels.scatter import scatter_kernel
 from tracejit.xla_lite.kernels.searching import compact_kernel, searchsorted_kernel
 from tracejit.xla_lite.kernels.sorting import sort_kernel
 from tracejit.xla_lite.kernels.sweep import sweep_kernel
+from tracejit.xla_lite.kernels.windows import select_and_gather_kernel, select_and_scatter_kernel, window_kernel
 
 GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind of fusion -> generator
     "elementwise": elementwise_kernel,
@@ -29,6 +31,10 @@ GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind o
     "mixed": mixed_kernel,
     "cumulative": cumulative_kernel,
     "scatter": scatter_kernel,
+    "convolution": convolution_kernel,
+    "reduce_window": window_kernel,
+    "select_and_gather": select_and_gather_kernel,
+    "select_and_scatter": select_and_scatter_kernel,
     "sweep": sweep_kernel,
     "concatenate": concatenate_kernel,
     "pad": pad_kernel,

@@ -20,6 +20,7 @@ from tracejit.base.dims import Size
 from tracejit.ir.graph import Node, Value
 from tracejit.ops.reductions import folded_axes
 from tracejit.xla_lite.passes.roots import Roots, is_inlined
+from tracejit.xla_lite.passes.single_elements import OWN_NEST
 
 Shape = tuple[Size, ...]
 
@@ -76,7 +77,7 @@ def own_kind(node: Node) -> str | None:
     """The kind of ops that have a loop nest of their own."""
     if node.op.kind in ("scatter", "cumulative"):
         return node.op.kind
-    return node.op.name if node.op.name in ("concatenate", "pad", "compact_indices", "searchsorted") else None
+    return node.op.name if node.op.name in OWN_NEST else None
 
 
 def reduced_axes(node: Node) -> tuple[int, ...] | None:
@@ -143,7 +144,7 @@ def reads_of(node: Node, roots: Roots) -> dict[Node, set[str]]:
     identity: at the same position.  row: at the leading part of the position (broadcast along trailing axes).
     other: anywhere else.
     """
-    if node.op.kind in ("scatter", "cumulative", "library", "control", "effect", "contraction"):
+    if node.op.kind in ("scatter", "cumulative", "library", "control", "effect", "contraction", "window"):
         start = "other"
     else:
         start = "identity"

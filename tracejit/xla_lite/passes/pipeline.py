@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from tracejit.ir.graph import Graph
 from tracejit.xla_lite.passes.canonicalize import canonicalize
+from tracejit.xla_lite.passes.convolutions import normalise_convolutions
 from tracejit.xla_lite.passes.counted_loops import map_counted_loops, map_counted_loops_in_order
 from tracejit.xla_lite.passes.element_loops import fuse_element_loops
 from tracejit.xla_lite.passes.fuse import fuse
@@ -15,9 +16,10 @@ from tracejit.xla_lite.passes.manager import Observer, Pass, run_passes
 from tracejit.xla_lite.passes.products import normalise_products
 from tracejit.xla_lite.passes.sweeps import sweep_updates
 from tracejit.xla_lite.passes.tiles import tile_joined
+from tracejit.xla_lite.passes.windows import normalise_windows
 
 FIRST: tuple[Pass, ...] = (canonicalize,)
-PRODUCTS: tuple[Pass, ...] = (normalise_products, canonicalize)
+PRODUCTS: tuple[Pass, ...] = (normalise_convolutions, normalise_windows, normalise_products, canonicalize)
 
 
 def optimise(graph: Graph, observe: Observer | None = None, in_order: bool = False) -> Graph:
@@ -28,5 +30,5 @@ def optimise(graph: Graph, observe: Observer | None = None, in_order: bool = Fal
 
 
 def has_product(graph: Graph) -> bool:
-    """Whether there is a `dot_general` anywhere in it."""
-    return any(n.op.name == "dot_general" or any(has_product(r) for _, r in n.regions()) for n in graph.nodes)
+    """Whether there is a contraction or a window anywhere in it."""
+    return any(n.op.kind in ("contraction", "window") or any(has_product(r) for _, r in n.regions()) for n in graph.nodes)

@@ -96,6 +96,14 @@ def _repeats(user: Node, value: Value) -> bool:
         return user.operands[0] is value
     if user.op.kind in ("gather", "scatter") or user.op.kind in ("cumulative", "library"):
         return user.operands[0] is value or user.op.kind == "scatter"
+    if user.op.kind == "window":
+        return user.operands[0] is value and windows_overlap(user)
     if user.op.name in OWN_NEST:
         return False
     return user.op.name == "broadcast_in_dim" and product(value.shape) != product(user.attributes["shape"])
+
+
+def windows_overlap(node: Node) -> bool:
+    """Whether an op over windows reads an element more than once."""
+    a = node.attributes
+    return any(w > 1 and (w - 1) * d + 1 > s for w, s, d in zip(a["window"], a["strides"], a["window_dilation"]))

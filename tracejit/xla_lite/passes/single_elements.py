@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from tracejit.ir.graph import Graph, Node, Value
 
 STORED_KINDS = ("reduction", "cumulative", "scatter")
-OWN_NEST = ("concatenate", "pad", "compact_indices", "searchsorted")
+OWN_NEST = ("concatenate", "pad", "compact_indices", "searchsorted", "reduce_window", "select_and_gather",
+            "select_and_scatter")
 LOOPS = ("pointwise", "view", "gather", "reduction", "source", "cumulative", "scatter")
 
 

@@ -13,7 +13,7 @@ from tracejit.ir.graph import Graph, Node, Value
 
 Reads = Literal["none", "same", "other"]
 
-STORED = ("scatter", "reduction", "cumulative", "library", "contraction")     # arrays of their own
+STORED = ("scatter", "reduction", "cumulative", "library", "contraction", "window")     # arrays of their own
 TYPICAL = 64     # what a symbolic size is taken for when two sizes are compared
 
 

@@ -236,7 +236,7 @@ def _sources(root: Node) -> list[Value]:
 def _is_in_memory(value: Value) -> bool:
     """Scalars, and arrays that no reader would compute itself."""
     return not value.rank or value.node is None or value.node.op.kind in (
-        "scatter", "control", "library", "contraction", "reduction", "cumulative")
+        "scatter", "control", "library", "contraction", "window", "reduction", "cumulative")
 
 
 def _is_static(value: Value) -> bool:

@@ -183,7 +183,7 @@ def _users_first(root: Node, inside: dict[Node, int]) -> list[Node]:
     return order
 
 
-STORED = frozenset(("reduction", "contraction", "scatter", "cumulative", "library", "control", "effect"))
+STORED = frozenset(("reduction", "contraction", "window", "scatter", "cumulative", "library", "control", "effect"))
 
 
 def _reshapes_freely(value: Value, shape: Shape) -> bool:

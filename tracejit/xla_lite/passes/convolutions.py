@@ -1,0 +1,170 @@
+"""Brings every convolution to the form that its kernel wants, or makes a matrix product of it.
+
+Flows in:  graphs with any `convolution`.
+Flows out: graphs in which a `convolution` has no padding and no gaps, no axis of size 1, and the axis that lanes run
+           over last in each array that has it. A window of one place, or with one place, is a matrix product.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tracejit.base.dims import Size
+from tracejit.base.types import ArrayType
+from tracejit.ir.graph import Graph, Node, Value
+from tracejit.ir.rewriting import map_regions, rebuild
+from tracejit.ops.convolutions import Roles, positive, window_span
+from tracejit.xla_lite.passes.manager import graph_pass
+
+LANES = 16      # elements that fill a vector: more make no better axis for lanes
+
+
+@graph_pass(needs=(), gives=("convolutions are normal",))
+def normalise_convolutions(graph: Graph) -> Graph:
+    """Linear in the number of nodes. Returns the same graph if it has no convolution to change."""
+    return rebuild(graph, _replace)
+
+
+def _replace(graph: Graph, node: Node, operands: list[Value]) -> Sequence[Value] | None:
+    if node.op.name != "convolution":
+        changed = map_regions(node, normalise_convolutions)
+        return None if changed is None else graph.emit(node.op, operands, changed, node.span)
+    form = _Form(graph, node, operands)
+    form.pad()
+    for digit in form.roles.space:
+        form.without_window(digit)
+    form.drop_units()
+    made = form.as_product() if not form.roles.space else form.as_convolution()
+    return None if made is None else [made]
+
+
+class _Form:
+    """A convolution on its way: operands, the names of their axes, and what is known of each axis of space."""
+
+    def __init__(self, graph: Graph, node: Node, operands: Sequence[Value]):
+        self.graph, self.node = graph, node
+        self.x, self.w = operands
+        self.given = self.roles = Roles.of(node.attributes["dims"])
+        self.space = {c: {k: node.attributes[k][d] for k in ("strides", "padding", "lhs_dilation", "rhs_dilation")}
+                      for d, c in enumerate(self.roles.space)}
+        self.sizes: dict[str, Size] = dict(zip(self.roles.out, node.result.shape))
+
+    def add(self, op: str, *operands: Value, **attributes: Any) -> Value:
+        return self.graph.add(op, *operands, span=self.node.span, **attributes)
+
+    def size(self, c: str) -> Size:
+        """Of a letter anywhere, of a digit in the result."""
+        if c in self.sizes:
+            return self.sizes[c]
+        return self.x.shape[self.roles.lhs.index(c)]
+
+    # ---- space --------------------------------------------------------------------------------------
+
+    def pad(self) -> None:
+        """Padding and gaps become part of the array; what padding cuts off is sliced away."""
+        facts = [self.space.get(c, {"padding": (0, 0), "lhs_dilation": 1}) for c in self.roles.lhs]
+        low, high = (tuple(positive(f["padding"][k]) for f in facts) for k in (0, 1))
+        interior = tuple(f["lhs_dilation"] - 1 for f in facts)
+        if any(n != 0 for n in (*low, *high, *interior)):
+            zero = self.add("constant", value=0, type=ArrayType(self.x.dtype))
+            self.x = self.add("pad", self.x, zero, low=low, high=high, interior=interior)
+        start, cut = (tuple(n - f["padding"][k] for n, f in zip(side, facts, strict=True))
+                      for k, side in enumerate((low, high)))
+        if any(n != 0 for n in (*start, *cut)):
+            limit = tuple(n - c for n, c in zip(self.x.shape, cut, strict=True))
+            self.x = self.add("slice", self.x, start=start, limit=limit, stride=(1,) * self.x.rank)
+        for c in self.space.values():
+            c["padding"], c["lhs_dilation"] = (0, 0), 1
+
+    def without_window(self, digit: str) -> None:
+        """A window of one place makes a batch axis, a window with one place is summed over like any other axis."""
+        facts, window = self.space[digit], self.w.shape[self.roles.rhs.index(digit)]
+        roles, letter = self.roles, self.roles.unused
+        if window == 1:
+            self.take(digit, self.sizes[digit], facts["strides"])
+            self.w = self.dropped(self.w, roles.rhs, digit)
+            self.roles = Roles(roles.lhs.replace(digit, letter), roles.rhs.replace(digit, ""),
+                               roles.out.replace(digit, letter))
+            self.given = Roles(self.given.lhs, self.given.rhs, self.given.out.replace(digit, letter))
+            self.sizes[letter] = self.sizes[digit]
+        elif self.sizes[digit] == 1:
+            self.take(digit, window, facts["rhs_dilation"])
+            self.roles = Roles(roles.lhs.replace(digit, letter), roles.rhs.replace(digit, letter),
+                               roles.out.replace(digit, ""))
+
+    def take(self, digit: str, count: Size, stride: int) -> None:
+        """Every stride-th element along an axis of space, `count` of them."""
+        axis = self.roles.lhs.index(digit)
+        limit = list(self.x.shape)
+        limit[axis] = positive(window_span(count, stride)) if count != 0 else 0
+        if tuple(limit) == self.x.shape and stride == 1:
+            return
+        strides = tuple(stride if a == axis else 1 for a in range(self.x.rank))
+        self.x = self.add("slice", self.x, start=(0,) * self.x.rank, limit=tuple(limit), stride=strides)
+
+    def dropped(self, value: Value, names: str, gone: str) -> Value:
+        """Without axes of size 1."""
+        return self.reshaped(value, tuple(n for c, n in zip(names, value.shape, strict=True) if c not in gone))
+
+    def drop_units(self) -> None:
+        roles = self.roles
+        gone = "".join(c for c in sorted(set(str(roles))) if c.isalpha() and self.size(c) == 1)
+        if gone:
+            self.x, self.w = self.dropped(self.x, roles.lhs, gone), self.dropped(self.w, roles.rhs, gone)
+            table = str.maketrans("", "", gone)
+            self.roles = Roles(*(s.translate(table) for s in (roles.lhs, roles.rhs, roles.out)))
+
+    # ---- what is left -------------------------------------------------------------------------------
+
+    def as_product(self) -> Value:
+        """No windows are left."""
+        lhs, rhs, out = self.roles.lhs, self.roles.rhs, self.roles.out
+        batch = [c for c in out if c in lhs and c in rhs]
+        contract = [c for c in rhs if c in lhs and c not in out]
+        made = self.add("dot_general", self.x, self.w, lhs_batch=tuple(map(lhs.index, batch)),
+                        rhs_batch=tuple(map(rhs.index, batch)), lhs_contract=tuple(map(lhs.index, contract)),
+                        rhs_contract=tuple(map(rhs.index, contract)))
+        free = [c for side in (lhs, rhs) for c in side if c not in batch and c not in contract]
+        return self.result(made, "".join((*batch, *free)))
+
+    def as_convolution(self) -> Value | None:
+        """The same convolution with the axis for lanes last, and the window's axes in the order of the input's."""
+        last = self.lanes()
+        lhs, out = self.roles.lhs, self.roles.out.replace(last, "") + last
+        if last in lhs and not last.isdigit():
+            lhs = lhs.replace(last, "") + last
+        rhs = self.roles.rhs
+        if last in rhs and not last.isdigit() and not rhs.endswith(last):
+            shared = [c for c in lhs if c in rhs and c != last]
+            rhs = "".join((*shared, *(c for c in rhs if c not in lhs and c != last), last))
+        x, w = self.turned(self.x, self.roles.lhs, lhs), self.turned(self.w, self.roles.rhs, rhs)
+        facts = {k: tuple(self.space[c][k] for c in self.roles.space) for k in ("strides", "padding", "lhs_dilation",
+                                                                             "rhs_dilation")}
+        attributes = {"dims": str(Roles(lhs, rhs, out)), **facts}
+        if attributes == self.node.attributes:
+            return None
+        made = self.add("convolution", x, w, **attributes)
+        return self.result(made, out)
+
+    def lanes(self) -> str:
+        """The axis of the result that lanes run over: a long one, and one that is last in most arrays."""
+        def score(c: str) -> tuple[int, int, bool]:
+            size, arrays = self.size(c), (self.roles.lhs, self.roles.rhs, self.roles.out)
+            moves = sum(c in names and not names.endswith(c) for names in arrays[2 * c.isdigit():])
+            dense = not c.isdigit() or self.space[c]["strides"] == 1 and self.roles.lhs.endswith(c)
+            return (min(size, LANES) if isinstance(size, int) else LANES) if dense else 1, -moves, c in self.roles.rhs
+
+        return max(self.roles.out, key=score)
+
+    def turned(self, value: Value, names: str, wanted: str) -> Value:
+        if names == wanted:
+            return value
+        return self.add("transpose", value, permutation=tuple(map(names.index, wanted)))
+
+    def result(self, value: Value, names: str) -> Value:
+        """In the order of axes, and with the axes of size 1, that the convolution was asked for."""
+        wanted = "".join(c for c in self.given.out if c in names)
+        return self.reshaped(self.turned(value, names, wanted), self.node.result.shape)
+
+    def reshaped(self, value: Value, shape: tuple[Size, ...]) -> Value:
+        return value if value.shape == shape else self.add("reshape", value, shape=shape)
