@@ -44,7 +44,9 @@ KERNELS = {
     "sort": graph("i32[4,9]", "i32[4,9] = sort(%0, axis=1, num_keys=1, descending=False)"),
     "product_small": graph("f32[4,5] f32[5,6]", f"f32[4,6] = {DOT}"),
     "product": graph("i32[n,50] i32[50,60]", f"i32[n,60] = {DOT}"),
-    "product_by_blas": graph("f32[n,50] f32[50,60]", f"f32[n,60] = {DOT}"),
+    "product_by_blas": graph("c64[n,50] c64[50,60]", f"c64[n,60] = {DOT}"),
+    "product_in_blocks": graph("f32[n,50] f32[50,60]", f"f32[n,60] = {DOT}"),
+    "product_with_followers": FUSED["product"],
     "complex_product": graph("c64[9] c64[9]", "c64[9] = multiply(%0, %1)"),
 }
 

@@ -80,13 +80,25 @@ graph(%0: f32[9], %1: f32[5]) {
   %3: f32[5] = sine(%1)
   return %2, %3
 }""",
-    # the product needs %2 and gives %4: %5 may not join the loop of %2 although both read %0
+    # sorting needs %2 and gives %3: %4 may not join the loop of %2 although both read %0
     "diamond": """
-graph(%0: f32[9,9], %1: f32[9,9]) {
-  %2: f32[9,9] = sine(%0)
-  %3: f32[9,9] = dot_general(%2, %1, lhs_batch=(), lhs_contract=(1,), rhs_batch=(), rhs_contract=(0,))
-  %4: f32[9,9] = add(%3, %0)
-  return %2, %4
+graph(%0: f32[9,9]) {
+  %1: f32[9,9] = sine(%0)
+  %2: f32[9,9] = sort(%1, axis=1, num_keys=1, descending=False)
+  %3: f32[9,9] = add(%2, %0)
+  return %1, %3
+}""",
+    # what follows a product element by element is done with its blocks; what is read by it exists before
+    "product": """
+graph(%0: f32[9,8], %1: f32[8,7], %2: f32[7], %3: f32[9,7]) {
+  %4: f32[9,8] = sine(%0)
+  %5: f32[9,7] = dot_general(%4, %1, lhs_batch=(), lhs_contract=(1,), rhs_batch=(), rhs_contract=(0,))
+  %6: f32[9,7] = broadcast_in_dim(%2, shape=(9, 7), dims=(1,))
+  %7: f32[9,7] = add(%5, %6)
+  %8: f32[9,7] = exponential(%7)
+  %9: f32[9,7] = multiply(%8, %3)
+  %10: f32[7] = reduce_sum(%9, axes=(0,))
+  return %8, %9, %10
 }""",
     # the size is bound by an effect: what mentions it, even through a scalar, comes after
     "bound_size": """
@@ -116,7 +128,7 @@ def fusions(fused: Graph) -> list[str]:
 
 @pytest.mark.parametrize(("name", "kinds"), [
     ("softmax", ["rows"]), ("layer_norm", ["rows"]), ("mean_and_variance", ["full"]), ("siblings", ["full"]),
-    ("column_sums_with_epilogue", ["columns"]), ("diamond", ["elementwise", "elementwise"])])
+    ("column_sums_with_epilogue", ["columns"]), ("diamond", ["elementwise", "elementwise"]), ("product", ["elementwise", "product", "columns"])])
 def test_one_loop_nest_serves(name: str, kinds: list[str]) -> None:
     assert fusions(fuse(parse_graph(EXAMPLES[name]))) == kinds
 
@@ -129,7 +141,8 @@ def check_fused(before: Graph) -> Graph:
         if node.op.name == "fusion":
             body = node.attributes["body"]
             assert len(set(body.outputs)) == len(body.outputs)
-            assert not any(n.op.kind in ("control", "contraction", "effect") for n in body.nodes)
+            assert not any(n.op.kind in ("control", "effect") for n in body.nodes)
+            assert (node.attributes["kind"] == "product") == any(n.op.kind == "contraction" for n in body.nodes)
     return after
 
 

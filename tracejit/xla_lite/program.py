@@ -42,7 +42,7 @@ from tracejit.xla_lite.runtime.signature import Slot
 
 PAYLOAD = 8      # words of a failure's message
 ARENA = "arena"  # the buffer that temporaries are slices of
-CONTIGUOUS = ("dot_general", "convolution")     # kernels that want operands without strides of their own
+CONTIGUOUS = ("dot_general", "convolution", "triangular_solve", "lu_solve")    # want operands without strides
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,7 +250,8 @@ class RegionLowering:
     def fusion(self, node: Node, body: Graph, kind: str) -> None:
         shared = self.shared
         outputs = [self.allocate(v) for v in node.results]
-        operands = [self.operand(v, kind) for v in node.operands]
+        dense = {v for n in body.nodes if n.op.name in CONTIGUOUS for v in n.operands}
+        operands = [self.operand(v, p in dense) for v, p in zip(node.operands, body.params, strict=True)]
         in_place = any(shared.share(x, o) for x in operands for o in outputs)
         for value, result, made in zip(body.outputs, node.results, outputs, strict=True):
             if kind in ("scatter", "sweep") and (first := first_version(value)).node is None:
@@ -264,10 +265,10 @@ class RegionLowering:
             if not value.rank:
                 shared.scalar(value, shared.read(value))
 
-    def operand(self, value: Value, kind: str) -> Memory | Scalar:
+    def operand(self, value: Value, dense: bool) -> Memory | Scalar:
         if not value.rank:
             return self.elements.at(value, ())
-        return self.shared.contiguous(value) if kind in CONTIGUOUS else self.shared.memory[value]
+        return self.shared.contiguous(value) if dense else self.shared.memory[value]
 
     def allocate(self, value: Value) -> Memory:
         """Memory for a result, where the plan says."""

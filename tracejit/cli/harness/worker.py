@@ -39,7 +39,7 @@ class Worker:
         args = found.arguments(found.case(case).size)
         expected = (found.reference or found.numpy)(*found.arguments(found.case(case).size))
         placed = tuple(self.system.place(arg) for arg in args)
-        fn = self.system.build(found)
+        fn = self.system.function(found)
         start = time.perf_counter()
         result = fn(*placed)
         self.system.wait(result)
@@ -72,7 +72,7 @@ class Worker:
         found = load_suite(suite)[workload]
         self.warm_up()
         placed = tuple(self.system.place(arg) for arg in found.arguments(found.case(case).size))
-        fn = self.system.build(found)
+        fn = self.system.function(found)
         seconds = [timed_call(self.system, fn, placed) for _ in range(12)]
         return {"first": seconds[0], "steady": median(seconds[2:])}
 
@@ -80,13 +80,13 @@ class Worker:
         """Compiles and runs an unrelated function, so that the system's own start-up is not counted."""
         workload = Workload("warm-up", warm_up_function, lambda size, r: (r.random(size),), (), 8,
                             peers={"numexpr": lambda: warm_up_function})
-        self.system.wait(self.system.build(workload)(*map(self.system.place, workload.arguments(7))))
+        self.system.wait(self.system.function(workload)(*map(self.system.place, workload.arguments(7))))
 
     def sizes(self, suite: str, workload: str, case: str) -> Reply:
         """Total seconds of one call for each entry of the case's size."""
         found = load_suite(suite)[workload]
         self.warm_up()
-        fn = self.system.build(found)
+        fn = self.system.function(found)
         arguments = [tuple(map(self.system.place, found.arguments(size))) for size in found.case(case).size]
         return {"total": sum(timed_call(self.system, fn, placed) for placed in arguments)}
 

@@ -37,6 +37,8 @@ class Workload:
     numpy: the plain function; tracejit decorates it, and it is the reference of every result.
     inputs: (size, generator) -> arguments.
     peers: system -> builder of its version; a system that is not named gets the NumPy text with its own namespace.
+    complete: the builders give functions that are compiled already, for systems that keep what they update; also that of
+    tracejit.
     skip: systems which can't run it.
     against: "best" compares with the best peer, a system's name with that system.
     cold_case: the case whose first call is measured too; empty for none.  cold_against, cold_at_most, cold_strive: its
@@ -51,6 +53,7 @@ class Workload:
     cases: tuple[Case, ...]
     smoke: Any
     peers: Mapping[str, Builder] = field(default_factory=dict)
+    complete: bool = False
     skip: frozenset[str] = frozenset()
     against: str = "best"
     rtol: float = 1e-9

@@ -10,6 +10,7 @@ Reading order:
     emitter_control, emitter_vector, emitter_reductions, emitter_streams   statements and loops
     emitter_expressions, emitter_conversions, integer_math                 values
     emitter_addresses     where elements are
+    emitter_tiles, tile_functions          blocks of matrices
     vector_math           elementary functions inline
     check                 check mode
 """

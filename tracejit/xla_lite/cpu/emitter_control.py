@@ -31,6 +31,9 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Loop,
     Statement,
     Store,
+    Tile,
+    TileMatmul,
+    TileTranspose,
     While,
     statements,
     walk,
@@ -59,6 +62,14 @@ class Control(FunctionFrame):
     @abstractmethod
     def call(self, s: Call) -> None:
         """A kernel or a C function."""
+
+    @abstractmethod
+    def tile_matmul(self, s: TileMatmul) -> None:
+        """A block of a matrix product."""
+
+    @abstractmethod
+    def tile_transpose(self, s: TileTranspose) -> None:
+        """A block of a matrix, turned."""
 
     @abstractmethod
     def accumulate_lanes(self, s: Accumulate, values: list[Value]) -> bool:
@@ -441,6 +452,8 @@ def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
             names.update(s.buffers)
         elif isinstance(s, Call):
             names.update(a.buffer for a in s.args if isinstance(a, BufferRef))
+        elif isinstance(s, Tile):
+            names.add(s.target.buffer)
         elif isinstance(s, Buffer):
             inside.add(s.name)
             if s.of is not None:
@@ -453,4 +466,5 @@ def written_roots(b: Control, body: tuple[Statement, ...]) -> frozenset[str]:
 _EMIT: dict[type, Callable[..., None]] = {    # fixed table
     Buffer: Control.buffer_statement, Loop: Control.loop, While: Control.while_loop, If: Control.if_statement,
     Let: Control.let, Accumulate: Control.accumulate, Fail: Control.fail, Attempt: Control.attempt,
-    Call: lambda b, s: b.call(s)}
+    Call: lambda b, s: b.call(s), TileMatmul: lambda b, s: b.tile_matmul(s),
+    TileTranspose: lambda b, s: b.tile_transpose(s)}

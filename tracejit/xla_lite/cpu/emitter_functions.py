@@ -14,7 +14,7 @@ from tracejit.xla_lite.cpu.emitter_conversions import convert
 from tracejit.xla_lite.cpu.emitter_frame import FUEL
 from tracejit.xla_lite.cpu.emitter_reductions import Accumulator
 from tracejit.xla_lite.cpu.emitter_streams import streamed_outputs
-from tracejit.xla_lite.cpu.emitter_vector import VectorLoops
+from tracejit.xla_lite.cpu.emitter_tiles import Tiles
 from tracejit.xla_lite.cpu.places import Value
 from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.cpu.text import ModuleText
@@ -52,7 +52,7 @@ def quoted(name: str) -> str:
     return name if name.replace("_", "a").replace(".", "a").isalnum() else f'"{name}"'
 
 
-class Function(VectorLoops):
+class Function(Tiles):
     """One function under construction."""
 
     def __init__(self, module: ModuleText, target: Target, kernel: Kernel, checked: bool,

@@ -25,6 +25,8 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Loop,
     Name,
     Store,
+    Tile,
+    blocks_of,
     statements,
     walk,
 )
@@ -141,6 +143,8 @@ def _read(kernel: Kernel) -> Iterator[str]:
             yield from s.buffers
         elif isinstance(s, Call):
             yield from (a.buffer for a in s.args if isinstance(a, BufferRef))
+        elif isinstance(s, Tile):
+            yield from (block.buffer for block in blocks_of(s))
 
 
 def streamed_stores(loop: Loop, outputs: frozenset[str]) -> list[Store]:

@@ -26,17 +26,21 @@ from tracejit.xla_lite.kernels.expressions import (
 from tracejit.xla_lite.kernels.frame import Frame, Request, exprs
 from tracejit.xla_lite.kernels.kernel_ir import ONE, ZERO, BufferRef, Call, Const, Expr, Kernel, Load
 from tracejit.xla_lite.kernels.nests import unflatten
+from tracejit.xla_lite.kernels.products import blocked_kernel
 from tracejit.xla_lite.kernels.scalars import Complex
 
 ROWS = 4              # rows of the result that share one read of the right operand
 SMALL = 32 ** 3       # multiplications below which a call of BLAS costs more than it saves
 GEMM = {F32: "sgemm", F64: "dgemm", C64: "cgemm", C128: "zgemm"}     # fixed table: the runtime resolves `tj_` + name
+BLOCKED = (F32, F64)
 ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112                         # CBLAS's enumerations
 
 
 def product_kernel(request: Request, blas: Mapping[str, int]) -> Kernel:
     """The kernel of a `dot_general`. blas: symbols that can be called, such as `tj_sgemm`, and the
     bits of their integers."""
+    if request.body.outputs[0].dtype in BLOCKED:
+        return blocked_kernel(request)
     product = _Product(Frame(request, request.body))
     name = f"tj_{GEMM.get(product.dtype, '')}"
     if name in blas and not product.is_small():

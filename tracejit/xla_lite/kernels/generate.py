@@ -15,7 +15,11 @@ from tracejit.xla_lite.kernels.elementwise import elementwise_kernel
 from tracejit.xla_lite.kernels.frame import Request
 from tracejit.xla_lite.kernels.full import full_kernel
 from tracejit.xla_lite.kernels.kernel_ir import Kernel
+from tracejit.xla_lite.kernels.linalg.factorisations import cholesky_kernel, geqrf_kernel, lu_kernel, qr_kernel
+from tracejit.xla_lite.kernels.linalg.spectra import eig_kernel, eigh_kernel, svd_kernel
+from tracejit.xla_lite.kernels.linalg.triangular import lu_solve_kernel, triangular_solve_kernel
 from tracejit.xla_lite.kernels.pieces import concatenate_kernel, pad_kernel
+from tracejit.xla_lite.kernels.products import blocked_kernel
 from tracejit.xla_lite.kernels.rows import rows_kernel
 from tracejit.xla_lite.kernels.scatter import scatter_kernel
 from tracejit.xla_lite.kernels.searching import compact_kernel, searchsorted_kernel
@@ -35,6 +39,7 @@ GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind o
     "reduce_window": window_kernel,
     "select_and_gather": select_and_gather_kernel,
     "select_and_scatter": select_and_scatter_kernel,
+    "product": blocked_kernel,
     "sweep": sweep_kernel,
     "concatenate": concatenate_kernel,
     "pad": pad_kernel,
@@ -43,11 +48,24 @@ GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind o
     "sort": sort_kernel,
 }
 
+WITH_ROUTINES: dict[str, Callable[[Request, Mapping[str, int]], Kernel]] = {    # those that call BLAS or LAPACK
+    "dot_general": product_kernel,
+    "cholesky": cholesky_kernel,
+    "lu": lu_kernel,
+    "geqrf": geqrf_kernel,
+    "qr": qr_kernel,
+    "eigh": eigh_kernel,
+    "svd": svd_kernel,
+    "eig": eig_kernel,
+    "triangular_solve": triangular_solve_kernel,
+    "lu_solve": lu_solve_kernel,
+}
+
 NO_BLAS: Mapping[str, int] = {}
 
 
 def generate(request: Request, blas: Mapping[str, int] = NO_BLAS) -> Kernel:
     """The kernel of one fusion, sort or product. blas: symbols that products may call, with integer bits."""
-    if request.kind == "dot_general":
-        return product_kernel(request, blas)
+    if request.kind in WITH_ROUTINES:
+        return WITH_ROUTINES[request.kind](request, blas)
     return GENERATORS[request.kind](request)

@@ -34,6 +34,8 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Program,
     Statement,
     Store,
+    TileMatmul,
+    TileTranspose,
     While,
 )
 from tracejit.xla_lite.kernels.scalar_functions import apply_scalar, from_bits, round_to, to_bits
@@ -78,6 +80,18 @@ class Memory:
     def write(self, index: tuple[int, ...], value: Any) -> None:
         at = self.at(index)
         self.bytes[at:at + self.dtype.bytes] = to_bits(value, self.dtype)
+
+
+@dataclass(frozen=True, slots=True)
+class _Element:
+    """An element of a block."""
+
+    memory: Memory
+    index: tuple[int, ...]
+
+    @property
+    def value(self) -> Any:
+        return self.memory.read(self.index)
 
 
 class Failure(Exception):
@@ -258,6 +272,27 @@ class _Frame:
         base = memory.base + memory.dtype.bytes * sum(i * s for i, s in zip(self.sizes(a.index), memory.strides))
         return Memory(memory.name, memory.dtype, memory.bytes, base, memory.shape, memory.strides)
 
+    def tile_matmul(self, s: TileMatmul) -> None:
+        add = bool(self.value(s.add))
+        for i, j in np.ndindex(*self.sizes((s.rows, s.columns))):
+            total = self._tile(s.target, i, j).value if add else 0.0
+            for k in range(int(self.value(s.depth))):
+                x = self._tile(s.x, k, i) if s.turned else self._tile(s.x, i, k)
+                total = apply_scalar("fma", [x.value, self._tile(s.y, k, j).value, round_to(total, x.memory.dtype)],
+                                     x.memory.dtype, x.memory.dtype)
+            target = self._tile(s.target, i, j)
+            target.memory.write(target.index, round_to(total, target.memory.dtype))
+
+    def tile_transpose(self, s: TileTranspose) -> None:
+        for i, j in np.ndindex(*self.sizes((s.rows, s.columns))):
+            target = self._tile(s.target, j, i)
+            target.memory.write(target.index, self._tile(s.source, i, j).value)
+
+    def _tile(self, a: BufferRef, i: int, j: int) -> _Element:
+        """The element i, j of a block."""
+        *batch, row, column = self.sizes(a.index)
+        return _Element(self.buffers[a.buffer], (*batch, row + i, column + j))
+
     def fail(self, s: Fail) -> None:
         raise Failure(s.site, tuple(self.value(e) for e in s.payload), s.to)
 
@@ -275,5 +310,5 @@ class _Frame:
 _RUN: dict[type, Callable[..., None]] = {    # fixed table
     Loop: _Frame.loop, While: _Frame.while_loop, If: _Frame.branch, Let: _Frame.let, Store: _Frame.store,
     Accumulate: _Frame.accumulate, Buffer: _Frame.buffer, Call: _Frame.call, Fail: _Frame.fail,
-    Attempt: _Frame.attempt}
+    Attempt: _Frame.attempt, TileMatmul: _Frame.tile_matmul, TileTranspose: _Frame.tile_transpose}
 

@@ -12,6 +12,7 @@ Statements
     While       before; leave unless condition; body; again
     If Let Store Accumulate Call Fail
     Attempt     body; a `Fail` in it that names a handler goes on there, behind the memory that it declared
+    TileMatmul  a block of a matrix product, in registers;  TileTranspose  a block of a matrix, turned
 Inside a vector loop statements run for every lane: local buffers are per lane, `If` and `While` mask lanes, a store
 whose index does not depend on the loop's index is an error, an `Accumulate` into such an element combines all lanes.
 A register (local, rank 0) declared outside takes values that are the same in all lanes.
@@ -216,7 +217,36 @@ class Attempt:
         return [f"{self.label}:{k}" for k in range(len(self.handlers))]
 
 
-Statement = Buffer | Loop | While | If | Let | Store | Accumulate | Call | Fail | Attempt
+@record
+class TileMatmul:
+    """target[i, j] = sum of x[i, k] * y[k, j] over k < depth, for i < rows, j < columns; added to target[i, j] if `add`.
+
+    target, x, y: the first element of each block, which goes along the last two axes; none overlaps the target.
+    turned: x[k, i] is meant. Products of one element are added in the order of k, each by a fused multiply and add.
+    """
+
+    target: BufferRef
+    x: BufferRef
+    y: BufferRef
+    rows: Expr
+    columns: Expr
+    depth: Expr
+    turned: bool = False
+    add: Expr = Const(False, BOOL)
+
+
+@record
+class TileTranspose:
+    """target[j, i] = source[i, j] for i < rows, j < columns: blocks along the last two axes of each."""
+
+    target: BufferRef
+    source: BufferRef
+    rows: Expr
+    columns: Expr
+
+
+Tile = TileMatmul | TileTranspose
+Statement = Buffer | Loop | While | If | Let | Store | Accumulate | Call | Fail | Attempt | Tile
 
 
 @record
@@ -291,6 +321,16 @@ def is_zero(e: Expr) -> bool:
 
 
 
+
+
+def blocks_of(s: Tile) -> tuple[BufferRef, ...]:
+    """The blocks of a tile statement, the target first."""
+    return (s.target, s.x, s.y) if isinstance(s, TileMatmul) else (s.target, s.source)
+
+
+def sizes_of(s: Tile) -> tuple[Expr, ...]:
+    """The expressions of a tile statement beside the places of its blocks."""
+    return (s.rows, s.columns, s.depth, s.add) if isinstance(s, TileMatmul) else (s.rows, s.columns)
 
 
 def walk(e: Expr) -> Iterator[Expr]:

@@ -29,6 +29,8 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Program,
     Statement,
     Store,
+    TileMatmul,
+    TileTranspose,
     While,
 )
 
@@ -153,6 +155,13 @@ def _simple(s: Statement) -> str:
     if isinstance(s, Call):
         result = f"{s.result.name} = " if s.result is not None else ""
         return f"{result}call {s.function}({', '.join(map(_argument, s.args))})"
+    if isinstance(s, TileMatmul):
+        sizes = " ".join(map(print_expr, (s.rows, s.columns, s.depth)))
+        return (f"tile_matmul {_argument(s.target)} = {_argument(s.x)}{' turned' if s.turned else ''} @ {_argument(s.y)} "
+                f"sizes {sizes} add {print_expr(s.add)}")
+    if isinstance(s, TileTranspose):
+        return (f"tile_transpose {_argument(s.target)} = {_argument(s.source)} sizes {print_expr(s.rows)} "
+                f"{print_expr(s.columns)}")
     assert isinstance(s, Fail)
     if s.to:
         return f"fail to {s.to}"

@@ -34,7 +34,12 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Name,
     Statement,
     Store,
+    Tile,
+    TileMatmul,
+    TileTranspose,
     While,
+    blocks_of,
+    sizes_of,
     statements,
     walk,
 )
@@ -162,6 +167,13 @@ class _Simplifier:
             case Call():
                 self.forget([a.buffer for a in s.args if type(a) is BufferRef])
                 return [Call(s.function, self.exprs(s.args), s.result)]
+            case TileMatmul():
+                self.forget([s.target.buffer])
+                target, x, y, rows, columns, depth, add = self.exprs((*blocks_of(s), *sizes_of(s)))
+                return [TileMatmul(target, x, y, rows, columns, depth, s.turned, add)]
+            case TileTranspose():
+                self.forget([s.target.buffer])
+                return [TileTranspose(*self.exprs((*blocks_of(s), *sizes_of(s))))]
             case Fail():
                 return [Fail(s.site, self.exprs(s.payload), s.to)]
             case Attempt():
@@ -361,6 +373,8 @@ def _stored(body: Sequence[Statement]) -> set[str]:
             found.update(s.buffers)
         elif type(s) is Call:
             found.update(a.buffer for a in s.args if type(a) is BufferRef)
+        elif isinstance(s, Tile):
+            found.add(s.target.buffer)
     return found
 
 
@@ -412,6 +426,8 @@ def _expressions(s: Statement) -> list[Expr]:
         case Call(args=args):
             parts = [a.index if isinstance(a, BufferRef) else (a,) for a in args]
             return [e for part in parts for e in part]
+        case TileMatmul() | TileTranspose():
+            return [*sizes_of(s), *(e for block in blocks_of(s) for e in block.index)]
         case Fail(payload=payload):
             return list(payload)
         case Buffer(shape=shape, strides=strides, offset=offset):

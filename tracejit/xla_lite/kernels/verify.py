@@ -32,7 +32,11 @@ from tracejit.xla_lite.kernels.kernel_ir import (
     Program,
     Statement,
     Store,
+    TileMatmul,
+    TileTranspose,
     While,
+    blocks_of,
+    sizes_of,
     walk,
 )
 from tracejit.xla_lite.kernels.printer import print_statement
@@ -133,6 +137,8 @@ def _statement(s: Statement, scope: _Scope, kernels: dict[str, Kernel]) -> None:
         _block(s.body, inner.inner(), kernels)
     elif isinstance(s, Call):
         _call(s, scope, kernels)
+    elif isinstance(s, (TileMatmul, TileTranspose)):
+        _tile(s, scope)
     elif isinstance(s, Attempt):
         inner = scope.inner()
         inner.handlers |= frozenset(s.targets())
@@ -216,6 +222,19 @@ def _call(s: Call, scope: _Scope, kernels: dict[str, Kernel]) -> None:
         assert isinstance(p, BufferParam) == isinstance(a, BufferRef), f"{s.function}: {p.name} is of the other kind"
         found = scope.buffers[a.buffer].dtype if isinstance(a, BufferRef) else a.dtype
         assert found is p.dtype, f"{s.function}: {p.name} is {p.dtype}, got {found}"
+
+
+def _tile(s: TileMatmul | TileTranspose, scope: _Scope) -> None:
+    assert not scope.vector, "a tile inside a vector loop"
+    for block in blocks_of(s):
+        assert block.buffer in scope.buffers, f"unknown buffer {block.buffer}"
+        assert len(block.index) == scope.buffers[block.buffer].rank >= 2, f"{block.buffer}: no block of a matrix"
+        assert scope.buffers[block.buffer].dtype is scope.buffers[s.target.buffer].dtype, "a tile of two types"
+    for e in (*sizes_of(s)[:3], *(i for block in blocks_of(s) for i in block.index)):
+        assert _expr(e, scope) is I64, "a size or an index of a tile is no i64"
+    if isinstance(s, TileMatmul):
+        assert scope.buffers[s.target.buffer].dtype.name in ("f32", "f64"), "tiles are products of f32 or f64"
+        assert _expr(s.add, scope) is BOOL, "`add` is no bool"
 
 
 def _extents(scope: _Scope, name: str, sizes: tuple[Expr, ...]) -> None:

@@ -9,6 +9,7 @@ Kinds
     full         reductions of a whole array to scalars
     columns      reductions that keep the last axis; what follows on the reduced shape is done at the end
     mixed        any other reduction
+    product      a matrix product, and what follows element by element
     and one kind for each op with a nest of its own: concatenate, pad, scatter, cumulative, ...
 """
 from __future__ import annotations
@@ -19,10 +20,12 @@ from typing import Any
 from tracejit.base.dims import Size
 from tracejit.ir.graph import Node, Value
 from tracejit.ops.reductions import folded_axes
+from tracejit.xla_lite.passes.products import takes_followers
 from tracejit.xla_lite.passes.roots import Roots, is_inlined
 from tracejit.xla_lite.passes.single_elements import OWN_NEST
 
 Shape = tuple[Size, ...]
+PRODUCT = "product"
 
 @dataclass(slots=True, eq=False)
 class Cluster:
@@ -77,6 +80,8 @@ def own_kind(node: Node) -> str | None:
     """The kind of ops that have a loop nest of their own."""
     if node.op.kind in ("scatter", "cumulative"):
         return node.op.kind
+    if takes_followers(node):
+        return PRODUCT
     return node.op.name if node.op.name in OWN_NEST else None
 
 
@@ -97,6 +102,8 @@ def can_join(cluster: Cluster, root: Node, reads: dict[Node, set[str]], cluster_
     """Whether the loop nest of `cluster` can compute `root` too; `reads`: how root reads other roots."""
     inside = {n: how for n, how in reads.items() if cluster_of.get(n) is cluster}
     axes, own = reduced_axes(root), own_kind(root)
+    if cluster.kind == PRODUCT and own is None and axes is None:
+        return bool(inside) and root.results[0].shape == cluster.domain and _domain_reads(cluster, inside)
     if own or own_kind(cluster.roots[0]):
         return False
     if axes is not None:

@@ -39,7 +39,7 @@ def overwrites(node: Node, operand: Value, result: Value, known: Known) -> bool:
         return root.operands[0] is param and _updates_in_place(body, root)
     if node.attributes["kind"] == "sweep":
         return first_version(body.outputs[result.index]) is param
-    return node.attributes["kind"] == "elementwise" and _read_in_place(body, param)
+    return node.attributes["kind"] in ("elementwise", "product") and _read_in_place(body, param)
 
 
 def first_version(value: Value) -> Value:

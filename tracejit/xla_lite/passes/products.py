@@ -10,9 +10,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from tracejit.base.dims import Size, product
+from tracejit.base.dtypes import F32, F64
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions, rebuild
 from tracejit.xla_lite.passes.manager import graph_pass
+
+
+def takes_followers(node: Node) -> bool:
+    """Whether the product's kernel computes in blocks, and what follows element by element before they are stored."""
+    return node.op.name == "dot_general" and node.result.dtype in (F32, F64) and node.result.rank in (2, 3)
 
 
 @graph_pass(needs=(), gives=("products are matrices",))

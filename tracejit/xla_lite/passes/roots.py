@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tracejit.base.dims import product
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.xla_lite.passes.products import takes_followers
 from tracejit.xla_lite.passes.single_elements import LOOPS, OWN_NEST, find_elements
 from tracejit.xla_lite.passes.slice_updates import is_computed_in_place
 
@@ -32,7 +33,7 @@ class Roots:
 
 def is_loop(node: Node) -> bool:
     """Whether the node is computed by loops over elements. Scalars are computed in `main`, in registers."""
-    if node.op.name in OWN_NEST:
+    if node.op.name in OWN_NEST or takes_followers(node):
         return True
     if node.op.kind not in LOOPS or node.op.name == "reshape":
         return False
@@ -71,9 +72,10 @@ def find_roots(graph: Graph, nodes: list[Node], users: dict[Value, list[Node]]) 
 
 
 def _must_be_stored(node: Node, outputs: set[Value], users: dict[Value, list[Node]], loops: set[Node]) -> bool:
-    if node.op.kind in ("reduction", "cumulative", "scatter") or node.op.name in OWN_NEST:
+    if node.op.kind in ("reduction", "cumulative", "scatter", "contraction") or node.op.name in OWN_NEST:
         return True
-    return any(r in outputs or any(u not in loops for u in users[r]) for r in node.results)
+    return any(r in outputs or any(u not in loops or u.op.kind == "contraction" for u in users[r])
+               for r in node.results)
 
 
 def _worth_storing(node: Node, cost: int, users: dict[Value, list[Node]], loops: set[Node]) -> bool:
