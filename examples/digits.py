@@ -1,6 +1,7 @@
 """Handwritten digits: PCA whitening and softmax regression, fitted and applied with plain NumPy.
 
-Flows in: scikit-learn's digits (1797 images of 8 x 8 in the package).  Flows out: a fitted `Model`, `classify`.
+Flows in: scikit-learn's digits (1797 images of 8 x 8 in the package).  Flows out: a fitted `Model`, `classify`; the
+images split into ones to train with and ones to test with, in batches.
 """
 
 from collections import namedtuple
@@ -16,6 +17,23 @@ def load_images():
 
     digits = load_digits()
     return (digits.data / 16).astype(np.float32), digits.target
+
+
+def split_images(seed=0, tested=297):
+    """((images, labels) to train with, the same to test with), shuffled: neighbours come from one writer."""
+    images, labels = load_images()
+    order = np.random.default_rng(seed).permutation(len(images))
+    images, labels = images[order], labels[order]
+    return (images[tested:], labels[tested:]), (images[:tested], labels[:tested])
+
+
+def batches(data, size, seed):
+    """Images and labels in a new order, `size` at a time; what is left over at the end is dropped."""
+    images, labels = data
+    order = np.random.default_rng(seed).permutation(len(images))
+    for first in range(0, len(images) - size + 1, size):
+        chosen = order[first:first + size]
+        yield images[chosen], labels[chosen]
 
 
 def fit(images, labels, dimensions=40, steps=300, rate=0.5):

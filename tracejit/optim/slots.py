@@ -13,17 +13,9 @@ from typing import Any
 import numpy as np
 
 from tracejit.api.variable import Variable
-from tracejit.base.trees import flatten
-from tracejit.tracing.context import active, running
+from tracejit.tracing.context import running
 
 Fill = Callable[[Any, str], Any]
-
-
-def _read(variable: Variable) -> None:
-    """Tells a trace what the Variable is called, which it can't see."""
-    context = active()
-    if context is not None and id(variable) not in context.namespace.reader.objects:
-        context.namespace.root_of(variable, variable.name)
 
 
 class Slots:
@@ -56,10 +48,7 @@ class Slots:
                     if name not in slots:
                         slots[name] = Variable(fill(variable.array, name), trainable=False,
                                                name=f"{variable.name}.{name}")
-        made = {"step": self._step, **{name: [slots[name] for slots in every] for name in names}}
-        for variable in flatten(made)[0]:
-            _read(variable)
-        return made
+            return {"step": self._step, **{name: [slots[name] for slots in every] for name in names}}
 
     def of(self, variable: Variable, name: str) -> Variable | None:
         """One of a Variable's slots; None if there is none yet."""
