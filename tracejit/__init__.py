@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from tracejit.api.custom import checkpoint, custom_gradient, stop_gradient
     from tracejit.api.function import function
     from tracejit.api.gradients import grad, jvp, value_and_grad, vjp
-    from tracejit.api.jacobians import hessian, jacobian
+    from tracejit.api.jacobians import hessian, jacfwd, jacobian, jacrev
     from tracejit.api.tape import GradientTape
     from tracejit.api.tensor import Tensor, constant
     from tracejit.api.variable import Variable
@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["ArrayType", "GradientTape", "Tensor", "Variable", "autograph", "checkpoint", "config", "constant",
-           "custom_gradient", "errors", "function", "grad", "hessian", "host_call", "jacobian", "jvp", "nn", "numpy",
-           "optim", "options", "print", "random", "stop_gradient", "tree", "value_and_grad", "vjp", "vmap"]
+           "custom_gradient", "errors", "function", "grad", "hessian", "host_call", "jacfwd", "jacobian", "jacrev",
+           "jvp", "nn", "numpy", "optim", "options", "print", "random", "stop_gradient", "tree", "value_and_grad",
+           "vjp", "vmap"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {
@@ -42,6 +43,7 @@ _PLACES = {
     "errors": ("tracejit.base.errors", ""), "function": ("tracejit.api.function", "function"),
     "grad": ("tracejit.api.gradients", "grad"), "hessian": ("tracejit.api.jacobians", "hessian"),
     "host_call": ("tracejit.tracing.host", "host_call"), "jacobian": ("tracejit.api.jacobians", "jacobian"),
+    "jacfwd": ("tracejit.api.jacobians", "jacfwd"), "jacrev": ("tracejit.api.jacobians", "jacrev"),
     "jvp": ("tracejit.api.gradients", "jvp"), "nn": ("tracejit.nn", ""), "numpy": ("tracejit.numpy", ""),
     "optim": ("tracejit.optim", ""), "options": ("tracejit.base.options", "options"),
     "print": ("tracejit.tracing.host", "print_values"), "random": ("tracejit.random", ""),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tracejit.api.function import function as compiled
-from tracejit.api.gradients import Call, derived
+from tracejit.api.gradients import Call, derived, is_float
 from tracejit.base.errors import GradientError
 from tracejit.base.trees import TreeDef, flatten, unflatten
 from tracejit.ir.graph import Graph
@@ -47,7 +47,7 @@ def checkpoint(fn: Function) -> Function:
     def checkpointed(*args: Any, **kwargs: Any) -> Any:
         context = active()
         assert context is not None
-        call = Call(fn, args, kwargs, tuple([k for k, a in enumerate(args) if is_differentiable(a)]))
+        call = Call(fn, args, kwargs, tuple(range(len(args))), lenient=True)
         recorded = record(context.namespace, call.run, call.leaves)
         scope = context.scope
         values = [*(scope.bring(a.value, a.scope) for a in call.leaves),
@@ -56,12 +56,6 @@ def checkpoint(fn: Function) -> Function:
         return recorded.restored([Array(v, scope) for v in made])
 
     return derived("checkpoint", fn, checkpointed)
-
-
-def is_differentiable(value: Any) -> bool:
-    """Whether all leaves are floats or complex numbers, of which there is at least one."""
-    leaves = flatten(value)[0]
-    return bool(leaves) and all(_is_number(x) and lift(x).type.dtype.is_inexact for x in leaves)
 
 
 def _is_number(x: Any) -> bool:
@@ -125,21 +119,22 @@ class CustomCall:
         context = active()
         assert context is not None
         self.custom, self.kwargs, self.context, self.namespace = custom, kwargs, context, context.namespace
-        self.structures: list[TreeDef | None] = []
+        self.structures: list[TreeDef] = []
+        self.fixed: list[list[tuple[bool, Any]]] = []    # of each argument: which leaves are no floats, and all leaves
         self.args = args
         self.leaves: list[Array] = []
         for value in args:
             leaves, structure = flatten(value)
-            floats = is_differentiable(value)
-            self.structures.append(structure if floats else None)
-            if floats:
-                self.leaves += map(lift, leaves)
+            self.structures.append(structure)
+            self.fixed.append([(not is_float(x), x) for x in leaves])
+            self.leaves += [lift(x) for x in leaves if is_float(x)]
 
     def filled(self, leaves: Sequence[Any]) -> list[Any]:
         """The arguments with other leaves in place of their floats."""
         rest = iter(leaves)
-        return [value if s is None else unflatten(s, [next(rest) for _ in range(s.num_leaves)])
-                for value, s in zip(self.args, self.structures, strict=True)]
+        return [value if all(stays for stays, _ in fixed) else
+                unflatten(structure, [leaf if stays else next(rest) for stays, leaf in fixed])
+                for value, structure, fixed in zip(self.args, self.structures, self.fixed, strict=True)]
 
     def result(self) -> Any:
         """Records function and rules, emits the op, rebuilds the result."""
@@ -221,10 +216,14 @@ class CustomCall:
             raise GradientError(f"the gradient of {self.custom.name} gives {len(trees)} cotangents for "
                                 f"{len(self.args)} arguments", span=current_span(2), fix="return one per argument")
         found: list[Any] = []
-        for tree, structure in zip(trees, self.structures, strict=True):
-            if structure is not None:
-                leaves = [None] * structure.num_leaves if tree is None else flatten(tree)[0]
-                found += leaves
+        for tree, fixed in zip(trees, self.fixed, strict=True):
+            moving = [k for k, (stays, _) in enumerate(fixed) if not stays]
+            leaves = [None] * len(fixed) if tree is None else flatten(tree)[0]
+            found += [leaves[k] for k in moving] if len(leaves) == len(fixed) else leaves
+        if len(found) != len(self.leaves):
+            raise GradientError(f"the gradient of {self.custom.name} gives {len(found)} arrays for "
+                                f"{len(self.leaves)} arrays of floats in its arguments", span=current_span(2),
+                                fix="give each cotangent the structure of its argument, or None for one that is zero")
         return [self.fitted(x, leaf) for x, leaf in zip(found, self.leaves, strict=True)]
 
     def fitted(self, x: Any, leaf: Array) -> Array:

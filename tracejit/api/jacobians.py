@@ -1,4 +1,4 @@
-"""`tj.jacobian`, `tj.hessian`: all partial derivatives at once.
+"""`tj.jacobian` (`tj.jacfwd`, `tj.jacrev`), `tj.hessian`: all partial derivatives at once.
 
 Flows in:  a function of arrays and pytrees of arrays.
 Flows out: functions. In a trace the function is recorded once; rows (reverse mode) or columns (forward mode) of its
@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.api.gradients import Argnums, Call, derived, grad, wanted
+from tracejit.api.gradients import Argnums, Call, derived, grad, leading, require_function, wanted
 from tracejit.base.dims import Size
 from tracejit.base.errors import GradientError, SignatureError
 from tracejit.base.trees import flatten, unflatten
@@ -30,28 +30,42 @@ Function = Callable[..., Any]
 MODES = ("auto", "forward", "reverse")
 
 
-def jacobian(fn: Function, argnums: Argnums = 0, mode: str = "auto") -> Function:
+def jacobian(fn: Function, argnums: Argnums = 0, mode: str = "auto", has_aux: bool = False) -> Function:
     """The derivatives of every element of the result by every element of the arguments at `argnums`.
 
     In place of each array of the result there is a structure like the argument (a tuple of them for several argnums),
     whose leaves have the shape (*result, *argument). mode: "forward" goes column by column, "reverse" row by row,
-    "auto" takes whichever is fewer. Raises GradientError for arguments or results that are no floats.
+    "auto" takes whichever is fewer. has_aux: fn returns (result, aux), the new function (jacobian, aux). Complex
+    functions are taken as holomorphic. Raises GradientError for arguments or results that are no floats.
     """
+    require_function("jacobian", fn, argnums)
     if mode not in MODES:
         raise SignatureError(f"mode={mode!r} is unknown", fix=f"mode= one of {', '.join(map(repr, MODES))}")
 
     def of(*args: Any, **kwargs: Any) -> Any:
-        return _Jacobian(Call(fn, args, kwargs, argnums), mode).result()
+        return _Jacobian(Call(fn, args, kwargs, argnums, has_aux), mode).result()
 
-    return derived("jacobian", fn, of, argnums, mode)
+    return derived("jacobian", fn, of, argnums, mode, has_aux)
 
 
-def hessian(fn: Function, argnums: Argnums = 0) -> Function:
+def jacfwd(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """`jacobian` by forward mode, column by column: for few inputs."""
+    return jacobian(fn, argnums, "forward", has_aux)
+
+
+def jacrev(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
+    """`jacobian` by reverse mode, row by row: for few outputs."""
+    return jacobian(fn, argnums, "reverse", has_aux)
+
+
+def hessian(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Function:
     """The second derivatives of `fn`, which gives a real scalar: forward mode over its gradient.
 
-    For one argument of shape s an array of shape (*s, *s); structures nest.
+    For one argument of shape s an array of shape (*s, *s); structures nest. has_aux: fn returns (value, aux), the new
+    function (hessian, aux).
     """
-    return jacobian(grad(fn, argnums), argnums, "forward")
+    require_function("hessian", fn, argnums)
+    return jacobian(grad(fn, argnums, has_aux), argnums, "forward", has_aux)
 
 
 class _Jacobian:
@@ -63,15 +77,28 @@ class _Jacobian:
         self.context: TraceContext = context
         self.call = call
         self.recorded: Recorded = record(context.namespace, call.run, call.leaves)
-        self.outputs: tuple[Value, ...] = self.recorded.graph.outputs[:self.recorded.count]
+        self.outputs: tuple[Value, ...] = self.recorded.graph.outputs[:leading(self.recorded, call.has_aux)]
         self.require_floats()
-        self.forward = mode == "forward" or mode == "auto" and self.is_tall()
+        only = self.only_mode()
+        if only is not None and mode not in ("auto", only):
+            raise GradientError(f"mode={mode!r} can't give the Jacobian between real and complex arrays",
+                                span=current_span(2), why="their derivatives are two real numbers each",
+                                fix=f"use mode={only!r}, or real and imaginary parts")
+        self.forward = (only or mode) == "forward" or (only or mode) == "auto" and self.is_tall()
 
     def require_floats(self) -> None:
         for output in self.outputs:
             if not output.dtype.is_inexact:
                 raise GradientError(f"the result is {output.type}: it has no derivative", span=current_span(2),
                                     fix="give floats, or leave it out of the result")
+
+    def only_mode(self) -> str | None:
+        """Forward mode takes real arguments to complex results, reverse mode complex ones to real results."""
+        leaves, outputs = ({v.dtype.is_complex for v in some} for some in (
+            [leaf.type for leaf in self.call.leaves], self.outputs))
+        if len(leaves) != 1 or len(outputs) != 1 or leaves == outputs:
+            return None
+        return "reverse" if leaves == {True} else "forward"
 
     def is_tall(self) -> bool:
         """Whether there are no more columns than rows, as far as is known."""
@@ -84,9 +111,11 @@ class _Jacobian:
     def result(self) -> Any:
         parts = self.columns() if self.forward else self.rows()      # parts[output][leaf]
         values = put_back(self.context, self.recorded.graph, self.call.leaves, self.recorded.operands)
-        structure = flatten(self.recorded.restored(values))[1]
+        result = self.recorded.restored(values)
+        structure = flatten(result[0] if self.call.has_aux else result)[1]
         trees = [self.call.trees(row) for row in parts]
-        return unflatten(structure, [t[0] if self.call.is_one else t for t in trees])
+        made = unflatten(structure, [t[0] if self.call.is_one else t for t in trees])
+        return (made, result[1]) if self.call.has_aux else made
 
     def columns(self) -> list[list[Array]]:
         """By forward mode, one batched graph per leaf."""
@@ -146,4 +175,4 @@ def folded(made: Array, result: ArrayType, argument: ArrayType, first: bool) -> 
     return Array(apply("reshape", term, shape=(*result.shape, *argument.shape)).value, made.scope)
 
 
-__all__: Sequence[str] = ["hessian", "jacobian"]
+__all__: Sequence[str] = ["hessian", "jacfwd", "jacobian", "jacrev"]

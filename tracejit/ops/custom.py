@@ -66,6 +66,10 @@ def custom_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Te
     which is linear in the tangents, is transposed."""
     cts = [dense(ct, out) for ct, out in zip(cotangents, outs, strict=True) if out.dtype.is_inexact]
     count = attributes["leaves"]
+    if any(w and x.dtype.is_inexact for w, x in zip(wanted[count:], ins[count:], strict=True)):
+        raise GradientError(f"{attributes['name']} reads a value from outside, by which a derivative is asked for",
+                            span=ins[0].span, why="its rule gives derivatives by its arguments alone",
+                            fix="pass the value as an argument, or stop_gradient it before")
     others: list[Term | None] = [None] * (len(ins) - count)
     if attributes["backward"] is not None:
         return [*inlined(attributes["backward"], [*saved, *cts], ins[0]), *others]

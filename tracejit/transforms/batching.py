@@ -27,7 +27,7 @@ def vmap(graph: Graph, batched: Sequence[bool], size: Size, outputs: Sequence[bo
     """outputs: those that get the axis even if all lanes are the same. Returns the graph, and which outputs have it."""
     made = Graph([p.type.with_shape((size, *p.shape)) if b else p.type
                   for p, b in zip(graph.params, batched, strict=True)], graph.names)
-    if has_stacks(graph):
+    if needs_lanes_apart(graph):
         return lane_by_lane(graph, made, batched, size)
     values = dict(zip(graph.params, made.params, strict=True))
     lanes = {p for p, b in zip(graph.params, batched, strict=True) if b}
@@ -59,9 +59,10 @@ def push(made: Graph, node: Node, values: dict[Value, Value], lanes: set[Value],
             lanes.add(value)
 
 
-def has_stacks(graph: Graph) -> bool:
-    """Whether lanes would share a stack that each of them needs for itself."""
-    return any(n.op.name.startswith("stack_") or any(has_stacks(r) for _, r in n.regions()) for n in graph.nodes)
+def needs_lanes_apart(graph: Graph) -> bool:
+    """Whether lanes would share a stack, or a size that the run finds out, which each of them needs for itself."""
+    return any(n.op.name.startswith("stack_") or n.op.name == "bind_dim" or any(
+        needs_lanes_apart(r) for _, r in n.regions()) for n in graph.nodes)
 
 
 def lane_by_lane(graph: Graph, made: Graph, batched: Sequence[bool], size: Size) -> tuple[Graph, list[bool]]:
