@@ -23,7 +23,7 @@ B = NumpyScalars()
 every_case = pytest.mark.parametrize(("op", "case"), all_cases())
 STACKS = tuple(f"stack_{name}" for name in "new push extend insert pop remove get set length truncate array".split())
 CONTROL = ("while", "for", "case", "try", "fusion", "custom", "checkpoint", "bind_dim", "assert", "print", "host_call",
-           "raise", "compact_indices", *STACKS)
+           "raise", "on_host", "compact_indices", *STACKS)
 
 
 def stored(x: NumpyScalar, dtype: DType) -> Array:

@@ -69,7 +69,8 @@ class TraceRecord:
     @property
     def host_calls(self) -> list[str]:
         """What runs in Python at every call."""
-        return [str(n.attributes.get("name", n.op.name)) for n in nodes_of(self.graph) if n.op.name in _ON_HOST]
+        nodes = nodes_of(self.compiled.executable.graph)
+        return [str(n.attributes.get("name", n.op.name)) for n in nodes if n.op.name in _ON_HOST]
 
     def text(self) -> str:
         """What `explain()` prints of this trace."""
@@ -92,7 +93,7 @@ class TraceRecord:
         return self.text()
 
 
-_ON_HOST = ("host_call", "print")
+_ON_HOST = ("host_call", "print", "on_host")
 
 
 def control_flow(decisions: Decisions) -> list[str]:

@@ -5,7 +5,6 @@ Flows out: a builtin exception whose traceback ends in the user's file and line.
 """
 from __future__ import annotations
 
-import builtins
 import struct
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dtypes import DType
-from tracejit.base.errors import InternalError, MemoryLimitError
+from tracejit.base.errors import InternalError, MemoryLimitError, exception_class
 from tracejit.base.spans import SourceSpan
 from tracejit.base.tracebacks import traceback_at
 
@@ -38,7 +37,7 @@ def failure(exception: str, message: str, values: Sequence[Any], span: SourceSpa
     text = message.format(*values) if message else ""
     if exception == OUT_OF_MEMORY:
         return MemoryLimitError(text or "out of memory", span=span)
-    cls: Any = getattr(builtins, exception, RuntimeError)
+    cls: Any = exception_class(exception) or RuntimeError
     error: BaseException = cls(*((text,) if text else ()))
     return error.with_traceback(traceback_at(span)) if span is not None else error
 

@@ -5,6 +5,10 @@ Flows out: one class per kind of mistake; each is also the builtin that NumPy or
 """
 from __future__ import annotations
 
+import builtins
+
+import numpy as np
+
 from tracejit.base.spans import SourceSpan
 
 
@@ -91,6 +95,12 @@ class MemoryLimitError(TracejitError, MemoryError):
 
 class RetraceWarning(UserWarning):
     """A function was traced many times; the message lists the reasons."""
+
+
+def exception_class(name: str) -> type[BaseException] | None:
+    """What compiled code raises by this name: a builtin exception, or NumPy's LinAlgError."""
+    found: type[BaseException] | None = getattr(builtins, name, None)
+    return np.linalg.LinAlgError if name == "LinAlgError" else found
 
 
 class InternalError(TracejitError, RuntimeError):

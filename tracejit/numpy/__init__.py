@@ -17,7 +17,12 @@ Reading order:
     diagonals        diagonal, diag, tril_indices
     products         matmul, tensordot, cross
     contractions     einsum along a greedy path
+    matrices         operands, checks and results of np.linalg
+    decompositions   cholesky, qr, eigh, eig, svd
+    systems          solve, inv, matrix_power
+    determinants     det, slogdet
     norms            np.linalg.norm
+    least_squares    pinv, lstsq, matrix_rank, cond
     floats           round, angle, isclose, nan_to_num
     statistics       average, cov, corrcoef
     quantiles        quantile, percentile, median

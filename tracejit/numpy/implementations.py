@@ -7,6 +7,8 @@ from tracejit.numpy import (
     contractions,
     creation,
     cumulative,
+    decompositions,
+    determinants,
     diagonals,
     dtype_functions,
     floats,
@@ -14,6 +16,7 @@ from tracejit.numpy import (
     histograms,
     indexing,
     joining,
+    least_squares,
     nanfunctions,
     norms,
     products,
@@ -26,11 +29,12 @@ from tracejit.numpy import (
     sorting,
     special,
     statistics,
+    systems,
     ufuncs,
     unsupported,
 )
 
-__all__ = ["contractions", "creation", "cumulative", "diagonals", "dtype_functions", "floats", "functional",
-           "histograms", "indexing", "joining", "nanfunctions", "norms", "products", "quantiles", "reductions",
-           "selecting", "sets", "shapes", "signals", "sorting", "special", "statistics", "ufuncs",
-           "unsupported"]
+__all__ = ["contractions", "creation", "cumulative", "decompositions", "determinants", "diagonals", "dtype_functions",
+           "floats", "functional", "histograms", "indexing", "joining", "least_squares", "nanfunctions", "norms",
+           "products", "quantiles", "reductions", "selecting", "sets", "shapes", "signals", "sorting", "special",
+           "statistics", "systems", "ufuncs", "unsupported"]

@@ -1,7 +1,7 @@
-"""np.linalg without decompositions: norms; the rest of the module is an error that names the function.
+"""Norms of vectors and matrices.
 
 Flows in:  vectors, matrices, stacks of them, the order of the norm.
-Flows out: reductions.
+Flows out: reductions, of singular values for the orders 2, -2 and 'nuc'.
 """
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.numpy.decompositions import svdvals
 from tracejit.numpy.reductions import length, max_, min_, sum_
-from tracejit.numpy.shapes import matrix_transpose
-from tracejit.numpy.support import fail, flattened, listed_axes, operand, reshaped, shape_of, unsupported
+from tracejit.numpy.shapes import matrix_transpose, moveaxis
+from tracejit.numpy.support import fail, flattened, listed_axes, operand, reshaped, shape_of
 from tracejit.numpy.ufuncs import elementwise
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import convert, emit
@@ -76,8 +77,7 @@ def _matrix_norm(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A
     if ord in ("f", "fro"):
         return length(_square_sum(x, axes, keepdims))
     if ord in (2, -2, "nuc"):
-        unsupported(f"the matrix norm of order {ord!r} can't be compiled", why="it needs singular values",
-                    fix="use the Frobenius norm, or the orders 1 and inf")
+        return _by_singular_values(x, ord, axes, keepdims)
     if ord not in (1, -1, np.inf, -np.inf):
         fail(ValueError, "Invalid norm order for matrices.")
     along, over = axes if abs(ord) == 1 else axes[::-1]
@@ -86,6 +86,12 @@ def _matrix_norm(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> A
     if keepdims:
         return extreme
     return reshaped(extreme, [n for i, n in enumerate(shape_of(extreme)) if i not in axes])
+
+
+def _by_singular_values(x: Array, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Any:
+    s = svdvals(moveaxis(x, axes, (-2, -1)))
+    found = sum_(s, -1) if ord == "nuc" else max_(s, -1, initial=0) if ord == 2 else min_(s, -1)
+    return reshaped(found, [1 if a in axes else n for a, n in enumerate(shape_of(x))]) if keepdims else found
 
 
 @implements(np.linalg.vector_norm)

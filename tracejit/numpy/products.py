@@ -1,4 +1,4 @@
-"""Products: matmul, dot, inner, outer, tensordot, vdot, kron, cross, trace, matrix_power, multi_dot.
+"""Products: matmul, dot, inner, outer, tensordot, vdot, kron, cross, trace, multi_dot.
 
 Flows in:  arrays of any rank, with NumPy's rules for vectors and stacks of matrices.
 Flows out: dot_general ops in the common dtype; 1-D and 0-D operands are reshaped, never copied.
@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tracejit.base.dtypes import BOOL
-from tracejit.numpy.creation import eye
 from tracejit.numpy.diagonals import diagonal
 from tracejit.numpy.reductions import sum_
 from tracejit.numpy.shapes import moveaxis, unit_axes
@@ -193,7 +192,7 @@ def kron(a: Any, b: Any) -> Any:
     return reshaped(wide, [n * m for n, m in zip(shape_of(x), shape_of(y))])
 
 
-# ---- cross products, powers, chains ----------------------------------------------------------------------------
+# ---- cross products, chains ------------------------------------------------------------------------------------
 
 
 @implements(np.cross)
@@ -232,26 +231,6 @@ def _components(x: Array, count: int) -> list[Array]:
 
 implements(np.linalg.matmul)(matmul)
 implements(np.linalg.vecdot)(vecdot)
-
-
-@implements(np.linalg.matrix_power)
-def matrix_power(a: Any, n: Any) -> Any:
-    x, power = operand(a), static_int(n)
-    if x.ndim < 2:
-        fail(np.linalg.LinAlgError, f"{x.ndim}-dimensional array given. Array must be at least two-dimensional")
-    require_equal(shape_of(x)[-1], shape_of(x)[-2], "Last 2 dimensions of the array must be square")
-    if power < 0:
-        fail(NotImplementedError, "matrix_power with a negative exponent can't be compiled: it needs np.linalg.inv")
-    if power == 0:
-        size = x.shape[-1]
-        return operand(broadcast_to(eye(size, dtype=x.type.dtype), shape_of(x)))
-    result: Any = None
-    while power:
-        if power & 1:
-            result = x if result is None else matmul(result, x)
-        power >>= 1
-        x = matmul(x, x) if power else x
-    return result
 
 
 @implements(np.linalg.multi_dot)

@@ -60,9 +60,14 @@ class ArgumentTypeError(TracejitError, TypeError):
     """An argument has a type that NumPy refuses: `np.zeros("three")`."""
 
 
+class LinearAlgebraError(TracejitError, np.linalg.LinAlgError):
+    """Matrices of a shape that np.linalg refuses: `np.linalg.inv(np.ones((2, 3)))`."""
+
+
 _ERRORS: dict[type[BaseException], type[TracejitError]] = {    # fixed table: NumPy's error -> the same with a line
     ValueError: ArgumentError, TypeError: ArgumentTypeError, IndexError: TracedIndexError,
-    NotImplementedError: UnsupportedError, np.exceptions.AxisError: AxisError}
+    NotImplementedError: UnsupportedError, np.exceptions.AxisError: AxisError,
+    np.linalg.LinAlgError: LinearAlgebraError}
 
 
 def fail(kind: type[BaseException], message: str, *, why: str = "", fix: str = "") -> NoReturn:

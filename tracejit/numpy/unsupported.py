@@ -14,7 +14,6 @@ from tracejit.numpy.support import unsupported
 from tracejit.tracing.building import is_static
 from tracejit.tracing.implements import NUMPY, implements
 
-_DECOMPOSITION = "matrix decompositions have no compiled form"
 _HOST = "call it outside of the compiled function, and pass its result as an argument"
 _FILES = "reading and writing files belongs to the host"
 _TEXT = "text has no compiled form"
@@ -32,10 +31,7 @@ _REASONS: dict[str, tuple[str, str]] = {    # fixed table
     "nditer ndenumerate ndindex nested_iters": ("it iterates in Python", "use whole-array functions, or range loops"),
     "frompyfunc": ("it makes arrays of objects", "use np.vectorize or whole-array functions"),
     "trim_zeros": ("the result's size depends on the data in a way that has no compiled form",
-                   "find the ends with np.argmax(x != 0) and slice"),
-    "linalg.svd linalg.svdvals linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.qr linalg.cholesky "
-    "linalg.inv linalg.pinv linalg.solve linalg.lstsq linalg.det linalg.slogdet linalg.matrix_rank linalg.cond "
-    "linalg.tensorinv linalg.tensorsolve": (_DECOMPOSITION, _HOST)}
+                   "find the ends with np.argmax(x != 0) and slice")}
 _FFT = ("fft ifft rfft irfft fft2 ifft2 fftn ifftn rfft2 irfft2 rfftn irfftn hfft ihfft fftfreq rfftfreq fftshift "
         "ifftshift")
 

@@ -5,7 +5,6 @@ Flows out: ops of kind `effect`, and `host_function`, which names a Python funct
 """
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable
 from typing import Any
 from weakref import WeakValueDictionary
@@ -14,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracejit.base.dtypes import BOOL, I64
-from tracejit.base.errors import TypeRuleError
+from tracejit.base.errors import TypeRuleError, exception_class
 from tracejit.base.types import ArrayType
+from tracejit.ir.op import OPS
 from tracejit.ops.declare import declare, refuse
 
 Array = NDArray[Any]
@@ -82,7 +82,9 @@ def _assert(pred: Array, *values: Array, exception: str, message: str, to: str =
     if not pred:
         if to:
             raise Caught(to, values)
-        raise getattr(builtins, exception)(_formatted(message, values[:len(values) - len(kept)]))
+        kind = exception_class(exception)
+        assert kind is not None
+        raise kind(_formatted(message, values[:len(values) - len(kept)]))
     return ()
 
 
@@ -92,7 +94,7 @@ def _formatted(text: str, values: tuple[Array, ...]) -> str:
 
 
 # Operands: the test, what the handler or the message gets, then the state: what places hold that the failure leaves
-# behind, read only where the test fails. exception: the name of a builtin exception; of any if a handler is named.
+# behind, read only where the test fails. exception: as of `exception_class`; of any if a handler is named.
 # to: "t:1" is handler 1 of the `try` around with label "t"; "" leaves the function.  kept: the places of the state, one
 # number for each of the last operands.
 assert_ = declare("effect", "assert", type_rule=_assert_type, numpy=_assert, has_effect=True)
@@ -123,5 +125,15 @@ def _raise(*operands: Array, name: str, kept: tuple[int, ...] = ()) -> tuple[()]
 # name: of a function that makes the exception from the operands.  kept: as of `assert`.
 raise_ = declare("effect", "raise", type_rule=lambda *operands, name, kept=(): [], numpy=_raise, has_effect=True)
 
+def _on_host(*operands: Array, name: str, arguments: tuple[tuple[str, Any], ...], types: tuple[ArrayType, ...]
+             ) -> tuple[Array, ...]:
+    results = OPS[name].numpy(*operands, **dict(arguments))
+    return results if isinstance(results, tuple) else (results,)
+
+
+# Another op, `name` with the attributes `arguments`, as it is declared: where there is no native code for it.
+on_host = declare("effect", "on_host", type_rule=lambda *operands, name, arguments, types: list(types), numpy=_on_host,
+                  has_effect=True)
+
 # Ops that run Python code.
-HOST_OPS = ("print", "host_call", "raise")
+HOST_OPS = ("print", "host_call", "raise", "on_host")

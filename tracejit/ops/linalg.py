@@ -172,8 +172,12 @@ def is_wide(text: str) -> bool:
     return bool(m < n)     # type: ignore[operator]
 
 
+TRIANGLES = ({"lower": True}, {"lower": False})
 SQUARE = ("t[3,3]", "t[2,4,4]", "t[1,1]", "t[0,0]", "t[0,2,2]")
 ANY_SHAPE = ("t[4,3]", "t[3,4]", "t[2,3,3]", "t[1,1]", "t[0,3]", "t[2,0]")
+
+
+THIN: dict[str, Any] = {"full_matrices": False, "wide": is_wide}
 
 
 def _op(name: str, routines: Sequence[str], **others: Any) -> Op:
@@ -187,7 +191,7 @@ def _op(name: str, routines: Sequence[str], **others: Any) -> Op:
 
 # x -> factor with zeros in the other triangle, failed.  lower: which triangle of x is read, and made.
 cholesky = _op("cholesky", ["potrf"], type_rule=_cholesky_type, numpy=references.cholesky,
-               cases=cases(*SQUARE, values=[{"lower": True}, {"lower": False}]), facts={"drawn": lambda a: [positive(a)]},
+               cases=cases(*SQUARE, values=TRIANGLES), facts={"drawn": lambda a: [positive(a)]},
                gradient=Transposed(rules.cholesky_rule))
 
 # x -> L below and U on and above the diagonal, row exchanged with row i, order of rows, whether it is singular.
@@ -201,18 +205,18 @@ geqrf = _op("geqrf", ["geqrf"], type_rule=_geqrf_type, numpy=lambda x, wide: ref
 # x -> Q, R.  wide, of this op and the next: whether rows are fewer than columns; sizes may be symbols.
 qr = _op("qr", ["geqrf", "orgqr"], type_rule=_qr_type, gradient=Transposed(rules.qr_rule),
          numpy=lambda x, full_matrices, wide: references.qr(x, full_matrices),
-         cases=cases(*ANY_SHAPE, values=[{"full_matrices": False, "wide": is_wide}]))
+         cases=cases(*ANY_SHAPE, values=[THIN]))
 
 # Hermitian x, of which one triangle is read -> eigenvalues from the least on, eigenvectors as columns, failed.
 eigh = _op("eigh", ["syevd"], type_rule=_eigh_type, numpy=references.eigh, gradient=Transposed(rules.eigh_rule),
-           cases=cases(*SQUARE, values=[{"lower": lower, "vectors": v} for lower in (True, False) for v in (True, False)],
+           cases=cases(*SQUARE, values=[{**t, "vectors": v} for t in TRIANGLES for v in (True, False)],
                        others={C128: [{"lower": True, "vectors": False}]}))
 
 # x -> left singular vectors as columns, singular values from the greatest on, right ones as conjugate rows, failed.
 svd = _op("svd", ["gesdd"], type_rule=_svd_type, gradient=Transposed(rules.svd_rule),
           numpy=lambda x, full_matrices, vectors, wide: references.svd(x, full_matrices, vectors),
-          cases=cases(*ANY_SHAPE, values=[{"full_matrices": False, "vectors": v, "wide": is_wide} for v in (True, False)],
-                      others={C128: [{"full_matrices": False, "vectors": False, "wide": is_wide}]}))
+          cases=cases(*ANY_SHAPE, values=[THIN | {"vectors": True}, THIN | {"vectors": False}],
+                      others={C128: [THIN | {"vectors": False}]}))
 
 # x -> eigenvalues, right eigenvectors as columns of length 1 whose largest element is real, failed; complex numbers.
 eig = _op("eig", ["geev"], type_rule=_eig_type, numpy=references.eig, gradient=Transposed(rules.eig_rule),

@@ -6,7 +6,7 @@ Flows out: arrays, as the op's type rule says.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def cholesky(x: Array, lower: bool) -> Made:
 
 
 def eigh(x: Array, lower: bool, vectors: bool) -> Made:
-    n, side = x.shape[-1], "L" if lower else "U"
+    n, side = x.shape[-1], cast(Any, "L" if lower else "U")
     values = (n,), x.real.dtype
     if not vectors:
         return attempted(lambda a: [np.linalg.eigvalsh(a, side)], x, [values])

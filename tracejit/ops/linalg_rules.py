@@ -229,7 +229,7 @@ def eigh_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms
 
 def svd_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes,
              asked: Sequence[bool]) -> Terms:
-    """ds = diag(U^H dA V); the vectors turn by the rest of it, over gaps of squares; outside of them by what is left."""
+    """ds = diag(U^H dA V); vectors turn by the rest, over gaps of squares, and out of their space by what is left."""
     (t,), vectors, wide = tangents, attributes["vectors"], attributes["wide"]
     assert t is not None
     m, n = t.shape[-2:]
@@ -244,7 +244,8 @@ def svd_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms,
         return [None, ds, None, None]
     if attributes["full_matrices"] and m != n:
         raise GradientError(f"the derivative of all singular vectors of {ins[0].type} is asked for", span=t.span,
-                            why="the vectors that complete them are any orthonormal ones", fix="use full_matrices=False")
+                            why="the vectors that complete them are any orthonormal ones",
+                            fix="use full_matrices=False")
     du, dvh = _singular_vectors(u, s, vh, inner)
     if not wide and m != n:
         moved = matmul(t, adjoint(vh))

@@ -5,7 +5,6 @@ Flows out: `Array`s in the running trace; each op carries the user's line.
 """
 from __future__ import annotations
 
-import builtins
 from collections.abc import Callable, Sequence
 from string import Formatter
 from typing import Any
@@ -16,7 +15,7 @@ from tracejit.base.dims import Dim
 from tracejit.base.dims import Size as AnySize
 from tracejit.base.dtypes import BOOL, C64, C128, F32, F64, I64, DType, dtype_of, weak_result
 from tracejit.base.dtypes import promote as promote_dtypes
-from tracejit.base.errors import DtypeError, ShapeError, UnsupportedTypeError
+from tracejit.base.errors import DtypeError, ShapeError, UnsupportedTypeError, exception_class
 from tracejit.base.options import config
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
@@ -342,7 +341,7 @@ def assert_(predicate: Any, exception: str, message: str, *values: Any) -> None:
     if array.value.node is not None and array.value.node.op.name == "constant" and array.value.node.attributes["value"]:
         return
     arrays = [lift(v) for v in values]
-    cls = getattr(builtins, exception, Exception)
+    cls: Any = exception_class(exception) or Exception
     if (target := current().target(cls)) is not None:
         target.catch(array, cls(*formatted(message, arrays)), current_span(2))
     else:

@@ -18,7 +18,7 @@ from tracejit.base.errors import TracejitError
 from tracejit.base.options import config
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph
-from tracejit.xla_lite.host_calls import host_sites
+from tracejit.xla_lite.host_calls import host_sites, without_missing_routines
 from tracejit.xla_lite.imports import addresses, blas_bits
 from tracejit.xla_lite.interface import (
     OPTIMISATION,
@@ -30,6 +30,7 @@ from tracejit.xla_lite.interface import (
     SizeGuard,
     output_sizes,
 )
+from tracejit.xla_lite.runtime.blas import find_blas
 from tracejit.xla_lite.runtime.engine import Library, engine
 from tracejit.xla_lite.runtime.object_cache import CachedObject, object_cache
 from tracejit.xla_lite.runtime.signature import Work
@@ -96,6 +97,7 @@ def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[
                   dim_slots: Mapping[str, int], first_free_slot: int, size_guards: Sequence[SizeGuard] = (),
                   kept: Mapping[int, int] | None = None, name: str = "f", precision: str = "default") -> Executable:
     """The executable of `graph`. Raises InternalError, with a file that replays it, if the compiler fails."""
+    graph = without_missing_routines(graph, find_blas())
     interface = Interface(tuple(params), tuple(outputs), dict(dim_slots), first_free_slot, tuple(size_guards),
                           dict(kept or {}))
     try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from tracejit.base.dtypes import BF16, DType
 from tracejit.ir.attributes import print_attribute
 from tracejit.ir.evaluator import round_to_bf16
 from tracejit.ir.graph import Graph, Node, Value
+from tracejit.ir.rewriting import map_regions, rebuild
 from tracejit.ops.effects import HOST_OPS
 from tracejit.xla_lite.runtime.host import share
 
@@ -52,6 +53,19 @@ def site_number(node: Node) -> int:
 def host_sites(graph: Graph) -> list[Any]:
     """The sites of all nodes that run Python code, ready to be called as long as the list is held."""
     return [share(site_number(node), HostSite(node)) for node in _host_nodes(graph)]
+
+
+def without_missing_routines(graph: Graph, routines: Container[tuple[str, str]]) -> Graph:
+    """The graph with ops on the host where BLAS or LAPACK lacks what their kernels call: (routine, dtype)."""
+    def replace(made: Graph, node: Node, operands: list[Value]) -> Sequence[Value] | None:
+        if all((r, node.operands[0].dtype.name) in routines for r in node.op.facts.get("routines", ())):
+            changed = map_regions(node, lambda region: without_missing_routines(region, routines))
+            return None if changed is None else made.emit(node.op, operands, changed, node.span)
+        arguments = tuple(sorted(node.attributes.items()))
+        return made.emit("on_host", operands, {"name": node.op.name, "arguments": arguments, "types": tuple(
+            v.type for v in node.results)}, node.span)
+
+    return rebuild(graph, replace)
 
 
 def _host_nodes(graph: Graph) -> Iterator[Node]:

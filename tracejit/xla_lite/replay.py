@@ -5,7 +5,6 @@ Flows out: arrays from native code; what tests and reproducers call.
 """
 from __future__ import annotations
 
-import builtins
 import ctypes
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -96,7 +95,9 @@ def _call(address: int, slots: Any, pointers: Any) -> int:
 def _raise(executable: Executable, status: int, slots: Any) -> None:
     if status > 0:
         site = executable.error_sites[status - 1]
-        raise getattr(builtins, site.exception)(site.message)
+        kind = exception_class(site.exception)
+        assert kind is not None
+        raise kind(site.message)
     if status < 0:
         raise StatusError(f"native code returned {status}, words {list(slots[:ERROR_WORDS])}")
 

@@ -38,8 +38,9 @@ def eigh_kernel(request: Request, blas: Mapping[str, int]) -> Kernel:
 def svd_kernel(request: Request, blas: Mapping[str, int]) -> Kernel:
     """Divide and conquer."""
     s = _Spectrum(request, blas)
-    outputs, outs, columns = s.frame.outputs, s.frame.body.outputs, s.columns()
-    width = height = ONE
+    outs, columns = s.frame.body.outputs, s.columns()
+    width: Expr = ONE
+    height: Expr = ONE
     if s.attributes["vectors"]:
         width, height = exprs(outs[0].shape)[-1], exprs(outs[2].shape)[-2]
         left, right = s.unit(s.m, width, "u"), s.unit(height, s.n, "v")

@@ -81,6 +81,7 @@ class _Systems(Matrices):
             ROW_MAJOR, LEFT if left else RIGHT, LOWER if lower else UPPER, TRANSPOSED if transposed else PLAIN,
             UNIT if unit else GENERAL))
         n, height, width = (self.scalars.convert(size, integer) for size in (self.n, self.height, self.width))
+        args: tuple[Expr | BufferRef, ...]
         if vector:
             args = (order, triangle, turn, diagonal, n, a, n, x, Const(1, integer))
         else:
