@@ -16,6 +16,8 @@ Reading order:
     convolutions  convolution: a contraction through windows
     windows       reduce_window and what derivatives of its largest element need
     library       sort, compact_indices, searchsorted
+    linalg        cholesky, lu, qr, eigh, svd, eig, triangular_solve; linalg_references, linalg_rules: what they mean
+                  and their derivatives
     control       while, for, case, fusion
     custom        stop_gradient, functions with derivatives of their own
     derivatives   what a derivative is stated with; control_derivatives: of loops and branches
@@ -36,6 +38,7 @@ from tracejit.ops import (
     elementary,
     indexing,
     library,
+    linalg,
     reductions,
     sources,
     stacks,
@@ -44,4 +47,4 @@ from tracejit.ops import (
 )
 
 __all__ = ["arithmetic", "bitwise", "contractions", "control", "convolutions", "cumulative", "custom", "effects",
-           "elementary", "indexing", "library", "reductions", "sources", "stacks", "views", "windows"]
+           "elementary", "indexing", "library", "linalg", "reductions", "sources", "stacks", "views", "windows"]
