@@ -48,6 +48,8 @@ SETTINGS = {s.name: s for s in (
             "bounds-check kernel loads and stores, poison fresh buffers, verify arena overlaps"),
     Setting("strict_promotion", "TRACEJIT_STRICT_DTYPES", _flag, lambda: False,
             "no implicit promotion, float32 default; set by strict_dtypes()"),
+    Setting("debug_nans", "TRACEJIT_DEBUG_NANS", _flag, lambda: False,
+            "raise where a result is NaN, naming the op that made it and its line"),
     Setting("retrace_limit", "TRACEJIT_RETRACE_LIMIT", int, lambda: 12, "traces of one function before a warning"),
     Setting("native_dispatch", "TRACEJIT_NATIVE_DISPATCH", _flag, lambda: True,
             "call compiled code by the native entry; off: the same checks in Python"),
@@ -72,7 +74,11 @@ class Config:
         return values[name]
 
     def __setattr__(self, name: str, value: Any) -> None:
-        self.__dict__["_values"][_setting(name).name] = value
+        values: dict[str, Any] = self.__dict__["_values"]
+        before = values[name] if name in values else _initial(_setting(name))
+        values[name] = value
+        if bool(before) != bool(value):
+            _tell(name, 1 if value else -1)
 
     def strict_dtypes(self, on: bool = True) -> None:
         """No implicit promotion and float32 by default, for TensorFlow-style code."""
@@ -83,6 +89,15 @@ class Config:
         width = max(map(len, SETTINGS))
         return "\n".join(f"{s.name:<{width}}  {getattr(self, s.name)!r:<12}  {s.variable:<28}  {s.doc}"
                          for s in SETTINGS.values())
+
+
+LISTENERS: dict[str, Callable[[int], None]] = {}    # written by layers above at import: told where one goes on or off
+
+
+def _tell(name: str, more: int) -> None:
+    """One more place, or one less, in which a setting is on: the process, a block."""
+    if name in LISTENERS:
+        LISTENERS[name](more)
 
 
 def _setting(name: str) -> Setting:
@@ -111,7 +126,12 @@ def options(**values: Any) -> Iterator[Config]:
     for name in values:
         _setting(name)
     token = _scoped.set({**_scoped.get(), **values})
+    switched = [name for name, value in values.items() if value]
+    for name in switched:
+        _tell(name, 1)
     try:
         yield config
     finally:
         _scoped.reset(token)
+        for name in switched:
+            _tell(name, -1)

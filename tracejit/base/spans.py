@@ -11,7 +11,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SourceSpan:
-    """line, end_line: from 1. column, end_column: from 0, in characters; -1 when unknown."""
+    """line, end_line: from 1. column, end_column: from 0, in characters; -1 when unknown.
+
+    derivative_of: the op of this place whose derivative the value is part of; empty for what the user wrote.
+    """
 
     file: str
     line: int
@@ -19,6 +22,7 @@ class SourceSpan:
     end_line: int = -1
     end_column: int = -1
     function: str = ""
+    derivative_of: str = ""
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f" in {self.function}" if self.function else "")

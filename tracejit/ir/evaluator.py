@@ -17,12 +17,15 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node
 
 Array = NDArray[Any]
+Run = Callable[[Node, Sequence[Array], dict[str, Any]], Any]
 
 
-def evaluate(graph: Graph, arrays: Sequence[Any], sizes: Mapping[str, int] | None = None) -> tuple[Array, ...]:
+def evaluate(graph: Graph, arrays: Sequence[Any], sizes: Mapping[str, int] | None = None, run: Run | None = None
+             ) -> tuple[Array, ...]:
     """The outputs of `graph`. Effects happen: `assert` raises, `print` prints.
 
     sizes: values of symbolic sizes; those that stand alone in a parameter's shape are read off the arrays.
+    run: does one node, also of a region, given its operands and attributes, in place of its op's `numpy`.
     """
     env = {v: np.asarray(a, v.dtype.numpy) for v, a in zip(graph.params, arrays, strict=True)}
     known = dict(sizes or {})
@@ -34,26 +37,26 @@ def evaluate(graph: Graph, arrays: Sequence[Any], sizes: Mapping[str, int] | Non
             operands = [env[v] for v in node.operands]
             if node.op.name == "bind_dim":
                 known[node.attributes["dim"]] = int(operands[0])
-            attributes = {k: _resolve(v, known) for k, v in node.attributes.items()}
-            results = node.op.numpy(*operands, **attributes)
+            attributes = {k: _resolve(v, known, run) for k, v in node.attributes.items()}
+            results = run(node, operands, attributes) if run else node.op.numpy(*operands, **attributes)
             for value, result in zip(node.results, results if isinstance(results, tuple) else (results,), strict=True):
                 env[value] = _checked(node, value.type, result, known)
     return tuple(env[v] for v in graph.outputs)
 
 
-def _resolve(value: Any, sizes: dict[str, int]) -> Any:
+def _resolve(value: Any, sizes: dict[str, int], run: Run | None) -> Any:
     """An attribute with its sizes as ints and its regions as callables."""
     if isinstance(value, Dim):
         return value.evaluate(sizes)
     if isinstance(value, ArrayType):
         return ArrayType(value.dtype, value.concrete_shape(sizes))
     if isinstance(value, tuple):
-        return tuple(_resolve(v, sizes) for v in value)
-    return _region(value, sizes) if isinstance(value, Graph) else value
+        return tuple(_resolve(v, sizes, run) for v in value)
+    return _region(value, sizes, run) if isinstance(value, Graph) else value
 
 
-def _region(graph: Graph, sizes: dict[str, int]) -> Callable[..., tuple[Array, ...]]:
-    return lambda *arrays: evaluate(graph, arrays, dict(sizes))
+def _region(graph: Graph, sizes: dict[str, int], run: Run | None) -> Callable[..., tuple[Array, ...]]:
+    return lambda *arrays: evaluate(graph, arrays, dict(sizes), run)
 
 
 def _checked(node: Node, type: ArrayType, result: Any, sizes: dict[str, int]) -> Array:

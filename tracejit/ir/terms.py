@@ -25,6 +25,10 @@ class Term:
     def __init__(self, graph: Graph, value: Value, span: SourceSpan | None = None):
         self.graph, self.value, self.span = graph, value, span
 
+    def at(self, span: SourceSpan | None) -> Term:
+        """The same value, for ops that belong to another place."""
+        return Term(self.graph, self.value, span)
+
     @property
     def type(self) -> ArrayType:
         return self.value.type
@@ -189,6 +193,25 @@ def _sum_of_chosen(x: Term, y: Term) -> Term | None:
     yes, no = [sum_in_place(Term(x.graph, a, x.span), Term(y.graph, b, y.span))
                for a, b in zip(one.operands[1:], other.operands[1:], strict=True)]
     return select(Term(x.graph, one.operands[0], x.span), yes, no)
+
+
+def _side_by_side(x: Term, y: Term) -> Term | None:
+    """The sum of two arrays with zeros around them, if the second one begins where the first one ends."""
+    one, other = x.value.node, y.value.node
+    if one is None or other is None or one.op.name != "pad" or other.op.name != "pad":
+        return None
+    if any((*one.attributes["interior"], *other.attributes["interior"])) or not all(
+            is_zero(Term(x.graph, n.operands[1])) for n in (one, other)):
+        return None
+    (low, high), (later, end) = ((n.attributes["low"], n.attributes["high"]) for n in (one, other))
+    apart = [a for a in range(x.rank) if (low[a], high[a]) != (later[a], end[a])]
+    if len(apart) != 1 or low[apart[0]] + one.operands[0].shape[apart[0]] != later[apart[0]]:
+        return None
+    (axis,) = apart
+    parts = [Term(t.graph, n.operands[0], t.span) for t, n in ((x, one), (y, other))]
+    around = {"low": low, "high": tuple(end[a] if a == axis else n for a, n in enumerate(high))}
+    zero = Term(x.graph, one.operands[1], x.span)
+    return apply("pad", apply("concatenate", *parts, axis=axis), zero, **around, interior=one.attributes["interior"])
 
 
 def build(types: Iterable[ArrayType], function: Callable[..., Iterable[Term]]) -> Graph:

@@ -6,9 +6,11 @@ Flows out: a graph of (parameters, tangents) that gives (outputs, tangents of ou
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from tracejit.base.errors import UnsupportedError
+from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term
 
@@ -50,14 +52,21 @@ def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Va
         primals.update(zip(node.results, made.keep(node, operands), strict=True))
         return
     rule = rule_of(node)
-    ins = [Term(made, v, node.span) for v in operands]
+    span = place_of_derivative(node)
+    moving = [t and t.at(span) for t in moving]
     if node.op.kind == "control":
+        ins = [Term(made, v, node.span) for v in operands]
         outs, found = rule.jvp(node.op, ins, moving, node.attributes, Forward())
     else:
-        outs = [Term(made, v, node.span) for v in made.keep(node, operands)]
+        ins, outs = ([Term(made, v, span) for v in values] for values in (operands, made.keep(node, operands)))
         found = rule.jvp(node.op, ins, outs, moving, node.attributes)
     primals.update((v, t.value) for v, t in zip(node.results, outs, strict=True))
     tangents.update((v, t) for v, t in zip(node.results, found, strict=True) if t is not None)
+
+
+def place_of_derivative(node: Node) -> SourceSpan | None:
+    """The place of a node for what its derivative is made of."""
+    return node.span and replace(node.span, derivative_of=node.span.derivative_of or node.op.name)
 
 
 def is_moving(node: Node, moving: Sequence[Term | None]) -> bool:
@@ -77,4 +86,4 @@ def rule_of(node: Node) -> Any:
     return node.op.gradient
 
 
-__all__ = ["Forward", "jvp", "push", "rule_of"]
+__all__ = ["Forward", "jvp", "place_of_derivative", "push", "rule_of"]

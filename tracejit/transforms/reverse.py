@@ -14,7 +14,7 @@ from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term, sum_in_place
 from tracejit.ops.derivatives import Transposed, has_gaps, note_gaps
-from tracejit.transforms.forward import rule_of
+from tracejit.transforms.forward import place_of_derivative, rule_of
 from tracejit.transforms.saving import kept_values
 
 
@@ -83,13 +83,14 @@ class Pullback:
             cts = [found.get(v) if v in self.kept else found.pop(v, None) for v in one.node.results]
             if all(ct is None for ct in cts):
                 continue
-            rule = rule_of(one.node)
+            rule, span = rule_of(one.node), place_of_derivative(one.node)
+            cts = [ct and ct.at(span) for ct in cts]
+            ins, outs = [x.at(span) for x in one.ins], [y.at(span) for y in one.outs]
             if one.node.op.kind == "control":
-                given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted, one.saved,
-                                 Reverse())
+                given = rule.vjp(one.node.op, ins, outs, cts, one.node.attributes, one.wanted, one.saved, Reverse())
             else:
                 more = (Reverse(),) if isinstance(rule, Transposed) else ()
-                given = rule.vjp(one.node.op, one.ins, one.outs, cts, one.node.attributes, one.wanted, *more)
+                given = rule.vjp(one.node.op, ins, outs, cts, one.node.attributes, one.wanted, *more)
             gaps = one.node.op.kind == "control" or rule.gaps or any(ct is not None and has_gaps(ct) for ct in cts)
             for value, ct in zip(one.node.operands, given, strict=True):
                 if ct is not None and value in self.varied:

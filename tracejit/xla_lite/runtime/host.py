@@ -20,6 +20,7 @@ from weakref import WeakValueDictionary
 from tracejit.xla_lite.runtime.abi import c_addresses
 from tracejit.xla_lite.runtime.buffers import buffers
 from tracejit.xla_lite.runtime.library import native_library
+from tracejit.xla_lite.runtime.locks import runtime_lock
 from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.threads import thread_pool
 
@@ -33,6 +34,7 @@ HostFunction = Callable[[int], object]  # gets the address of its frame
 _functions: dict[int, HostFunction] = {}  # written by register and unregister
 _sites: WeakValueDictionary[int, Any] = WeakValueDictionary()  # written by share
 _numbers = itertools.count(1)
+_watchers = [0]  # written by watch_calls
 
 
 def register(function: HostFunction) -> int:
@@ -75,6 +77,18 @@ def prepare_host() -> None:
     ctypes.c_int64.from_address(state + layout.HOST_FUNCTION).value = id(_call)
     ticks = int(POLL_NANOSECONDS * thread_pool().ticks_per_nanosecond)
     ctypes.c_int64.from_address(state + layout.POLL_TICKS).value = ticks
+
+
+def watch_calls(more: int) -> None:
+    """One more, or one less, watches all calls of this process: they go to the slow path."""
+    cell = ctypes.c_int64.from_address(native_library()["host_state"] + layout.WATCHERS)
+    with runtime_lock:
+        cell.value += more
+        _watchers[0] = cell.value
+
+
+def calls_are_watched() -> bool:
+    return _watchers[0] != 0
 
 
 def symbols() -> dict[str, int]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.xla_lite.runtime.buffers import buffers
+from tracejit.xla_lite.runtime.host import calls_are_watched
 from tracejit.xla_lite.runtime.library import native_library
 from tracejit.xla_lite.runtime.signature import (
     ERROR_WORDS,
@@ -367,7 +368,7 @@ class PythonCallable:
         self._chain: tuple[Specialisation, ...] = ()
 
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        for spec in self._chain:
+        for spec in self._chain if not calls_are_watched() else ():
             hit, result = attempt(spec, args, kwargs)
             if hit:
                 return result
