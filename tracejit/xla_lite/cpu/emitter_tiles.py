@@ -20,16 +20,14 @@ class Tiles(VectorLoops):
     """Blocks of matrices."""
 
     def tile_matmul(self, s: TileMatmul) -> None:
-        target, x = self.buffer(s.target.buffer), self.buffer(s.x.buffer)
         if self.checked:
             self._check_block(s.target, s.rows, s.columns)
             self._check_block(s.x, *((s.depth, s.rows) if s.turned else (s.rows, s.depth)))
             self._check_block(s.y, s.depth, s.columns)
         rows, columns, depth = (self.sum_value(self.form(e)) for e in (s.rows, s.columns, s.depth))
-        stride = x.strides[-2]
-        kind = BlockKind(target.dtype, s.turned, stride if isinstance(stride, int) else None, _number(rows),
-                         _number(columns), self._divisor(s.rows))
-        name = TileWriter(self.module, self.target, target.dtype).block(kind)
+        dtype = self.buffer(s.target.buffer).dtype
+        kind = BlockKind(dtype, s.turned, _number(rows), _number(columns), self._divisor(s.rows))
+        name = TileWriter(self.module, self.target, dtype).block(kind)
         blocks = ", ".join(map(self._block, (s.target, s.x, s.y)))
         self.body.line(f"call void {name}({blocks}, i64 {rows.text}, i64 {columns.text}, i64 {depth.text}, "
                        f"i1 {self.value(s.add).text})")

@@ -19,26 +19,25 @@ from tracejit.xla_lite.cpu.text import Body, ModuleText
 from tracejit.xla_lite.cpu.types import MEMORY, lane_numbers, mangled, shuffle, vector
 
 VECTORS = 3      # of columns in a tile
-UNROLL = 2       # steps of the depth in one round of the loop
+SQUARE = 8       # rows and columns that are turned at once, at most: wider ones are little faster and four times the code
 
 
 @dataclass(frozen=True, slots=True)
 class BlockKind:
     """What a block function is made for. None: known at run time only.
 
-    stride: between rows of x.  rows, columns: of the block.  step: a number that divides `rows`.
+    rows, columns: of the block.  step: a number that divides `rows`.
     """
 
     dtype: DType
     turned: bool
-    stride: int | None
     rows: int | None
     columns: int | None
     step: int = 1
 
     @property
     def name(self) -> str:
-        parts = ["x" if n is None else str(n) for n in (self.stride, self.rows, self.columns, self.step)]
+        parts = ["x" if n is None else str(n) for n in (self.rows, self.columns, self.step)]
         return f"tj.block.{self.dtype}.{'turned' if self.turned else 'plain'}.{'.'.join(parts)}"
 
 
@@ -54,10 +53,10 @@ class TileKind:
 class TileWriter:
     """Writes the functions of one block into a module."""
 
-    def __init__(self, module: ModuleText, target: Target, dtype: DType):
+    def __init__(self, module: ModuleText, target: Target, dtype: DType, most_lanes: int = 64):
         self.module, self.target, self.dtype = module, target, dtype
         self.scalar = MEMORY[dtype.name]
-        self.lanes = max(2, target.vector_bits // dtype.bits)
+        self.lanes = max(2, min(most_lanes, target.vector_bits // dtype.bits))
         self.vector = vector(self.scalar, self.lanes)
         self.most_rows = 8 if target.registers >= 32 else 4
         self.fuses = not target.x86 or "fma" in target.features or target.avx512
@@ -137,22 +136,21 @@ class TileWriter:
         t = self.scalar
         c = body.emit(f"getelementptr {t}, ptr %c, i64 {body.emit(f'mul i64 {row}, %ldc')}")
         c = body.emit(f"getelementptr {t}, ptr {c}, i64 {column}")
-        stride = "%lda" if kind.stride is None else str(kind.stride)
-        first = row if kind.turned else body.emit(f"mul i64 {row}, {stride}")
+        first = row if kind.turned else body.emit(f"mul i64 {row}, %lda")
         a = body.emit(f"getelementptr {t}, ptr %a, i64 {first}")
         b = body.emit(f"getelementptr {t}, ptr %b, i64 {column}")
-        name = self.tile(tile, kind.turned, kind.stride)
+        name = self.tile(tile, kind.turned)
         body.line(f"call void {name}(ptr {c}, i64 %ldc, ptr {a}, i64 %lda, ptr {b}, i64 %ldb, i64 %depth, i1 %add, "
                   f"i64 {lanes or 0})")
 
     # ---- tiles -----------------------------------------------------------------------------------------------------
 
-    def tile(self, kind: TileKind, turned: bool, stride: int | None) -> str:
+    def tile(self, kind: TileKind, turned: bool) -> str:
         """The function of one tile."""
         name = (f"tj.tile.{self.dtype}.{kind.rows}x{kind.vectors}{'m' if kind.masked else ''}"
-                f".{'turned' if turned else 'plain'}.{'x' if stride is None else stride}")
+                f".{'turned' if turned else 'plain'}")
         if self.module.reserve(name):
-            body = Tile(self, kind, turned, stride).write()
+            body = Tile(self, kind, turned).write()
             self.module.define(
                 f'"{name}"', "void", "ptr noalias %c, i64 %ldc, ptr readonly %a, i64 %lda, ptr readonly %b, i64 %ldb, "
                 "i64 %depth, i1 %add, i64 %live", body, "internal", "noinline")
@@ -204,17 +202,18 @@ class TileWriter:
     # ---- turned blocks ---------------------------------------------------------------------------------------------
 
     def turned(self) -> str:
-        """The function that turns a block, square by square of one vector's width."""
+        """The function that turns a block, square by square."""
         name = f"tj.turned.{self.dtype}"
         if self.module.reserve(name):
             body = Body(self.module)
-            n = self.lanes
+            squares = TileWriter(self.module, self.target, self.dtype, SQUARE)
+            n = squares.lanes
 
             def square(row: str, column: str) -> None:
                 source = self.offset(body, "%s", body.emit(f"mul i64 {row}, %lds"))
                 target = self.offset(body, "%t", body.emit(f"mul i64 {column}, %ldt"))
-                self._square(body, self.offset(body, source, column), self.offset(body, target, row),
-                             body.emit(f"sub i64 %rows, {row}"), body.emit(f"sub i64 %columns, {column}"))
+                squares.square(body, self.offset(body, source, column), self.offset(body, target, row),
+                               body.emit(f"sub i64 %rows, {row}"), body.emit(f"sub i64 %columns, {column}"))
 
             def across(row: str) -> None:
                 counted(body, _pieces(body, "%columns", n), lambda j: square(row, body.emit(f"mul i64 {j}, {n}")))
@@ -225,34 +224,39 @@ class TileWriter:
                                "i64 %columns", body, "internal", "noinline")
         return f'@"{name}"'
 
-    def _square(self, body: Body, source: str, target: str, rows: str, columns: str) -> None:
-        """lanes x lanes elements, or fewer at an edge."""
+    def square(self, body: Body, source: str, target: str, rows: str, columns: str) -> None:
+        """lanes x lanes elements; at an edge one by one."""
         n = self.lanes
         down, across = (body.emit(f"icmp sge i64 {size}, {n}") for size in (rows, columns))
-        both = body.emit(f"and i1 {down}, {across}")
         whole, edge, after = (body.fresh_label(hint) for hint in ("whole", "edge", "next"))
-        body.branch_if(both, whole, edge)
-        for label, masked in ((whole, False), (edge, True)):
-            body.label(label)
-            self._turn(body, source, target, rows if masked else "", columns if masked else "")
-            body.branch(after)
+        body.branch_if(body.emit(f"and i1 {down}, {across}"), whole, edge)
+        body.label(whole)
+        lines = [self.load(body, at) for at in self._lines(body, source, "%lds")]
+        for line, at in zip(self._transposed(body, lines), self._lines(body, target, "%ldt"), strict=True):
+            self.store(body, line, at)
+        body.branch(after)
+        body.label(edge)
+        self._single(body, source, target, *(self._at_most(body, size) for size in (rows, columns)))
+        body.branch(after)
         body.label(after)
 
-    def _turn(self, body: Body, source: str, target: str, rows: str, columns: str) -> None:
-        n = self.lanes
-        lines = []
-        for i in range(n):
-            at = self.offset(body, source, body.emit(f"mul i64 %lds, {i}"))
-            lines.append(self.load(body, at, self._edge(body, i, rows, columns) if rows else ""))
-        for j, line in enumerate(self._transposed(body, lines)):
-            at = self.offset(body, target, body.emit(f"mul i64 %ldt, {j}"))
-            self.store(body, line, at, self._edge(body, j, columns, rows) if rows else "")
+    def _lines(self, body: Body, pointer: str, stride: str) -> list[str]:
+        found = [pointer]
+        for _ in range(self.lanes - 1):
+            found.append(self.offset(body, found[-1], stride))
+        return found
 
-    def _edge(self, body: Body, line: int, lines: str, live: str) -> str:
-        """The mask of line number `line`: the first `live` lanes; none beyond the last line."""
-        inside = body.emit(f"icmp sgt i64 {lines}, {line}")
-        count = body.emit(f"select i1 {inside}, i64 {live}, i64 0")
-        return self.masks(body, count, 1)[0]
+    def _at_most(self, body: Body, size: str) -> str:
+        return body.intrinsic("i64", "llvm.smin.i64", ("i64", "i64"), (size, str(self.lanes)))
+
+    def _single(self, body: Body, source: str, target: str, rows: str, columns: str) -> None:
+        def element(i: str, j: str) -> None:
+            place = self.offset(body, self.offset(body, source, body.emit(f"mul i64 {i}, %lds")), j)
+            value = body.emit(f"load {self.scalar}, ptr {place}, align {self.dtype.bytes}")
+            place = self.offset(body, self.offset(body, target, body.emit(f"mul i64 {j}, %ldt")), i)
+            body.line(f"store {self.scalar} {value}, ptr {place}, align {self.dtype.bytes}")
+
+        counted(body, rows, lambda i: counted(body, columns, lambda j: element(i, j)))
 
     def _transposed(self, body: Body, lines: list[str]) -> list[str]:
         """log2(lanes) rounds in which lines at a distance swap halves of their groups."""
@@ -272,90 +276,75 @@ class TileWriter:
 class Tile:
     """The body of one tile's function: sums from zero or from the target, the loop over the depth, stores."""
 
-    def __init__(self, writer: TileWriter, kind: TileKind, turned: bool, stride: int | None):
+    def __init__(self, writer: TileWriter, kind: TileKind, turned: bool):
         self.writer, self.kind, self.turned = writer, kind, turned
         self.body = Body(writer.module)
-        self.stride = "%lda" if stride is None else str(stride)
         self.masks = [""] * kind.vectors
         self.places = [(i, v) for i in range(kind.rows) for v in range(kind.vectors)]
 
     def write(self) -> Body:
-        body = self.body
+        body, writer = self.body, self.writer
         if self.kind.masked:
-            self.masks = self.writer.masks(body, "%live", self.kind.vectors)
-        self.rows = [self._times(self.stride, i) for i in range(self.kind.rows)]
-        targets = [self._times("%ldc", i) for i in range(self.kind.rows)]
-        sums = self._begin(targets)
-        steps = body.emit(f"and i64 %depth, {-UNROLL}")
-        sums, a, b = self._loop("0", steps, UNROLL, (sums, "%a", "%b"))
-        sums, a, b = self._loop(steps, "%depth", 1, (sums, a, b))
+            self.masks = writer.masks(body, "%live", self.kind.vectors)
+        targets = self._lines("%c", "%ldc")
+        sums = self._sums(self._begin(targets))
         for (i, v), total in zip(self.places, sums, strict=True):
-            self.writer.store(body, total, self._element("%c", targets[i], v), self.masks[v])
+            writer.store(body, total, writer.offset(body, targets[i], v * writer.lanes), self.masks[v])
         body.line("ret void")
         return body
 
-    def _times(self, stride: str, i: int) -> str:
-        if i == 0 or stride.isdigit():
-            return str(i * int(stride)) if i else "0"
-        return stride if i == 1 else self.body.emit(f"mul i64 {stride}, {i}")
-
-    def _element(self, pointer: str, row: str, v: int) -> str:
-        pointer = self.writer.offset(self.body, pointer, row)
-        return self.writer.offset(self.body, pointer, v * self.writer.lanes)
+    def _lines(self, pointer: str, stride: str) -> list[str]:
+        """Where each row begins."""
+        found = [pointer]
+        for _ in range(self.kind.rows - 1):
+            found.append(self.writer.offset(self.body, found[-1], stride))
+        return found
 
     def _begin(self, targets: list[str]) -> list[str]:
         """What the sums begin with."""
-        body, kind = self.body, self.writer.vector
+        body, writer, kind = self.body, self.writer, self.writer.vector
         more, start = body.fresh_label("more"), body.fresh_label("start")
         entry = body.block
         body.branch_if("%add", more, start)
         body.label(more)
-        old = [self.writer.load(body, self._element("%c", targets[i], v), self.masks[v]) for i, v in self.places]
+        old = [writer.load(body, writer.offset(body, targets[i], v * writer.lanes), self.masks[v])
+               for i, v in self.places]
         body.branch(start)
         body.label(start)
         return [body.emit(f"phi {kind} [ {x}, %{more} ], [ zeroinitializer, %{entry} ]") for x in old]
 
-    def _loop(self, begin: str, end: str, step: int, state: tuple[list[str], str, str]) -> tuple[list[str], str, str]:
-        """Steps begin .. end of the depth."""
-        body, kind = self.body, self.writer.vector
+    def _sums(self, begin: list[str]) -> list[str]:
+        """The loop over the depth; what the sums are behind it."""
+        body, writer, kind = self.body, self.writer, self.writer.vector
+        rows = [] if self.turned else [body.emit(f"mul i64 %lda, {i}") for i in range(self.kind.rows)]
         loop, done, entry = body.fresh_label("loop"), body.fresh_label("done"), body.block
-        body.branch_if(body.emit(f"icmp slt i64 {begin}, {end}"), loop, done)
+        body.branch_if(body.emit("icmp sgt i64 %depth, 0"), loop, done)
         body.label(loop)
-        hole = body.hole()
-        sums, a, b = state
-        index, inner_a, inner_b = body.fresh(), body.fresh(), body.fresh()
-        inner = [body.fresh() for _ in sums]
-        after = inner
-        for u in range(step):
-            after = self._step(u, inner_a, inner_b, after)
-        following = body.emit(f"add nuw nsw i64 {index}, {step}")
-        next_a = self.writer.offset(body, inner_a, self._times(self.stride, step) if self.turned else step)
-        next_b = self.writer.offset(body, inner_b, self._times("%ldb", step))
+        hole, index, a, b = body.hole(), body.fresh(), body.fresh(), body.fresh()
+        inner = [body.fresh() for _ in begin]
+        after = self._step(a, b, rows, inner)
+        following = body.emit(f"add nuw nsw i64 {index}, 1")
+        next_a = writer.offset(body, a, "%lda" if self.turned else 1)
+        next_b = writer.offset(body, b, "%ldb")
         body.fill(hole, [
-            f"{index} = phi i64 [ {begin}, %{entry} ], [ {following}, %{loop} ]",
-            f"{inner_a} = phi ptr [ {a}, %{entry} ], [ {next_a}, %{loop} ]",
-            f"{inner_b} = phi ptr [ {b}, %{entry} ], [ {next_b}, %{loop} ]",
+            f"{index} = phi i64 [ 0, %{entry} ], [ {following}, %{loop} ]",
+            f"{a} = phi ptr [ %a, %{entry} ], [ {next_a}, %{loop} ]",
+            f"{b} = phi ptr [ %b, %{entry} ], [ {next_b}, %{loop} ]",
             *(f"{x} = phi {kind} [ {old}, %{entry} ], [ {new}, %{loop} ]"
-              for x, old, new in zip(inner, sums, after, strict=True))])
-        body.branch_if(body.emit(f"icmp slt i64 {following}, {end}"), loop, done)
+              for x, old, new in zip(inner, begin, after, strict=True))])
+        body.branch_if(body.emit(f"icmp slt i64 {following}, %depth"), loop, done)
         body.label(done)
-        sums = [body.emit(f"phi {kind} [ {old}, %{entry} ], [ {new}, %{loop} ]")
-                for old, new in zip(sums, after, strict=True)]
-        a = body.emit(f"phi ptr [ {a}, %{entry} ], [ {next_a}, %{loop} ]")
-        b = body.emit(f"phi ptr [ {b}, %{entry} ], [ {next_b}, %{loop} ]")
-        return sums, a, b
+        return [body.emit(f"phi {kind} [ {old}, %{entry} ], [ {new}, %{loop} ]")
+                for old, new in zip(begin, after, strict=True)]
 
-    def _step(self, u: int, a: str, b: str, sums: list[str]) -> list[str]:
-        """One step of the depth, `u` behind the pointers."""
+    def _step(self, a: str, b: str, rows: list[str], sums: list[str]) -> list[str]:
+        """One step of the depth. rows: of x that does not lie turned, how far each is behind the first."""
         body, writer = self.body, self.writer
-        line = writer.offset(body, b, self._times("%ldb", u))
-        ys = [writer.load(body, writer.offset(body, line, v * writer.lanes), self.masks[v])
+        ys = [writer.load(body, writer.offset(body, b, v * writer.lanes), self.masks[v])
               for v in range(self.kind.vectors)]
-        column = writer.offset(body, a, self._times(self.stride, u)) if self.turned else a
         made = []
         for i in range(self.kind.rows):
-            at = writer.offset(body, column, i) if self.turned else \
-                writer.offset(body, writer.offset(body, column, self.rows[i]), u)
+            at = writer.offset(body, a, rows[i] if i and rows else i)
             x = writer.splat(body, body.emit(f"load {writer.scalar}, ptr {at}, align {writer.dtype.bytes}"))
             made += [writer.add_product(body, x, y, sums[i * len(ys) + v]) for v, y in enumerate(ys)]
         return made

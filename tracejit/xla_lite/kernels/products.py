@@ -43,7 +43,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 )
 
 LINE = 64              # bytes of a vector of the widest machines: columns are dealt out in such vectors
-WIDTH = 3              # vectors of columns of a piece
+WIDTH = 3              # vectors of columns of a piece, at most
 HEIGHT = 8             # rows of a tile
 TALL = 16              # tiles of rows of a piece
 DEPTH = 256            # of the right operand that is copied at a time
@@ -82,7 +82,8 @@ class _Blocks:
         shape = exprs(self.node.result.shape)
         self.batches, (self.m, self.n) = product_of(shape[:self.batched]), shape[self.batched:]
         self.line = LINE // self.dtype.bytes
-        self.width = WIDTH * self.line
+        self.vectors = _vectors(self.n, self.line)
+        self.width = self.vectors * self.line
 
     def kernel(self) -> Kernel:
         with self.pieces() as piece:
@@ -106,7 +107,7 @@ class _Blocks:
         """The parallel loop. Pieces of one column follow each other: they read the same part of the right operand."""
         w = self.writer
         down, lines = w.let(chunks_of(self.m, Const(HEIGHT))), w.let(chunks_of(self.n, Const(self.line)))
-        across = w.let(maximum(chunks_of(lines, Const(WIDTH)), ONE))
+        across = w.let(maximum(chunks_of(lines, Const(self.vectors)), ONE))
         tall = w.let(self.parts(down, across))
         count = w.let(times(times(self.batches, across), tall))
         with w.loop(count, "parallel", "c", w.let(quotient(self.work(), Const(FLOPS)))) as c:
@@ -150,7 +151,7 @@ class _Blocks:
     def widths(self, piece: _Piece) -> Iterator[Expr]:
         """The number of columns, as a constant where few are possible: each in a branch of its own."""
         n = static_value(self.n)
-        known = set() if n is None else _widths(n, self.line)
+        known = set() if n is None else _widths(n, self.line, self.vectors)
         if len(known) < 2:
             yield Const(known.pop()) if known else piece.columns
             return
@@ -212,10 +213,18 @@ class _Blocks:
                 self.frame.store_output(i, index)
 
 
-def _widths(n: int, line: int) -> set[int]:
+def _vectors(n: Expr, line: int) -> int:
+    """Vectors of columns of a piece: as many as cut the columns into equal pieces, so that one kind of loop serves all."""
+    columns = static_value(n)
+    if columns is None:
+        return WIDTH
+    lines = -(-columns // line)
+    return next((v for v in range(WIDTH, 0, -1) if lines % v == 0 and (v > 1 or lines == 1)), WIDTH)
+
+
+def _widths(n: int, line: int, vectors: int) -> set[int]:
     """The widths of the pieces of n columns."""
     lines = -(-n // line)
-    across = max(1, -(-lines // WIDTH))
+    across = max(1, -(-lines // vectors))
     edges = [min(n, q * lines // across * line) for q in range(across + 1)]
     return {b - a for a, b in zip(edges, edges[1:], strict=False)}
-
