@@ -9,7 +9,7 @@ ALL     := -m "not cuda and not bench"
 .PHONY: help demo test test-all test-check bench bench-smoke lint types clean
 
 help:
-	@echo "make demo         sea-water equation of state and digits classification, plain against compiled"
+	@echo "make demo         sea water and digits, plain against compiled; training of two networks"
 	@echo "make test         the fast suite (minutes)"
 	@echo "make test-all     every test: full products, slow tests, random programs, then again with TRACEJIT_CHECK=1"
 	@echo "make bench        the benchmark table against every peer that is installed (bench/README.md)"

@@ -1,6 +1,6 @@
-"""`make demo`: two NumPy programs on real input, plain and compiled.
+"""`make demo`: two NumPy programs on real input, plain and compiled; two networks that learn digits.
 
-Flows in: the TEOS-10 polynomial over an ocean section; scikit-learn's digits.  Flows out: a page of text.
+Flows in: the TEOS-10 polynomial over an ocean section; scikit-learn's digits.  Flows out: pages of text.
 """
 
 import sys
@@ -15,7 +15,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import tracejit as tj  # noqa: E402
-from examples import digits, seawater  # noqa: E402
+from examples import digits, digits_cnn, digits_mlp, rivals, seawater, show  # noqa: E402
 
 
 def title(text: str) -> None:
@@ -113,10 +113,80 @@ def handwritten_digits() -> None:
     explain(compiled)
 
 
+Step = Callable[[], float]
+
+
+def mlp_step(images: Any, labels: Any) -> tuple[Step, dict[str, Any]]:
+    """A step of the MLP without noise, and the parameters it begins with, by layer."""
+    params = digits_mlp.init(tj.random.key(1))
+    layers = {f"d{k}": (layer["w"].copy(), layer["b"].copy()) for k, layer in enumerate(params)}
+    optimizer, key = tj.optim.Adam(rivals.RATE), tj.random.key(0)
+    state, compiled = optimizer.init(params), digits_mlp.training_step(optimizer, noise=0.0)
+
+    def step() -> float:
+        nonlocal params, state
+        value, params, state = compiled(params, state, images, labels, key)
+        return float(value)
+    return step, layers
+
+
+def cnn_step(images: Any, labels: Any) -> tuple[Step, dict[str, Any]]:
+    """The same of the CNN."""
+    model = digits_cnn.CNN(2)
+    layers = {name: tuple(v.numpy() for v in getattr(model, name)) for name in ("c1", "c2", "d1", "d2")}
+    compiled = digits_cnn.training_step(model, tj.optim.Adam(rivals.RATE), noise=0.0)
+    return lambda: float(compiled(images, labels)), layers
+
+
+def rates(steps: dict[str, list[Step]], rounds: int = 3, seconds: float = 0.25) -> dict[str, float]:
+    """Steps per second: the best of each system's forms and of several rounds, in which all take turns."""
+    best = dict.fromkeys(steps, 0.0)
+    for _ in range(rounds):
+        for name, step in [(name, step) for name, forms in steps.items() for step in forms]:
+            count, start = 0, time.perf_counter()
+            while (elapsed := time.perf_counter() - start) < seconds:
+                step()
+                count += 1
+            best[name] = max(best[name], count / elapsed)
+    return best
+
+
+def compare_steps(kind: str, data: Any) -> None:
+    """Prints how many training steps each system does in a second, after the losses are found equal."""
+    images, labels = data[0][:digits_mlp.BATCH], data[1][:digits_mlp.BATCH]
+    ours, layers = {"mlp": mlp_step, "cnn": cnn_step}[kind](images, labels)
+    steps = {"tracejit": [ours], **{name: [rivals.make(maker, kind, layers, images, labels) for maker in forms]
+                                    for name, forms in rivals.makers(tj.config.num_threads).items()}}
+    expected = [ours() for _ in range(5)]
+    for name, step in [(name, step) for name, forms in steps.items() if name != "tracejit" for step in forms]:
+        losses = [step() for _ in range(5)]
+        assert np.allclose(losses, expected, rtol=1e-3), f"the losses of {name} are others: {losses}"
+    found = rates(steps)
+    print(f"  Steps of one second, batches of {len(images)}, the same losses in each:\n")
+    facts((name, f"{rate:10,.0f}   tracejit does {found['tracejit'] / rate:.1f} x as many" if name != "tracejit"
+           else f"{rate:10,.0f}") for name, rate in found.items())
+
+
+def training() -> None:
+    train, test = digits.split_images()
+    for kind, name, module, goal in (("mlp", "MLP 64-128-64-10", digits_mlp, 0.97),
+                                     ("cnn", "CNN 16-32-64-10", digits_cnn, 0.98)):
+        title(f"Training: {name} on {len(train[0])} of scikit-learn's digits, Adam, float32")
+        model, progress = module.fit(train)
+        accuracy = float(module.accuracy(model, *test))
+        print(f"\n{show.curve(progress.losses)}\n")
+        facts([("images not seen in training", f"{accuracy:.1%} of {len(test[0])} right")])
+        assert accuracy >= goal, f"the {name} should be right on {goal:.0%}"
+        print()
+        compare_steps(kind, train)
+        show.save_curves(f"demo_{kind}", {name: progress.losses}, ("epoch", "loss"))
+
+
 def main() -> None:
     print(f"tracejit on NumPy {np.__version__}, {tj.config.num_threads} threads")
     sea_water()
     handwritten_digits()
+    training()
     print()
 
 

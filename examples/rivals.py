@@ -14,12 +14,12 @@ MLP = ("d0", "d1", "d2")
 
 
 def makers(threads):
-    """{name: maker of a step} of the systems that are installed; torch, eager, with one thread and with all."""
-    found = {"NumPy, by hand": numpy_step}
+    """{name: makers of a step} of the systems that are installed; torch with one thread and with all of them."""
+    found = {"NumPy, by hand": [numpy_step]}
     if importlib.util.find_spec("jax"):
-        found["JAX, compiled"] = jax_step
+        found["JAX, compiled"] = [jax_step]
     if importlib.util.find_spec("torch"):
-        found |= {f"torch, eager, threads: {n}": partial(torch_step, threads=n) for n in sorted({1, threads})}
+        found["torch, eager"] = [partial(torch_step, threads=n) for n in sorted({1, threads})]
     return found
 
 
@@ -165,6 +165,7 @@ def jax_step(kind, params, images, labels):
     compiled = jax.jit(update, donate_argnums=0)
     zeros = [jax.tree.map(jnp.zeros_like, params) for _ in range(2)]
     state = (jax.tree.map(jnp.array, params), *zeros, jnp.float32(0))
+    images, labels = jnp.asarray(images), jnp.asarray(labels)
 
     def step():
         nonlocal state
@@ -186,9 +187,10 @@ def torch_step(kind, params, images, labels, threads=1):
               for k in ("c1", "c2")}
     optimizer = torch.optim.Adam([x for layer in p.values() for x in layer], lr=RATE, fused=True)
     y = torch.tensor(labels)
-    torch.set_num_threads(threads)
 
     def step():
+        if torch.get_num_threads() != threads:
+            torch.set_num_threads(threads)
         x = torch.from_numpy(images)
         if kind == "cnn":
             x = x.reshape(-1, 1, 8, 8)

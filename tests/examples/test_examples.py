@@ -35,10 +35,16 @@ def test_the_mlp_learns_digits(digits, capsys):
     assert "steps/s" in capsys.readouterr().out
 
 
-def test_the_cnn_learns_digits(digits):
+@pytest.fixture(scope="module")
+def cnn(digits):
     from examples import digits_cnn
-    train, test = digits
-    model, progress = digits_cnn.fit(train, epochs=3, quiet=True)
+    return digits_cnn.fit(digits[0], epochs=3, quiet=True)
+
+
+def test_the_cnn_learns_digits(digits, cnn):
+    from examples import digits_cnn
+    model, progress = cnn
+    _, test = digits
     assert progress.losses[-1] < progress.losses[0] and digits_cnn.accuracy(model, *test) > 0.85
 
 
@@ -71,10 +77,9 @@ def test_the_lstm_learns_letters():
     assert written.shape == (30,) and 0 <= written.min() and written.max() < len(letters)
 
 
-def test_what_matters_matters_more_than_chance(digits):
-    from examples import digits_cnn, saliency
-    train, (images, _) = digits
-    model, _ = digits_cnn.fit(train, epochs=3, quiet=True)
+def test_what_matters_matters_more_than_chance(digits, cnn):
+    from examples import saliency
+    model, images = cnn[0], digits[1][0]
     _, weights = saliency.saliency(model)(images)
     before, chosen, random = saliency.drop_of_confidence(model, images, weights)
     assert chosen < random < before
