@@ -164,10 +164,11 @@ def inlined(graph: Graph, terms: Sequence[Term], near: Term) -> list[Term]:
 
 
 def sum_in_place(x: Term, y: Term) -> Term:
-    """x + y, where a scatter into zeros goes into the other one instead, and what one mask chooses is chosen once."""
+    """x + y, where a scatter into zeros goes into the other one instead, what lies side by side is joined, and what one
+    mask chooses is chosen once."""
     if is_zero(x) or is_zero(y):
         return y if is_zero(x) else x
-    if (chosen := _sum_of_chosen(x, y)) is not None:
+    if (chosen := _sum_of_chosen(x, y) or _side_by_side(x, y) or _side_by_side(y, x)) is not None:
         return chosen
     for base, sparse in ((x, y), (y, x)):
         node = sparse.value.node
@@ -209,9 +210,12 @@ def _side_by_side(x: Term, y: Term) -> Term | None:
         return None
     (axis,) = apart
     parts = [Term(t.graph, n.operands[0], t.span) for t, n in ((x, one), (y, other))]
-    around = {"low": low, "high": tuple(end[a] if a == axis else n for a, n in enumerate(high))}
+    joined = apply("concatenate", *parts, axis=axis)
+    left = tuple(end[a] if a == axis else n for a, n in enumerate(high))
+    if not any((*low, *left)):
+        return joined
     zero = Term(x.graph, one.operands[1], x.span)
-    return apply("pad", apply("concatenate", *parts, axis=axis), zero, **around, interior=one.attributes["interior"])
+    return apply("pad", joined, zero, low=low, high=left, interior=one.attributes["interior"])
 
 
 def build(types: Iterable[ArrayType], function: Callable[..., Iterable[Term]]) -> Graph:
