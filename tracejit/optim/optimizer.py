@@ -240,8 +240,12 @@ def _dtype(parameter: Any) -> DType:
 
 
 def _require_fit(name: str, parameter: Any, other: Any) -> None:
-    expected, found = np.shape(parameter), np.shape(other)
+    expected, found = _shape(parameter), _shape(other)
     if expected != found:
         raise ShapeError(f"{name} has the shape {expected}, what belongs to it {found}", span=current_span(2),
                          why="each element is moved by its own derivative",
                          fix="take the gradient by this parameter, and make the state by init(params)")
+
+
+def _shape(x: Any) -> tuple[Any, ...]:
+    return tuple(x.shape) if hasattr(x, "shape") else np.shape(x)
