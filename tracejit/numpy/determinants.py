@@ -36,10 +36,9 @@ def det(a: Any) -> Any:
 def _with_derivative(name: str, x: Array, value: Callable[..., Sequence[Term]], moved: Callable[..., Sequence[Term]]
                      ) -> tuple[Array, ...]:
     """value(a, lu, pivots, order, singular), whose tangent is moved(the same, tangent of a)."""
-    operands = [x, *results("lu", x)]
-    types = [o.type for o in operands]
-    return results("custom", *operands, name=name, leaves=1, body=build(types, value), forward=None, backward=None,
-                   tangent=build([*types, x.type], moved))
+    body = build([x.type], lambda a: value(a, *apply_all("lu", [a], {})))
+    tangent = build([x.type, x.type], lambda a, move: moved(a, *apply_all("lu", [a], {}), move))
+    return results("custom", x, name=name, leaves=1, body=body, forward=None, backward=None, tangent=tangent)
 
 
 def _parts(a: Term, factors: Term, pivots: Term, order: Term, singular: Term) -> list[Term]:

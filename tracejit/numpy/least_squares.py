@@ -8,20 +8,21 @@ variables separate (1973).
 """
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tracejit.ir.terms import Term, build
+from tracejit.base.types import ArrayType
+from tracejit.ir.terms import Term, apply, apply_all, build, compare, select, spread
+from tracejit.numpy import support
 from tracejit.numpy.decompositions import svd
 from tracejit.numpy.indexing import read
 from tracejit.numpy.matrices import (
-    adjoint,
     doubled,
     is_wide,
     prepared,
     result_type,
-    results,
     square,
     stacked,
 )
@@ -36,7 +37,6 @@ from tracejit.numpy.support import (
     filled,
     operand,
     reshaped,
-    select,
     shape_of,
     size_scalar,
     sliced,
@@ -48,6 +48,8 @@ from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import broadcast_to, convert
 from tracejit.tracing.implements import implements
 from tracejit.tracing.sizes import same_size
+
+NESTED = 1      # derivatives of the pseudo-inverse's derivative that are stated too
 
 
 def _element(x: Array, k: int) -> Array:
@@ -89,29 +91,56 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = NO_V
     if _is_empty(array):
         return filled(0, array.type.dtype, (*shape_of(array)[:-2], n, m))
     x, dtype = prepared(array)
-    return convert(_inverse(x, svd(x, False, True, hermitian), rcond), dtype)
+    found, _ = _inverse(x, rcond, hermitian)
+    return convert(found, dtype)
 
 
-def _inverse(x: Array, parts: Any, rcond: Any) -> Array:
-    """V S^-1 U^H without what is at most rcond times the greatest singular value."""
-    u, s, vh = parts
-    large = elementwise(np.greater, s, elementwise(np.multiply, _behind(rcond), max_(s, -1, keepdims=True)))
-    scale = select(large, elementwise(np.true_divide, 1.0, select(large, s, 1)), 0)
-    made = matmul(adjoint(vh), elementwise(np.multiply, expanded(scale, (scale.ndim,)), adjoint(u)))
-    types = [x.type, made.type]
-    (found,) = results("custom", x, made, name="pinv", leaves=1, body=build(types, lambda a, p: [p]), forward=None,
-                       backward=None, tangent=build([*types, x.type], _moved_inverse))
-    return found
+def _inverse(x: Array, rcond: Any, hermitian: bool = False) -> tuple[Array, Array]:
+    """The pseudo-inverse without singular values that are at most rcond times the greatest one, and all of these."""
+    s = svd(x, False, True, hermitian)[1]
+    bound = broadcast_to(convert(operand(rcond), "f64"), shape_of(x)[:-2])
+    options = {"lower": True, "vectors": True} if hermitian else {
+        "full_matrices": False, "vectors": True, "wide": is_wide(x)}
+    attributes = _stated([x.type, bound.type], options, NESTED)
+    return emit("custom", x, bound, **attributes), s
 
 
-def _moved_inverse(a: Term, p: Term, move: Term) -> list[Term]:
+def _stated(types: Sequence[ArrayType], options: Mapping[str, Any], depth: int) -> dict[str, Any]:
+    """Value and tangent of the pseudo-inverse. Derivatives of higher order than `depth` go through its factors."""
+    def value(a: Term, bound: Term) -> list[Term]:
+        return [_inverse_of_factors(a, bound, options)]
+
+    def tangent(a: Term, bound: Term, move: Term) -> list[Term]:
+        (p,) = apply_all("custom", [a, bound], _stated(types, options, depth - 1)) if depth else value(a, bound)
+        return [_moved_inverse(a, p, move)]
+
+    return {"name": "pinv", "leaves": 1, "body": build(types, value), "forward": None, "backward": None,
+            "tangent": build([*types, types[0]], tangent)}
+
+
+def _inverse_of_factors(a: Term, bound: Term, options: Mapping[str, Any]) -> Term:
+    """V S^-1 U^H; of Hermitian matrices eigenvalues are singular values with a sign."""
+    if "lower" in options:
+        s, right, _ = apply_all("eigh", [a], dict(options))
+        left = right
+    else:
+        left, s, vh, _ = apply_all("svd", [a], dict(options))
+        right = rules.adjoint(vh)
+    size = apply("abs", s)
+    least = bound * apply("reduce_max", size, axes=(s.rank - 1,))
+    large = compare("GT", size, spread(least, s.shape, (s.rank - 1,)))
+    scale = select(large, 1.0 / select(large, s, 1), 0)
+    return rules.matmul(right * rules.along_columns(scale, right), rules.adjoint(left))
+
+
+def _moved_inverse(a: Term, p: Term, move: Term) -> Term:
     """dP = -P dA P + P P^H dA^H (1 - A P) + (1 - P A) dA^H P^H P."""
     turned, outer = rules.adjoint(move), rules.adjoint(p)
     right = rules.matmul(rules.matmul(p, outer), turned)
     left = rules.matmul(turned, rules.matmul(outer, p))
     right = right - rules.matmul(rules.matmul(right, a), p)
     left = left - rules.matmul(p, rules.matmul(a, left))
-    return [right + left - rules.matmul(rules.matmul(p, move), p)]
+    return right + left - rules.matmul(rules.matmul(p, move), p)
 
 
 # ---- least squares ---------------------------------------------------------------------------------------------
@@ -143,9 +172,8 @@ def _least_squares(x: Array, y: Array, rcond: Any) -> tuple[Array, Array, Array,
     if _is_empty(x):
         none = filled(0, "i32", ())
         return (filled(0, x.type.dtype, (n, k)), filled(0, "f64", (0,)), none, filled(0, "f64", (0,)))
-    parts = svd(x, False)
-    found = matmul(_inverse(x, parts, rcond), y)
-    s = parts[1]
+    inverted, s = _inverse(x, rcond)
+    found = matmul(inverted, y)
     rank = count_nonzero(elementwise(np.greater, s, elementwise(np.multiply, rcond, max_(s))))
     return found, _squares_left(x, y, found, rank), convert(rank, "i32"), s
 
@@ -194,11 +222,11 @@ def cond(x: Any, p: Any = None) -> Any:
     else:
         ratio = _by_inverse(square(array), p)
     lost = emit("and", elementwise(np.isnan, ratio), elementwise(np.logical_not, unknown))
-    return select(lost, np.inf, ratio)
+    return support.select(lost, np.inf, ratio)
 
 
 def _by_inverse(array: Array, p: Any) -> Array:
     x, dtype = prepared(array)
     inverted, singular = inverse(x)
     ratio = elementwise(np.multiply, norm(array, p, (-2, -1)), norm(inverted, p, (-2, -1)))
-    return convert(select(singular, np.nan, ratio), dtype.real)
+    return convert(support.select(singular, np.nan, ratio), dtype.real)

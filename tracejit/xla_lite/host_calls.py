@@ -107,7 +107,7 @@ def _arrays(node: Node, frame: int) -> Iterator[Array]:
         shape = tuple(next(late) if isinstance(n, Dim) else n for n in value.shape)
         dtype = memory_dtype(value.type.dtype)
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        memory: Any = (ctypes.c_char * size).from_address(address) if size else b""
+        memory: Any = (ctypes.c_char * size).from_address(address) if size else bytearray()
         yield np.frombuffer(memory, dtype).reshape(shape)
 
 
