@@ -11,6 +11,7 @@ from typing import Any
 
 from tracejit.api.donation import is_donated
 from tracejit.api.failures import error_raiser
+from tracejit.api.nans import with_checks
 from tracejit.api.results import Results
 from tracejit.api.signature import Signature, inputs_of, signature_of
 from tracejit.base.dims import Dim
@@ -24,15 +25,16 @@ from tracejit.xla_lite.runtime import signature as rt
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Compiled:
-    """One specialisation of a function."""
+    """One specialisation of a function. checks_nans: it fails where a result is NaN."""
 
     trace: Trace
     signature: Signature
     executable: Executable
     specialisation: rt.Specialisation
+    checks_nans: bool = False
 
 
-def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[str] = (),
+def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[str] = (), checks_nans: bool = False,
                   compile: Callable[..., Executable] = compile_graph) -> Compiled:
     """Compiles the graph for the places where dispatch puts its parameters and outputs."""
     signature = signature_of(trace)
@@ -41,7 +43,8 @@ def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[s
     results = Results(trace, signature)
     guards = [SizeGuard(g.left, g.relation, g.right) for g in trace.size_guards]
     guards += [SizeGuard(Dim.symbol(n), "EQ", size) for n, size in signature.compound.items()]
-    executable = compile(trace.graph, _params(trace, signature, layout, donated), results.places(),
+    graph = with_checks(trace.graph) if checks_nans else trace.graph
+    executable = compile(graph, _params(trace, signature, layout, donated), results.places(),
                          dim_slots=layout.dims, first_free_slot=layout.extra, size_guards=guards, kept=trace.kept,
                          name=name, precision=precision)
     outputs, finish, left = results.build(executable.sizes)
@@ -53,7 +56,7 @@ def compile_trace(trace: Trace, name: str, precision: str, donated: Collection[s
         left=left, recover=_recovery(results, executable), state_slot=executable.sizes.state, written=written,
         turns=_turns(trace, signature), tensor_class=KINDS.get("tensor"), library=executable.library,
         keep=(executable, results))
-    return Compiled(trace, signature, executable, specialisation)
+    return Compiled(trace, signature, executable, specialisation, checks_nans)
 
 
 def _turns(trace: Trace, signature: Signature) -> tuple[tuple[int, bool], ...]:

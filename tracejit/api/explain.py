@@ -182,9 +182,12 @@ def _describe(input_: Input, trace: Trace) -> tuple[str, tuple[tuple[str, str], 
 
 def reasons(new: TraceRecord, old: Sequence[TraceRecord]) -> list[str]:
     """What differs from the most similar earlier trace."""
+    alike = [record for record in old if record.compiled.checks_nans == new.compiled.checks_nans]
+    if old and not alike:
+        return [f"tj.config.debug_nans is {'on' if new.compiled.checks_nans else 'off'}"]
     if not old:
         return ["it is the first call"]
-    return min((differences(before, new) for before in reversed(old)), key=_severity)
+    return min((differences(before, new) for before in reversed(alike)), key=_severity)
 
 
 def _severity(found: Sequence[str]) -> int:

@@ -40,7 +40,7 @@ from tracejit.base.errors import (
     UnsupportedError,
     UnsupportedTypeError,
 )
-from tracejit.base.options import config
+from tracejit.base.options import LISTENERS, config
 from tracejit.base.trees import flatten
 from tracejit.base.types import ArrayType
 from tracejit.tracing.arrays import ARRAY_LIKE, Array
@@ -49,6 +49,7 @@ from tracejit.tracing.implements import LOADERS
 from tracejit.tracing.inputs import ObjectInput
 from tracejit.tracing.namespace import INLINED
 from tracejit.tracing.sizes import Size
+from tracejit.tracing.spans import current_span
 from tracejit.tracing.trace import Call, Trace, trace
 
 _TRIES = 20
@@ -89,16 +90,17 @@ class State:
         if context is not None and context.call is not None:
             return context.call(inlined(self), *args, **kwargs)
         try:
-            return self.run(args, kwargs)
+            return self.run(args, kwargs, bool(config.debug_nans))
         except Exception as error:
             if isinstance(error, TracejitError) and error.span is None:
                 error.at(explain.span_of_traceback(error.__traceback__))
             raise fold_traceback(error)    # noqa: B904  (its own causes are kept)
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        hit, result = self.run_special(args, kwargs)
-        if hit:
-            return result
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], checks_nans: bool) -> Any:
+        for compiled in self.unseen(checks_nans):
+            hit, result = self.attempt(compiled, args, kwargs)
+            if hit:
+                return result
         cleaned, clean_kwargs, copies = clean_arguments(args, kwargs)
         if copies:
             return copy_back(copies, self.callable(*cleaned, **clean_kwargs))
@@ -107,9 +109,9 @@ class State:
             if self.plain and self.must_run_plain(args, kwargs):
                 return self.original(*args, **kwargs)
             with self.lock:
-                fresh: list[Any] | None = self.newer(known)
+                fresh: list[Any] | None = self.newer(known, checks_nans)
                 if not fresh:
-                    fresh = self.add(args, kwargs)
+                    fresh = self.add(args, kwargs, checks_nans)
                 known = len(self.traces)
             if fresh is None:
                 return self.original(*args, **kwargs)
@@ -121,31 +123,34 @@ class State:
         raise InternalError(f"{self.name}: a new trace does not fit the call it was made for",
                             why="\n".join(record.text() for record in self.traces[-2:]))
 
-    def newer(self, known: int) -> list[Any]:
-        """What other threads compiled since the traces were counted."""
-        return [record.compiled for record in self.traces[known:] if not record.compiled.trace.created]
+    def unseen(self, checks_nans: bool) -> list[Any]:
+        """The specialisations that native dispatch did not try, newest first."""
+        from tracejit.xla_lite.runtime.host import calls_are_watched
+        found = self.newer(0, checks_nans)[::-1] if calls_are_watched() else self.special[::-1]
+        return [compiled for compiled in found if compiled.checks_nans == checks_nans]
 
-    def add(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> list[Any] | None:
+    def newer(self, known: int, checks_nans: bool) -> list[Any]:
+        """What other threads compiled since the traces were counted."""
+        return [record.compiled for record in self.traces[known:]
+                if not record.compiled.trace.created and record.compiled.checks_nans == checks_nans]
+
+    def add(self, args: tuple[Any, ...], kwargs: dict[str, Any], checks_nans: bool) -> list[Any] | None:
         """Traces and compiles this call; None if it has to run as plain Python."""
         try:
-            return [self.specialise(args, kwargs).compiled]
+            return [self.specialise(args, kwargs, checks_nans).compiled]
         except OverlapError as error:
             self.plain[call_key(args, kwargs)] = str(error)
             return None
 
     def attempt(self, compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
         """Runs one specialisation if the call fits it."""
+        if compiled.checks_nans:
+            from tracejit.api.nans import attempt_checked
+            return attempt_checked(compiled, args, kwargs, None if self.options.autograph else current_span())
         from tracejit.api.admission import admitted
         from tracejit.xla_lite.runtime.dispatch import run_specialisation
         ready = admitted(compiled, args, kwargs)
         return (False, None) if ready is None else run_specialisation(compiled.specialisation, *ready)
-
-    def run_special(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[bool, Any]:
-        for compiled in reversed(self.special):
-            hit, result = self.attempt(compiled, args, kwargs)
-            if hit:
-                return True, result
-        return False, None
 
     def must_run_plain(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         """Whether such a call was found to write memory that several arguments share in part."""
@@ -154,14 +159,15 @@ class State:
 
     # Tracing and compiling
 
-    def specialise(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> explain.TraceRecord:
+    def specialise(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], checks_nans: bool = False
+                   ) -> explain.TraceRecord:
         """One more trace, compiled and installed."""
         with collector_paused():
-            record = self.new_trace(args, kwargs)
+            record = self.new_trace(args, kwargs, checks_nans)
         self.report(record)
         return record
 
-    def new_trace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> explain.TraceRecord:
+    def new_trace(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], checks_nans: bool) -> explain.TraceRecord:
         """The work of `specialise`."""
         from tracejit.api.executor import compile_trace
         from tracejit.xla_lite.runtime.dispatch import install
@@ -169,14 +175,14 @@ class State:
         plan = self.history.begin()
         made = self.trace_call(args, kwargs, plan.shape)
         traced = time.perf_counter()
-        compiled = compile_trace(made, self.name, self.options.precision, self.options.donate)
+        compiled = compile_trace(made, self.name, self.options.precision, self.options.donate, checks_nans)
         plan.keep()
         record = explain.TraceRecord(len(self.traces) + 1, compiled, explain.descriptions(made),
                                      traced - start, time.perf_counter() - traced)
         record.reasons = explain.reasons(record, self.traces)
         release(made)
-        if made.created:
-            pass    # it makes Variables, so it runs once
+        if made.created or checks_nans:
+            pass    # it makes Variables, so it runs once; or native dispatch must not find it
         elif compiled.signature.is_special:
             self.special.append(compiled)
         else:
@@ -385,6 +391,15 @@ def _load_numpy() -> None:
     import_module("tracejit.numpy.implementations")
 
 
+def _watch_calls(more: int) -> None:
+    """While anything is looked for in all calls, native dispatch leaves them to `State.slow`."""
+    from tracejit.xla_lite.runtime.host import watch_calls
+    watch_calls(more)
+
+
+LISTENERS["debug_nans"] = _watch_calls
+if config.debug_nans:
+    _watch_calls(1)
 LOADERS.append(_load_numpy)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -85,6 +85,10 @@ class GradientError(TracejitError, TypeError):
     """A derivative was asked of something that has none."""
 
 
+class NaNError(TracejitError, FloatingPointError):
+    """A result is NaN while `tj.config.debug_nans` is on: `np.log(x)` of a negative number."""
+
+
 class RecursionLimitError(TracejitError, RecursionError):
     """A function calls itself without end while it is traced."""
 
