@@ -50,7 +50,7 @@ DEPTH = 256            # of the right operand that is copied at a time
 PIECES = 8             # wanted at least, for several threads
 REUSED = 8             # tiles of rows from which on copying the right operand pays
 SMALL = 1 << 18        # multiplications that are not worth more pieces
-FLOPS = 4              # multiplications that take as long as one addition in memory
+FLOPS = 2              # multiplications that take as long as one addition in memory
 
 
 def blocked_kernel(request: Request) -> Kernel:
