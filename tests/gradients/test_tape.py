@@ -9,6 +9,7 @@ import pytest
 
 import tracejit as tj
 from tracejit.base.errors import GradientError, ShapeError, UnsupportedError, UnsupportedTypeError
+from tracejit.xla_lite.runtime.host import calls_are_watched
 
 
 def test_the_known_example():
@@ -255,3 +256,121 @@ def test_what_was_computed_before_the_tape_is_recorded_when_it_is_computed_again
         return before, tape.gradient(y, a)
     before, made = f(np.array([0.3, 0.4]))
     np.testing.assert_allclose(made, np.cos([0.3, 0.4]), rtol=1e-12)
+
+
+def _scaled(x):
+    return (x * x).sum()
+
+
+OUTSIDE = {
+    "function": tj.function(_scaled), "library": lambda x: tj.nn.softplus(x).sum(), "checkpoint": tj.checkpoint(_scaled),
+    "grad": lambda x: tj.grad(_scaled)(x).sum(), "vmap": lambda x: tj.vmap(lambda t: np.sin(t) * t)(x).sum(),
+    "custom": lambda x: tj.custom_gradient(lambda t: (_scaled(t), lambda ct: 5 * ct * t))(x),
+    "vjp": lambda x: tj.vjp(_scaled, x)[1](tj.constant(2.0))[0].sum(), "linalg": lambda x: np.linalg.norm(x),
+}
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_calls_of_compiled_functions_are_recorded(name):
+    x = tj.constant([0.3, -0.4])
+    for _ in range(2):
+        with tj.GradientTape() as tape:
+            tape.watch(x)
+            y = OUTSIDE[name](x * 2.0) * 1.5
+        np.testing.assert_allclose(tape.gradient(y, x), tj.grad(lambda x: OUTSIDE[name](x * 2.0) * 1.5)(x), rtol=1e-12)
+
+
+def test_what_a_recorded_call_changes_and_prints_is_done_once(capsys):
+    v, w, seen = tj.Variable([1.0, 2.0], name="v"), tj.Variable(0, name="w"), []
+
+    class Model:
+        last = None
+
+    model = Model()
+
+    @tj.function
+    def f(x):
+        print("called")
+        seen.append(x.shape[0])
+        v.assign_add(1.0)
+        w.assign_add(1)
+        model.last = x * 3
+        return (v * x * x).sum()
+    x = tj.constant([3.0, 4.0])
+    with tj.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        first = f(x)
+        second = f(x) + first
+    v.assign(100.0)
+    np.testing.assert_allclose(tape.gradient(first, [x, v])[0], [12.0, 24.0])
+    np.testing.assert_allclose(tape.gradient(second, v), [18.0, 32.0])
+    np.testing.assert_allclose(tape.gradient(second, x), [30.0, 56.0])
+    assert capsys.readouterr().out == "called\n" * 2 and seen == [2, 2] and int(w) == 2
+    assert np.asarray(model.last).tolist() == [9, 12] and v.numpy().tolist() == [100, 100]
+
+
+def test_a_model_that_is_made_in_its_first_call_is_trained_by_an_eager_tape():
+    class Dense:
+        w = None
+
+        @tj.function
+        def __call__(self, x):
+            if self.w is None:
+                self.w = tj.Variable(np.zeros(x.shape[1]), name="w")
+            return x @ self.w
+    rng = np.random.default_rng(0)
+    x, model = rng.normal(size=(32, 3)), Dense()
+    y = x @ [1.0, 2.0, 3.0]
+    for _ in range(60):
+        with tj.GradientTape() as tape:
+            loss = ((model(tj.constant(x)) - y) ** 2).mean()
+        model.w.assign_sub(0.3 * tape.gradient(loss, model.w))
+    np.testing.assert_allclose(model.w.numpy(), [1.0, 2.0, 3.0], atol=1e-6)
+
+
+def test_arguments_that_change_before_the_gradient_is_asked():
+    v, x = tj.Variable(2.0), np.array([1.0, 2.0])
+    f = tj.function(lambda x: (v * x).sum())
+    with tj.GradientTape() as tape:
+        y = f(x)
+    x[:] = 100.0
+    assert float(tape.gradient(y, v)) == 3.0
+
+
+def test_eager_tapes_nest():
+    x = tj.constant([1.0, 2.0])
+    with tj.GradientTape() as outer:
+        outer.watch(x)
+        with tj.GradientTape() as inner:
+            inner.watch(x)
+            y = (x ** 3).sum()
+        slope = inner.gradient(y, x)
+    np.testing.assert_allclose(slope, [3.0, 12.0])
+    np.testing.assert_allclose(outer.gradient(slope, x), [6.0, 12.0])
+
+
+def test_native_dispatch_is_back_when_no_tape_records():
+    f = tj.function(lambda x: x + 1)
+    f(np.ones(2))
+    tape = tj.GradientTape()
+    with tape:
+        f(np.ones(2))
+        tape.reset()
+        with tape.stop_recording():
+            f(np.ones(2))
+        with pytest.raises(ZeroDivisionError), tj.GradientTape():
+            raise ZeroDivisionError
+    assert not calls_are_watched() and len(f.traces) == 1
+
+
+def test_numbers_that_differ_from_step_to_step_share_a_compiled_gradient():
+    x = tj.constant([1.0, 2.0])
+    made = set()
+    for scale in (0.5, 0.25, 0.125):
+        with tj.GradientTape() as tape:
+            tape.watch(x)
+            y = (x * scale).sum()
+        program = tape._tape.program([y], [x])
+        made.add(program.steps_key)
+        np.testing.assert_allclose(tape.gradient(y, x), [scale, scale])
+    assert len(made) == 1

@@ -27,6 +27,7 @@ from tracejit.api.cleaning import clean_arguments, copy_back
 from tracejit.api.collector import collector_paused
 from tracejit.api.donation import donate
 from tracejit.api.options import Options, check_declared, make_options, parameter_names, refuse_generators
+from tracejit.api.recording import RECORDERS
 from tracejit.api.shapes import ShapeHistory
 from tracejit.api.signature import inputs_of
 from tracejit.autograph.entry import python_function
@@ -90,6 +91,9 @@ class State:
         if context is not None and context.call is not None:
             return context.call(inlined(self), *args, **kwargs)
         try:
+            if RECORDERS.active:
+                from tracejit.api.replaying import recorded_call
+                return recorded_call(self, args, kwargs, bool(config.debug_nans))
             return self.run(args, kwargs, bool(config.debug_nans))
         except Exception as error:
             if isinstance(error, TracejitError) and error.span is None:
@@ -391,15 +395,15 @@ def _load_numpy() -> None:
     import_module("tracejit.numpy.implementations")
 
 
-def _watch_calls(more: int) -> None:
+def watch_calls(more: int) -> None:
     """While anything is looked for in all calls, native dispatch leaves them to `State.slow`."""
-    from tracejit.xla_lite.runtime.host import watch_calls
-    watch_calls(more)
+    from tracejit.xla_lite.runtime import host
+    host.watch_calls(more)
 
 
-LISTENERS["debug_nans"] = _watch_calls
+LISTENERS["debug_nans"] = watch_calls
 if config.debug_nans:
-    _watch_calls(1)
+    watch_calls(1)
 LOADERS.append(_load_numpy)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

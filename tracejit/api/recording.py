@@ -1,6 +1,6 @@
-"""What is computed with Tensors outside of compiled functions, remembered for tapes.
+"""What is computed with Tensors outside of traces, remembered for tapes.
 
-Flows in:  every operation on Tensors and Variables, with arguments and results.
+Flows in:  every operation on Tensors and Variables and every call of a compiled function, with arguments and results.
 Flows out: `Program`: the operations that lead from sources to targets, as a hashable sequence and its inputs.
 """
 from __future__ import annotations
@@ -139,7 +139,7 @@ class _Builder:
     def reference(self, x: Any) -> Any:
         if (known := self.known.get(id(x))) is not None:
             return known
-        if isinstance(x, np.ndarray) or hasattr(x, "numpy"):
+        if isinstance(x, (np.ndarray, float, complex)) or hasattr(x, "numpy") and not hasattr(x, "assign"):
             self.constants.append(x)
             self.known[id(x)] = ("constant", len(self.constants) - 1)
             return self.known[id(x)]
@@ -184,5 +184,7 @@ def _hashable(reference: Any) -> Any:
     kind, content = reference
     if kind != "static":
         return reference
+    if hasattr(content, "assign"):
+        return kind, "Variable", id(content)
     return (kind, type(content), content) if isinstance(content, (int, float, complex, str, type(None), type)) else (
         kind, repr(content))

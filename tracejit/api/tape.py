@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from tracejit.api.gradients import derived
+from tracejit.api.function import watch_calls
+from tracejit.api.gradients import derived, vjp
 from tracejit.api.recording import RECORDERS, Program, Recorder
 from tracejit.api.tensor import Tensor
 from tracejit.api.variable import Variable, traced
@@ -254,11 +255,17 @@ class _Eager(Recorder):
     def start(self) -> None:
         self.clear()
         self.watched = {}
-        RECORDERS.active.append(self)
+        self.go_on()
+
+    def go_on(self) -> None:
+        if self not in RECORDERS.active:
+            RECORDERS.active.append(self)
+            watch_calls(1)
 
     def stop(self) -> None:
         if self in RECORDERS.active:
             RECORDERS.active.remove(self)
+            watch_calls(-1)
 
     def watch(self, leaf: Any) -> None:
         if not isinstance(leaf, (Tensor, Variable)):
@@ -279,7 +286,7 @@ class _Eager(Recorder):
         try:
             yield
         finally:
-            RECORDERS.active.append(self)
+            self.go_on()
 
     def is_source(self, leaf: Any) -> bool:
         return id(leaf) in self.watched or (
@@ -288,19 +295,9 @@ class _Eager(Recorder):
     def gradients(self, targets: Sequence[Any], sources: Sequence[Any], weights: Sequence[Any]) -> list[Any]:
         values = [self.values_of(s) if self.is_source(s) else [] for s in sources]
         program = self.program(targets, [v for group in values for v in group])
-        with self.quiet():
-            found = _program_gradient(program)(program.sources, program.constants, list(weights))
-            parts = iter([g if linked else None for g, linked in zip(found, program.connected, strict=True)])
-            return [_total([g for _ in group if (g := next(parts)) is not None]) for group in values]
-
-    @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """The gradient itself is recorded by outer tapes as what it is made of: not at all."""
-        before, RECORDERS.active[:] = list(RECORDERS.active), []
-        try:
-            yield
-        finally:
-            RECORDERS.active[:] = before
+        found = _program_gradient(program)(program.sources, program.constants, list(weights))
+        parts = iter([g if linked else None for g, linked in zip(found, program.connected, strict=True)])
+        return [_total([g for _ in group if (g := next(parts)) is not None]) for group in values]
 
     def zero(self, leaf: Any) -> Any:
         return Tensor(0 * (leaf.array if isinstance(leaf, Variable) else leaf.numpy()))
@@ -313,8 +310,6 @@ def _total(parts: Sequence[Any]) -> Any:
 
 def _program_gradient(program: Program) -> Callable[..., Any]:
     """The compiled gradient of a sequence of operations, the same function for the same sequence."""
-    from tracejit.api.gradients import vjp
-
     def gradient(sources: list[Any], constants: list[Any], weights: list[Any]) -> list[Any]:
         made, pull = vjp(lambda sources: program.run(sources, constants), sources)
         cts = [_weight(lift(m), w) for m, w in zip(made, weights, strict=True)]

@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 import numpy as np
 
 from tracejit.api.function import function
-from tracejit.api.recording import RECORDERS, note
 from tracejit.base.errors import MutationError, UnsupportedTypeError
 from tracejit.base.options import config
 from tracejit.tracing.arrays import ARRAY_LIKE, KINDS, Array
@@ -200,24 +199,13 @@ def constant(value: Any, dtype: Any = None) -> Tensor:
 
 
 def call(key: Any, *args: Any, **options: Any) -> Any:
-    """A NumPy function on Tensors."""
-    return perform(key, NUMPY[key], numpy_function, args, options)
+    """A NumPy function on Tensors: traced into the running trace, or compiled and run."""
+    return (NUMPY[key] if active() is not None else numpy_function(key))(*args, **options)
 
 
 def call_method(name: str, *args: Any, **options: Any) -> Any:
     """An operator, method or property of `Array` on Tensors."""
-    return perform(name, method_of_arrays(name), operation, args, options)
-
-
-def perform(key: Any, implementation: Callable[..., Any], compiled: Callable[[Any], Any], args: tuple[Any, ...],
-            options: dict[str, Any]) -> Any:
-    """Every operation on Tensors: traced into the running trace, or compiled and run, and told to the tapes."""
-    if active() is not None:
-        return implementation(*args, **options)
-    result = compiled(key)(*args, **options)
-    if RECORDERS.active:
-        note(key, implementation, args, options, result)
-    return result
+    return (method_of_arrays(name) if active() is not None else operation(name))(*args, **options)
 
 
 @cache
