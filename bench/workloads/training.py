@@ -163,7 +163,7 @@ def mlp(name: str, ours: Callable[[], Callable[..., Any]], cold_case: str = "") 
         name=name, numpy=mlp_step, inputs=batch,
         cases=tuple(Case(f"batch {size}", size, 0.9, 0.6, flops=mlp_flops(size)) for size in (32, 128, 1024)),
         smoke=5, peers={"tracejit": ours, **peers.MLP}, complete=True, skip=NO_TRAINING, rtol=2e-4,
-        cold_case=cold_case, cold_at_most=0.5, cold_strive=0.25)
+        memory_cases=("batch 32", "batch 1024"), cold_case=cold_case, cold_at_most=0.5, cold_strive=0.25)
 
 
 def adam(name: str, ours: Callable[[], Callable[..., Any]]) -> Workload:
@@ -171,7 +171,8 @@ def adam(name: str, ours: Callable[[], Callable[..., Any]]) -> Workload:
         name=name, numpy=adam_step, inputs=twenty_arrays,
         cases=tuple(Case(f"{size:.0e}".replace("e+0", "e"), size, 1.0, 0.8, moved=28.0 * size)
                     for size in (1_000_000, 10_000_000)),
-        smoke=200, peers={"tracejit": ours, **peers.ADAM}, complete=True, skip=NO_TRAINING, rtol=2e-5)
+        smoke=200, peers={"tracejit": ours, **peers.ADAM}, complete=True, skip=NO_TRAINING, rtol=2e-5,
+        memory_cases=("1e7",))
 
 
 WORKLOADS = [

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tracejit.cli.harness.cold import ColdRow
+from tracejit.cli.harness.cold import ColdRow, ColdRun
 from tracejit.cli.harness.machine import Machine
 from tracejit.cli.harness.pool import Mode, WorkerProcess
 from tracejit.cli.harness.report import as_json, cold_table, duration, ratio_of, steady_table, table, verdict
@@ -95,8 +95,17 @@ def test_reports_show_times_ratios_and_bounds() -> None:
     cold = ColdRow("first call", 0.5, 0.3, "jax", {"tracejit": [1.0, 2.0, 3.0], "jax": [8.0]})
     assert "0.25   0.5/0.3" in cold_table([cold])
     json = as_json([row({"numpy": [1.0]})], [cold], machine, {})
-    assert json["steady"][0]["systems"]["numpy"]["min"] == 1.0 and json["once"][0]["milliseconds"]["jax"] == [8.0]
+    assert json["steady"][0]["systems"]["numpy"]["min"] == 1.0 and json["once"][0]["results"]["jax"] == [8.0]
     assert verdict(0.4, 0.5, 0.1) == "0.40   0.5/0.1"
+
+
+def test_memory_is_that_of_fresh_processes_and_compared_with_the_leanest_peer() -> None:
+    run = ColdRun(SUITE, ("numpy",), 1, {"default": __import__("sys").executable}, lambda text: None)
+    measured = run.peak_memory(load_suite(SUITE)["call overhead"], "smoke", 1)
+    assert measured.unit == "MB" and 0 <= measured.results["numpy"][0] < 50 and not measured.errors
+    found = ColdRow("peak memory", 1.0, 0.7, "best", {"tracejit": [3.0], "jax": [8.0], "torch": [4.0], "numpy": [1.0]},
+                    unit="MB")
+    assert "3 MB" in cold_table([found]) and "0.75   1/0.7" in cold_table([found])
 
 
 def test_tables_align_and_durations_have_units() -> None:

@@ -21,8 +21,8 @@ ORIGIN = (const(0), const(0))
 def matmul(rows, columns, depth, dtype=F32, turned=False, add=False):
     """o = [o +] x @ y."""
     left = (k, m) if turned else (m, k)
-    params = [array("x", *left, dtype=dtype), array("y", k, n, dtype=dtype), array("o", m, n, dtype=dtype, written=True),
-              scalar("m"), scalar("n"), scalar("k")]
+    params = [array("x", *left, dtype=dtype), array("y", k, n, dtype=dtype),
+              array("o", m, n, dtype=dtype, written=True), scalar("m"), scalar("n"), scalar("k")]
     return program(params, [TileMatmul(BufferRef("o", ORIGIN), BufferRef("x", ORIGIN), BufferRef("y", ORIGIN), rows,
                                        columns, depth, turned, const(add, BOOL))])
 

@@ -29,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     add("--seconds", type=float, default=0.15, help="seconds per system, workload and round (%(default)s)")
     add("--repeats", type=int, default=3, help="fresh processes per first-call measurement (%(default)s)")
     add("--threads", type=int, default=2, help="threads of every system (%(default)s)")
-    add("--kinds", default="steady,cold", help="steady, cold or both (%(default)s)")
+    add("--kinds", default="steady,cold,memory", help="any of steady, cold, memory (%(default)s)")
     add("--smoke", action="store_true", help="every workload once, on tiny sizes")
     add("--json", default="", metavar="FILE", help="write everything measured")
     add("--verbose", action="store_true", help="show what the systems print")

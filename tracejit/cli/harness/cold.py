@@ -1,6 +1,6 @@
-"""What is paid once: first calls, first calls from a disk cache, many sizes, imports.  A fresh process each time.
+"""What is measured in a fresh process each time: first calls, also from a disk cache, many sizes, imports, memory.
 
-Flows in: workloads, systems.  Flows out: milliseconds per system and repetition, for report.py.
+Flows in: workloads, systems.  Flows out: milliseconds or megabytes per system and repetition, for report.py.
 """
 
 import shutil
@@ -33,7 +33,7 @@ FIRST_NAMES = {"tracejit": "function", "jax": "jit", "numba": "njit", "torch": "
 
 @dataclass(slots=True)
 class ColdRow:
-    """Milliseconds by system, one number a repetition."""
+    """Numbers by system, one a repetition. against: a system, "best" for the best peer, "milliseconds" for none."""
 
     name: str
     at_most: float
@@ -41,6 +41,7 @@ class ColdRow:
     against: str
     results: dict[str, list[float]] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
+    unit: str = "ms"
 
     def typical(self, system: str) -> float | None:
         return median(self.results[system]) if self.results.get(system) else None
@@ -95,14 +96,35 @@ class ColdRun:
         folders = {system: tempfile.mkdtemp(prefix="bench-cache-") for system in self.systems if system in CACHES}
 
         def once(system: str) -> float:
-            extra = CACHES[system](folders[system])
-            if not any(Path(folders[system]).iterdir()):
-                self.ask(system, "first", workload, case, extra)
-            return extra_milliseconds(self.ask(system, "first", workload, case, extra))
+            return extra_milliseconds(self.ask_again(system, "first", workload, case, folders[system]))
 
         cached = ColdRun(self.suite, tuple(folders), self.threads, self.pythons, self.progress)
         row = ColdRow(f"first call from disk, {workload.name} {case}", 0.3, 0.1, "jax")
         cached.repeat(row, workload, repeats, once)
+        for folder in folders.values():
+            shutil.rmtree(folder, ignore_errors=True)
+        return row
+
+    def ask_again(self, system: str, command: str, workload: Workload, case: str, folder: str) -> dict[str, Any]:
+        """One command in a process that finds what another has left in the folder."""
+        extra = CACHES[system](folder)
+        if not any(Path(folder).iterdir()):
+            self.ask(system, "first", workload, case, extra)
+        return self.ask(system, command, workload, case, extra)
+
+    def peak_memory(self, workload: Workload, case: str, repeats: int) -> ColdRow:
+        """By how much processes grow; what systems compile comes from disk where they keep it there."""
+        folders = {system: tempfile.mkdtemp(prefix="bench-cache-") for system in self.systems}
+
+        def once(system: str) -> float:
+            known = system in CACHES
+            reply = self.ask_again(system, "memory", workload, case, folders[system]) if known else \
+                self.ask(system, "memory", workload, case, {})
+            return number_in(reply, "growth") / 2**20
+
+        row = ColdRow(f"peak memory, {workload.name} {case}", workload.memory_at_most, workload.memory_strive, "best",
+                      unit="MB")
+        self.repeat(row, workload, repeats, once)
         for folder in folders.values():
             shutil.rmtree(folder, ignore_errors=True)
         return row

@@ -29,7 +29,7 @@ class SuiteOptions:
     repeats: int = 3
     threads: int = 2
     smoke: bool = False
-    kinds: tuple[str, ...] = ("steady", "cold")
+    kinds: tuple[str, ...] = ("steady", "cold", "memory")
     pythons: dict[str, str] = field(default_factory=lambda: {"default": sys.executable})
     json: str = ""
     verbose: bool = False
@@ -51,6 +51,7 @@ def run_suite(options: SuiteOptions, suite: str) -> int:
     print(machine)
     rows, versions = run_steady(options, suite, workloads, machine) if "steady" in options.kinds else ([], {})
     cold = run_cold(options, suite, workloads) if "cold" in options.kinds else []
+    cold += run_memory(options, suite, workloads) if "memory" in options.kinds else []
     if cold:
         print("\n" + report.cold_table(cold))
     if trouble := report.problems(rows, cold):
@@ -96,6 +97,14 @@ def summary(row: Row) -> str:
     systems = report.columns_of(mode.system for mode in row.modes)
     times = [f"{name} {report.duration(m.best)}" for name in systems if (m := row.best_of(name))]
     return f"{row.workload.name} {row.case.label}: " + ", ".join(times)
+
+
+def run_memory(options: SuiteOptions, suite: str, workloads: list[Workload]) -> list[ColdRow]:
+    """Peak memory, for the workloads that declare it."""
+    run = ColdRun(suite, tuple(systems_of(options)), options.threads, options.pythons, show_progress)
+    repeats = 1 if options.smoke else options.repeats
+    return [run.peak_memory(workload, "smoke" if options.smoke else case, repeats) for workload in workloads
+            for case in workload.memory_cases]
 
 
 def run_cold(options: SuiteOptions, suite: str, workloads: list[Workload]) -> list[ColdRow]:

@@ -38,7 +38,9 @@ class System:
 
     def function(self, workload: Workload) -> Callable[..., Any]:
         """The function to time: what compiles itself at the first call, or is compiled already."""
-        return workload.peers[self.name]() if workload.complete and self.name in workload.peers else self.build(workload)
+        if workload.complete and self.name in workload.peers:
+            return workload.peers[self.name]()
+        return self.build(workload)
 
     def build(self, workload: Workload) -> Callable[..., Any]:
         """The function from a text that is not compiled yet."""

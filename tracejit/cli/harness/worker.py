@@ -1,13 +1,16 @@
 """One system in its own process: reads commands, one JSON object a line, and answers each with one.
 
-Flows in: `load`, `time`, `drop`, `first`, `sizes` from pool.py.  Flows out: seconds, and the check of the result.
+Flows in: `load`, `time`, `drop`, `first`, `memory`, `sizes` from pool.py.  Flows out: seconds, bytes, and the check of
+the result.
 """
 
+import gc
 import json
 import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -76,6 +79,19 @@ class Worker:
         seconds = [timed_call(self.system, fn, placed) for _ in range(12)]
         return {"first": seconds[0], "steady": median(seconds[2:])}
 
+    def memory(self, suite: str, workload: str, case: str) -> Reply:
+        """By how many bytes the process grows at most, from before the function is built to its third result."""
+        found = load_suite(suite)[workload]
+        self.warm_up()
+        placed = tuple(self.system.place(arg) for arg in found.arguments(found.case(case).size))
+        gc.collect()
+        Path("/proc/self/clear_refs").write_text("5")    # forgets the peak so far
+        before = resident("VmRSS")
+        fn = self.system.function(found)
+        for _ in range(3):
+            self.system.wait(fn(*placed))
+        return {"growth": resident("VmHWM") - before}
+
     def warm_up(self) -> None:
         """Compiles and runs an unrelated function, so that the system's own start-up is not counted."""
         workload = Workload("warm-up", warm_up_function, lambda size, r: (r.random(size),), (), 8,
@@ -89,6 +105,12 @@ class Worker:
         fn = self.system.function(found)
         arguments = [tuple(map(self.system.place, found.arguments(size))) for size in found.case(case).size]
         return {"total": sum(timed_call(self.system, fn, placed) for placed in arguments)}
+
+
+def resident(field: str) -> int:
+    """Bytes of this process in memory: `VmRSS` now, `VmHWM` at most."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(field + ":"))
+    return 1024 * int(line.split()[1])
 
 
 def warm_up_function(x: Any) -> Any:

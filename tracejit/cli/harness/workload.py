@@ -37,13 +37,13 @@ class Workload:
     numpy: the plain function; tracejit decorates it, and it is the reference of every result.
     inputs: (size, generator) -> arguments.
     peers: system -> builder of its version; a system that is not named gets the NumPy text with its own namespace.
-    complete: the builders give functions that are compiled already, for systems that keep what they update; also that of
-    tracejit.
+    complete: the builders, also that of tracejit, give functions that compile themselves and keep what they update.
     skip: systems which can't run it.
     against: "best" compares with the best peer, a system's name with that system.
     cold_case: the case whose first call is measured too; empty for none.  cold_against, cold_at_most, cold_strive: its
     bounds, as shares of a system's time.
     reference: gives the same results in less time, where plain Python would take minutes.
+    memory_cases: the cases whose peak memory is measured too, and its bounds as shares of the leanest peer's.
     many_sizes: a case is a tuple of sizes, and the time of one call for each of them is measured, in a fresh process.
     """
 
@@ -61,6 +61,9 @@ class Workload:
     cold_against: str = "jax"
     cold_at_most: float = 0.5
     cold_strive: float = 0.3
+    memory_cases: tuple[str, ...] = ()
+    memory_at_most: float = 1.0
+    memory_strive: float = 0.7
     many_sizes: bool = False
     reference: Callable[..., Any] | None = None
 

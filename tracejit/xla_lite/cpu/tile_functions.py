@@ -5,9 +5,9 @@ Flows out: names of functions, each defined once in a module:
            `block(target, its stride, x, its stride, y, its stride, rows, columns, depth, add)`,
            `turned(target, its stride, source, its stride, rows, columns)`.
 
-A block is cut into tiles of rows x vectors of columns whose sums stay in registers over the whole depth: each step reads
-a few vectors of y and one number of x for each row. What is left over at the right runs under a mask; rows are cut into
-nearly equal tiles where their number is known, and into powers of two where it is not.
+A block is cut into tiles of rows x vectors of columns whose sums stay in registers over the whole depth: each step
+reads a few vectors of y and one number of x for each row. What is left over at the right runs under a mask; rows are
+cut into nearly equal tiles where their number is known, and into powers of two where it is not.
 """
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tracejit.xla_lite.cpu.text import Body, ModuleText
 from tracejit.xla_lite.cpu.types import MEMORY, lane_numbers, mangled, shuffle, vector
 
 VECTORS = 3      # of columns in a tile
-SQUARE = 8       # rows and columns that are turned at once, at most: wider ones are little faster and four times the code
+SQUARE = 8       # rows and columns that are turned at once, at most: wider ones are hardly faster, and long
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,13 +87,12 @@ class _Blocks:
 
     def kernel(self) -> Kernel:
         with self.pieces() as piece:
-            plain = self.is_plain()
-            target, at = (self.frame.outputs[0], (*piece.batch, piece.row, piece.column)) if plain else \
-                (self.writer.buffer("acc", self.dtype, (Const(self.tallest() * HEIGHT), Const(self.width))), (ZERO, ZERO))
-            for columns in self.widths(piece):
-                self.product(piece, BufferRef(target, at), columns)
-            if not plain:
-                self.follow(piece, target)
+            if self.is_plain():
+                self.products(piece, BufferRef(self.frame.outputs[0], (*piece.batch, piece.row, piece.column)))
+            else:
+                sums = self.writer.buffer("acc", self.dtype, (Const(self.tallest() * HEIGHT), Const(self.width)))
+                self.products(piece, BufferRef(sums, (ZERO, ZERO)))
+                self.follow(piece, sums)
         return self.frame.kernel()
 
     def is_plain(self) -> bool:
@@ -161,8 +160,13 @@ class _Blocks:
 
     # ---- products --------------------------------------------------------------------------------------------------
 
-    def product(self, piece: _Piece, target: BufferRef, columns: Expr) -> None:
+    def products(self, piece: _Piece, target: BufferRef) -> None:
         """The sums of a piece."""
+        for columns in self.widths(piece):
+            self.product(piece, target, columns)
+
+    def product(self, piece: _Piece, target: BufferRef, columns: Expr) -> None:
+        """The sums of a piece of so many columns."""
         if not self.is_copied():
             y = BufferRef(self.y, (*piece.batch, ZERO, piece.column))
             self.tile(piece, target, y, columns, ZERO, self.k, Const(False, BOOL))
@@ -214,7 +218,7 @@ class _Blocks:
 
 
 def _vectors(n: Expr, line: int) -> int:
-    """Vectors of columns of a piece: as many as cut the columns into equal pieces, so that one kind of loop serves all."""
+    """Vectors of columns of a piece: so many that pieces are equal, if possible: one kind of loop then serves all."""
     columns = static_value(n)
     if columns is None:
         return WIDTH
