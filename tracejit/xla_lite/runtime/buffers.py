@@ -79,7 +79,7 @@ class Buffers:
         self._trim(age)
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray[Any, Any]:
-        """An uninitialised array: on a recycled block from 1 MB, NumPy's own below."""
+        """An uninitialised array: on a recycled block from 128 KB, NumPy's own below."""
         if not self.recycles_arrays or math.prod(shape) * dtype.itemsize < layout.RECYCLE_FROM:
             made = np.empty(shape, dtype)
             if config.check:

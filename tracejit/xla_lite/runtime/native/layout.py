@@ -48,7 +48,7 @@ SMALL_HEADS, SMALL_COUNTS = 0, 8 * SMALL_CLASSES
 POISON_BYTE = 0xFF  # NaN as a float, -1 as an index
 
 # Output arrays.
-RECYCLE_FROM = 1 << 20  # below, and above the small ones, the C library's allocator serves well
+RECYCLE_FROM = 1 << 17  # below, and above the small ones, the C library's allocator serves well: it keeps what it gave
 LATE_FROM = 1 << 15  # arrays of compiled code's own making stay where they are from here on, smaller ones are copied
 HUGE_ARRAY = 1 << 47  # beyond any address space: NumPy says so in its own words
 HANDLER_CAPSULE = 0  # offset in array_settings; 0 while recycled arrays are turned off
