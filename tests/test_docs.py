@@ -33,7 +33,8 @@ PACKAGE = ROOT / "tracejit"
 BLOCK = re.compile(r"(?:^<!-- (?P<role>file|output|sample): (?P<name>.+?) -->\n)?"
                    r"^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.M | re.S)
 DOCUMENTS = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md",
-             *(f"docs/{name}.md" for name in ("glossary", "options", "semantics", "control_flow", "numpy_coverage")))
+             *(f"docs/{name}.md" for name in ("glossary", "options", "semantics", "control_flow", "numpy_coverage",
+                                            "training")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +146,23 @@ def test_targets_of_make_that_documents_name_exist() -> None:
         text = (ROOT / document).read_text(encoding="utf8")
         named = {word for line in re.findall(r"(?:^ {4}|`)make ([a-z -]+)", text, re.M) for word in line.split()}
         assert named <= targets, f"{document} names {sorted(named - targets)}"
+
+
+# ---- training ----------------------------------------------------------------------------------------------------
+
+
+def test_training_prints_what_its_page_says(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """The blocks are one program, in their order; what is shown below one is what it printed."""
+    found = blocks("docs/training.md")
+    code = [b for b in found if b.language == "python"]
+    text = StringIO()
+    with redirect_stdout(text):
+        load(tmp_path, "training_program.py", "\nprint('\\f')\n".join(b.text for b in code))
+    parts = text.getvalue().split("\f\n")
+    assert len(parts) == len(code)
+    printed = {b.name: next(part for c, part in reversed(list(zip(code, parts, strict=True))) if c.span < b.span)
+               for b in found if b.role == "output"}
+    check_blocks("docs/training.md", lambda: printed, request.config.getoption("--update-golden"))
 
 
 # ---- ARCHITECTURE ------------------------------------------------------------------------------------------------
@@ -304,7 +322,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_paths_in_documents_exist() -> None:
-    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/glossary.md"):
+    for document in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "docs/glossary.md", "docs/training.md"):
         text = (ROOT / document).read_text(encoding="utf8")
         for path in re.findall(r"`((?:tracejit|tests|bench|docs|examples|tools)/[\w./]*\w/?)`", text):
             assert (ROOT / path).exists(), f"{document} names {path}"

@@ -131,3 +131,47 @@ def test_the_state_goes_with_its_variable():
     assert [x.name for x in opt.variables] == ["step", "Variable.means", "Variable.squares"]
     del v
     assert len(opt.variables) == 1
+
+
+class Model:
+    def __init__(self):
+        self.w = tj.Variable(np.zeros(2))
+
+
+def test_one_compiled_step_serves_several_models_and_optimizers():
+    """The state belongs to Variable and optimizer, not to the trace."""
+    @tj.function
+    def step(model, opt):
+        opt.apply_gradients([(np.ones(2), model.w)])
+    one, two, opt = Model(), Model(), optim.SGD(1.0, momentum=0.5)
+    for model in (one, two, one, two):
+        step(model, opt)
+    np.testing.assert_array_equal([one.w.numpy(), two.w.numpy()], -2.5)
+    assert len(step.traces) == 2
+    third = Model()
+    step(third, optim.SGD(1.0, momentum=0.5))
+    step(third, optim.SGD(1.0, momentum=0.5))
+    np.testing.assert_array_equal(third.w.numpy(), -2.0)
+
+
+def test_another_optimizer_or_average_under_the_same_name_is_noticed():
+    v = tj.Variable(np.zeros(2))
+    opt, average = optim.SGD(1.0, momentum=0.5), optim.ExponentialMovingAverage(0.5)
+
+    @tj.function
+    def step():
+        opt.apply_gradients([(np.ones(2), v)])
+        average.update([v])
+    step()
+    opt, average = optim.SGD(1.0, momentum=0.5), optim.ExponentialMovingAverage(0.5)
+    step()
+    np.testing.assert_array_equal(v.numpy(), -2.0)
+    assert opt.variables[0].numpy() == 1 and float(average.average(v)[0]) == -1.5
+
+
+def test_equal_optimizers_share_what_is_compiled():
+    """Outside of compiled functions too the state is each optimizer's own."""
+    v, one, two = tj.Variable(np.zeros(2)), optim.SGD(1.0, momentum=0.5), optim.SGD(1.0, momentum=0.5)
+    for opt in (one, two, one):
+        opt.apply_gradients([(np.ones(2), v)])
+    np.testing.assert_array_equal(v.numpy(), -3.5)

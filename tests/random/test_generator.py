@@ -42,6 +42,17 @@ def test_compiled_functions_draw_what_plain_python_draws():
     np.testing.assert_array_equal(g.state.numpy(), h.state.numpy())
 
 
+def test_compiled_functions_draw_from_the_generator_of_the_call():
+    g = random.Generator(1)
+
+    @tj.function
+    def draw(given):
+        return g.normal(()), given.normal(())
+    first = draw(random.Generator(2))
+    g = random.Generator(1)
+    assert draw(random.Generator(2)) == first and len(draw.traces) == 1
+
+
 def test_a_draw_in_a_branch_moves_the_state_only_there():
     g = random.Generator(2)
     before = g.state.numpy()

@@ -85,6 +85,13 @@ def test_poisson_means_may_differ_by_element():
     np.testing.assert_allclose(drawn.mean(axis=0), [0, 2, 100], atol=0.3)
 
 
+def test_vectors_have_the_covariance_that_was_asked_for():
+    cov = np.array([[2.0, 0.6, 0.0], [0.6, 1.0, -0.3], [0.0, -0.3, 0.5]])
+    drawn = random.multivariate_normal(KEY, np.array([1.0, 0.0, -1.0]), cov, (COUNT,))
+    np.testing.assert_allclose(drawn.mean(axis=0), [1, 0, -1], atol=0.02)
+    np.testing.assert_allclose(np.cov(drawn.T), cov, atol=0.03)
+
+
 def test_parts_sum_to_one():
     parts = random.dirichlet(KEY, np.full((2, 4), 1e-3), (5, 2))
     assert parts.shape == (5, 2, 4)
@@ -136,12 +143,9 @@ DRAWS = """
 import numpy as np
 from tracejit import random
 key, n = random.key(1), (60000,)
-drawn = [random.normal(key, (300000,)), random.uniform(key, n), random.truncated_normal(key, -1.0, 1.0, n),
-         random.bernoulli(key, 0.3, n), random.categorical(key, np.log([0.2, 0.8]), shape=n), random.gamma(key, 0.7, n),
-         random.permutation(key, np.arange(60000)), random.choice(key, np.arange(9), n), random.beta(key, 2.0, 3.0, n),
-         random.exponential(key, n), random.poisson(key, np.array([3.0, 30.0]), (30000, 2)), random.laplace(key, n),
-         random.randint(key, n, 0, 1000), random.gumbel(key, n), random.dirichlet(key, np.ones(3), (20000,)),
-         random.Generator(5).normal(n)]
+drawn = [random.normal(key, (300000,)), random.bernoulli(key, 0.3, n), random.categorical(key, np.zeros(5), shape=n),
+         random.gamma(key, 0.7, n), random.permutation(key, np.arange(60000)), random.randint(key, n, 0, 1000),
+         random.poisson(key, np.array([3.0, 30.0]), (30000, 2)), random.Generator(5).uniform(n)]
 print([hash(x.tobytes()) for x in drawn])
 """
 

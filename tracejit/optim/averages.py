@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.api.attributes import input_attribute
 from tracejit.api.library import library
 from tracejit.api.variable import Variable
 from tracejit.base.errors import SignatureError
@@ -38,16 +39,17 @@ class ExponentialMovingAverage:
 
     def __init__(self, decay: float = 0.999, warm: bool = False):
         self.decay, self.warm = decay, warm
-        self._slots = Slots()
+        self.slots = Slots()
 
     def update(self, variables: Sequence[Variable]) -> None:
         """Moves the averages towards the Variables. An average begins with the value at its first update."""
-        state = self._slots.state(variables, ("average",), lambda array, _: array)
-        _move(list(variables), state["average"], state["step"], self.decay, self.warm)
+        slots: Slots = input_attribute(self, "slots")
+        state = slots.state(variables, ("average",), lambda array, _: array)
+        _move(list(variables), state["average"], state["step"], input_attribute(self, "decay"), self.warm)
 
     def average(self, variable: Variable) -> Variable:
         """The Variable that holds the average of another one."""
-        found = self._slots.of(variable, "average")
+        found = self.slots.of(variable, "average")
         if found is None:
             raise SignatureError(f"{variable.name} has no average yet", span=current_span(2),
                                  fix="call update with it first")
@@ -56,7 +58,7 @@ class ExponentialMovingAverage:
     @property
     def variables(self) -> tuple[Variable, ...]:
         """The step and all averages."""
-        return self._slots.variables()
+        return self.slots.variables()
 
 
 @library(static=("warm",))

@@ -138,10 +138,11 @@ def chain(*steps: Any) -> Optimizer:
 
 
 def _compiled(work: Callable[..., Any], optimizer: Optimizer, *args: Any) -> Any:
-    """Part of a trace inside one; outside, a compiled function of this optimizer."""
-    if active() is not None:
+    """Part of a trace inside one; outside, a function that is compiled once for equal optimizers."""
+    def run(*args: Any) -> Any:
         return work(optimizer, *args)
-    return derived(work.__name__.strip("_"), optimizer, work)(optimizer, *args)
+
+    return run(*args) if active() is not None else derived(work.__name__.strip("_"), optimizer, run)(*args)
 
 
 def _updated(optimizer: Optimizer, grads: Any, state: State, params: Any) -> tuple[Any, State]:

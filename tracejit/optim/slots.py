@@ -12,16 +12,23 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.api.attributes import input_attribute
 from tracejit.api.variable import Variable
 from tracejit.tracing.context import running
+from tracejit.tracing.inputs import FIXED_CALLABLES
 
 Fill = Callable[[Any, str], Any]
+
+
+class Owner:
+    """Stands for one Variable: a trace that found slots by it fits no other Variable."""
 
 
 class Slots:
     """The step count, and for every Variable its own ones by name. They are forgotten with the Variable.
 
-    A trace which meets a Variable first makes them too, outside of the traced code: they begin with constants.
+    A trace which meets a Variable first makes them too, outside of the traced code: they begin with constants. They are
+    looked up while tracing, so that a trace is for these very Slots and Variables.
     """
 
     def __init__(self, held: Sequence[tuple[Variable, dict[str, Variable]]] = (), step: Variable | None = None):
@@ -33,6 +40,7 @@ class Slots:
 
     def _slots_of(self, variable: Variable) -> dict[str, Variable]:
         key = id(variable)
+        vars(variable).setdefault("owner", Owner())
         if key not in self._of:
             self._of[key] = weakref.ref(variable, lambda _: self._of.pop(key, None)), {}
         return self._of[key][1]
@@ -48,7 +56,10 @@ class Slots:
                     if name not in slots:
                         slots[name] = Variable(fill(variable.array, name), trainable=False,
                                                name=f"{variable.name}.{name}")
-            return {"step": self._step, **{name: [slots[name] for slots in every] for name in names}}
+            made = {"step": self._step, **{name: [slots[name] for slots in every] for name in names}}
+        for variable in variables:
+            input_attribute(variable, "owner")
+        return made
 
     def of(self, variable: Variable, name: str) -> Variable | None:
         """One of a Variable's slots; None if there is none yet."""
@@ -61,3 +72,6 @@ class Slots:
 
     def __reduce__(self) -> Any:
         return Slots, ([(v, slots) for known, slots in self._of.values() if (v := known()) is not None], self._step)
+
+
+FIXED_CALLABLES.update((Owner, Slots))

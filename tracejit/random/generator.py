@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.api.attributes import input_attribute
 from tracejit.api.variable import Variable
 from tracejit.random import distributions, rejection
 from tracejit.random import keys as threefry
@@ -52,8 +53,9 @@ class Generator:
             return np.asarray(self._next(num))
 
     def _next(self, num: int) -> Any:
-        made = threefry.split(self.state.value, num + 1)
-        self.state.assign(made[0])
+        state: Variable = input_attribute(self, "state")
+        made = threefry.split(state.value, num + 1)
+        state.assign(made[0])
         return made[1:]
 
     def split(self, num: int = 2) -> list[Generator]:
