@@ -284,20 +284,23 @@ def numba_mlp() -> Callable[..., Any]:
 
 
 def numba_adam() -> Callable[..., Any]:
-    """One parallel loop over blocks of all arrays, which lie in one vector each for parameters and state."""
+    """A parallel loop for each array."""
     import numba
 
+    b1, b2, c1, c2 = map(np.float32, (BETA1, BETA2, 1 - BETA1, 1 - BETA2))
+    rate, epsilon = np.float32(ADAM_RATE), np.float32(EPSILON)
+
     @numba.njit(fastmath=True, parallel=True)
+    def one(p, m, v, g, first, second):
+        for i in numba.prange(p.size):
+            m[i] = b1 * m[i] + c1 * g[i]
+            v[i] = b2 * v[i] + c2 * (g[i] * g[i])
+            p[i] -= rate * (m[i] / first) / (np.sqrt(v[i] / second) + epsilon)
+
+    @numba.njit
     def update(params, means, squares, grads, first, second):
-        b1, b2 = np.float32(BETA1), np.float32(BETA2)
-        c1, c2 = np.float32(1 - BETA1), np.float32(1 - BETA2)
-        rate, epsilon = np.float32(ADAM_RATE), np.float32(EPSILON)
         for k in range(len(params)):
-            p, m, v, g = params[k], means[k], squares[k], grads[k]
-            for i in numba.prange(p.size):
-                m[i] = b1 * m[i] + c1 * g[i]
-                v[i] = b2 * v[i] + c2 * g[i] * g[i]
-                p[i] -= rate * (m[i] / first) / (np.sqrt(v[i] / second) + epsilon)
+            one(params[k], means[k], squares[k], grads[k], first, second)
 
     kept: list[Any] = []
 
