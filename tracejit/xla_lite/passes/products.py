@@ -96,10 +96,12 @@ def _as_matrices(graph: Graph, node: Node, sides: list[_Side]) -> Value:
 
 
 def _matrix(graph: Graph, node: Node, side: _Side, free_first: bool) -> tuple[Value, int]:
-    """The operand as [batch,] free, contracted, or turned round where it lies so already; and its contracted axis."""
+    """The operand as [batch,] free, contracted, or turned round where it lies so or its last axis stays; and its
+    contracted axis."""
     either = [side.batch + side.free + side.contract, side.batch + side.contract + side.free]
     in_memory = tuple(range(side.value.rank))
-    order = next((o for o in either if o == in_memory), either[0 if free_first else 1])
+    cheap = [o for test in (in_memory, in_memory[-1:]) for o in either if o[-len(test):] == test]
+    order = next(iter(cheap), either[0 if free_first else 1])
     value = _transposed(graph, node, side.value, order)
     groups = [side.free, side.contract] if order == either[0] else [side.contract, side.free]
     batch = (product(side.sizes(side.batch)),) if side.batch else ()
