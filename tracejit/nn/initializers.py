@@ -77,7 +77,7 @@ def lecun(key: Any, shape: Sequence[int], distribution: str = "truncated_normal"
 def orthogonal(key: Any, shape: Sequence[int], scale: float = 1.0, dtype: Any = np.float64) -> Any:
     """A matrix with orthonormal rows or columns (whichever are fewer), from the QR decomposition of normal numbers.
 
-    Outside of compiled functions. Source: A. Saxe et al. (2014).
+    Source: A. Saxe et al. (2014).
     """
     if len(shape) < 2:
         raise ShapeError(f"orthogonal weights of shape {tuple(shape)} are asked for", span=current_span(),

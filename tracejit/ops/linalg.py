@@ -173,7 +173,7 @@ def is_wide(text: str) -> bool:
 
 
 TRIANGLES = ({"lower": True}, {"lower": False})
-SQUARE = ("t[3,3]", "t[2,4,4]", "t[1,1]", "t[0,0]", "t[0,2,2]")
+SQUARE = ("t[3,3]", "t[2,4,4]", "t[1,1]", "t[0,0]", "t[0,2,2]", "t[9,6,6]")
 ANY_SHAPE = ("t[4,3]", "t[3,4]", "t[2,3,3]", "t[1,1]", "t[0,3]", "t[2,0]")
 
 

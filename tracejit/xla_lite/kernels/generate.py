@@ -16,6 +16,7 @@ from tracejit.xla_lite.kernels.frame import Request
 from tracejit.xla_lite.kernels.full import full_kernel
 from tracejit.xla_lite.kernels.kernel_ir import Kernel
 from tracejit.xla_lite.kernels.linalg.factorisations import cholesky_kernel, geqrf_kernel, lu_kernel, qr_kernel
+from tracejit.xla_lite.kernels.linalg.small import is_small, small_kernel
 from tracejit.xla_lite.kernels.linalg.spectra import eig_kernel, eigh_kernel, svd_kernel
 from tracejit.xla_lite.kernels.linalg.triangular import lu_solve_kernel, triangular_solve_kernel
 from tracejit.xla_lite.kernels.pieces import concatenate_kernel, pad_kernel
@@ -61,11 +62,15 @@ WITH_ROUTINES: dict[str, Callable[[Request, Mapping[str, int]], Kernel]] = {    
     "lu_solve": lu_solve_kernel,
 }
 
+SMALL = ("cholesky", "lu", "lu_solve", "triangular_solve")     # small matrices need no routine
+
 NO_BLAS: Mapping[str, int] = {}
 
 
 def generate(request: Request, blas: Mapping[str, int] = NO_BLAS) -> Kernel:
     """The kernel of one fusion, sort or product. blas: symbols that products may call, with integer bits."""
+    if request.kind in SMALL and is_small(request):
+        return small_kernel(request, blas)
     if request.kind in WITH_ROUTINES:
         return WITH_ROUTINES[request.kind](request, blas)
     return GENERATORS[request.kind](request)
