@@ -16,9 +16,10 @@ from tracejit.base.errors import TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph
 from tracejit.ops.batching import case_batch, for_batch, while_batch
-from tracejit.ops.control_derivatives import CASE, FOR, TRY, WHILE
+from tracejit.ops.control_derivatives import CASE, TRY
 from tracejit.ops.declare import declare, refuse
 from tracejit.ops.effects import Caught
+from tracejit.ops.loop_derivatives import FOR, WHILE
 
 Array = NDArray[Any]
 Region = Callable[..., tuple[Array, ...]]

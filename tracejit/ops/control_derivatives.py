@@ -1,22 +1,20 @@
-"""Derivatives of ops with regions.
+"""Derivatives of ops with regions: branches and `try`; what those of loops are stated with.
 
 Flows in:  the op's regions; the transform that asks, as `recur`.
-Flows out: `RegionGradient` of case, for and while. Values that the way back needs are kept in arrays where the number
-           of rounds is a size, in growing stacks where only the run tells.
+Flows out: `RegionGradient` of case and try.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from tracejit.base.dims import Size
 from tracejit.base.dtypes import I64
 from tracejit.base.errors import GradientError
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
 from tracejit.ir.op import OPS, Op
-from tracejit.ir.terms import Term, apply, apply_all, build, constant, inlined, size_of, splat, sum_in_place
+from tracejit.ir.terms import Term, apply_all, build, inlined
 from tracejit.ops.derivatives import Attributes, Terms
 
 
@@ -26,11 +24,17 @@ class RegionGradient:
 
     forward(op, ins, wanted, attributes, recur) -> results, which of them vary, what `vjp` needs.
     vjp(op, ins, outs, cotangents, attributes, wanted, saved, recur) -> a cotangent per operand.
+    flow(attributes, operands that vary, recur) -> results that vary.
+    need(attributes, results that are needed, recur) -> operands that they depend on.
+
+    recur.results: flags of the results that anything depends on.
     """
 
     jvp: Callable[..., tuple[list[Term], Terms]]
     forward: Callable[..., tuple[list[Term], list[bool], Any]]
     vjp: Callable[..., Terms]
+    flow: Callable[..., list[bool]]
+    need: Callable[..., list[bool]]
 
 
 def chosen(items: Sequence[Any], mask: Sequence[bool]) -> list[Any]:
@@ -51,6 +55,16 @@ def types_of(terms: Sequence[Term]) -> list[ArrayType]:
     return [t.type for t in terms]
 
 
+def new_stack(near: Term, types: tuple[ArrayType, ...]) -> Term:
+    """A stack that rounds of loops around can share."""
+    return apply_all("stack_new", [], {"types": types, "shared": True}, near)[0]
+
+
+def any_of(columns: Iterable[Sequence[bool]]) -> list[bool]:
+    """For each place whether any of the lists is true there."""
+    return [any(column) for column in zip(*columns, strict=True)]
+
+
 # ---- case ------------------------------------------------------------------------------------------------------
 
 
@@ -65,27 +79,58 @@ def case_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attribute
     return results[:count], placed(results[count:], moving)
 
 
+def case_flow(attributes: Attributes, operands: Sequence[bool], recur: Any) -> list[bool]:
+    return any_of(recur.varied(b, operands[1:]) for b in attributes["branches"])
+
+
+def case_need(attributes: Attributes, results: Sequence[bool], recur: Any) -> list[bool]:
+    return [False, *any_of(recur.useful(b, results) for b in attributes["branches"])]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A branch cut in two. slots: where it puts what it keeps.  stacks: the first of its stacks among those of all."""
+
+    split: Any
+    slots: list[int]
+    stacks: int
+
+    def own(self, stacks: Sequence[Any]) -> Sequence[Any]:
+        return stacks[self.stacks:self.stacks + len(self.split.stacks)]
+
+
 @dataclass(frozen=True, slots=True)
 class SavedCase:
-    """slots: values of any branch; splits: of each branch, with the numbers of its slots."""
+    """slots: values of any branch.  stacks: in which loops of branches keep values.  active: results with cotangents."""
 
     slots: list[Term]
-    splits: list[tuple[Any, list[int]]]
-    varied: list[bool]
+    stacks: list[Term]
+    parts: list[Part]
+    active: list[bool]
+
+
+def parts_of(splits: Sequence[Any]) -> tuple[list[Part], list[ArrayType], list[tuple[ArrayType, ...]]]:
+    """Branches with their slots and stacks; the types of all slots and of the entries of all stacks."""
+    slots: list[ArrayType] = []
+    stacks: list[tuple[ArrayType, ...]] = []
+    parts = []
+    for split in splits:
+        parts.append(Part(split, _take_slots(slots, split.kept), len(stacks)))
+        stacks += split.stacks
+    return parts, slots, stacks
 
 
 def case_forward(op: Op, ins: Sequence[Term], wanted: Sequence[bool], attributes: Attributes, recur: Any
                  ) -> tuple[list[Term], list[bool], SavedCase]:
     """Each branch gives what it keeps in slots that the branches share by type."""
     branches: Sequence[Graph] = attributes["branches"]
-    moving = [any(column) for column in zip(*(recur.varied(b, wanted[1:]) for b in branches), strict=True)]
-    splits = [recur.split(b, wanted[1:], moving, [True] * len(wanted[1:])) for b in branches]
-    slots: list[ArrayType] = []
-    numbers = [_take_slots(slots, s.kept) for s in splits]
-    made = tuple([_with_slots(s.forward, len(moving), slots, n) for s, n in zip(splits, numbers, strict=True)])
-    results = apply_all(op, ins, {"branches": made})
-    count = len(moving)
-    return results[:count], moving, SavedCase(results[count:], list(zip(splits, numbers, strict=True)), moving)
+    varied = [v and u for v, u in zip(case_flow(attributes, wanted, recur), recur.results, strict=True)]
+    parts, slots, types = parts_of([recur.split(b, wanted[1:], varied, [True] * len(wanted[1:])) for b in branches])
+    stacks = [new_stack(ins[0], t) for t in types]
+    made = tuple([_with_slots(p, len(varied), slots, len(stacks)) for p in parts])
+    results = apply_all(op, [*ins, *stacks], {"branches": made})
+    count = len(varied)
+    return results[:count], varied, SavedCase(results[count:], stacks, parts, varied)
 
 
 def _take_slots(slots: list[ArrayType], types: Sequence[ArrayType]) -> list[int]:
@@ -100,10 +145,13 @@ def _take_slots(slots: list[ArrayType], types: Sequence[ArrayType]) -> list[int]
     return taken
 
 
-def _with_slots(forward: Graph, count: int, slots: Sequence[ArrayType], numbers: Sequence[int]) -> Graph:
-    made = Graph([p.type for p in forward.params])
-    results = made.inline(forward, made.params)
-    kept = dict(zip(numbers, results[count:], strict=True))
+def _with_slots(part: Part, count: int, slots: Sequence[ArrayType], stacks: int) -> Graph:
+    """The way forward of a branch, which gets all stacks and fills all slots."""
+    forward: Graph = part.split.forward
+    own = len(forward.params) - len(part.split.stacks)
+    made = Graph([*(p.type for p in forward.params[:own]), *[ArrayType(I64)] * stacks])
+    results = made.inline(forward, [*made.params[:own], *part.own(made.params[own:])])
+    kept = dict(zip(part.slots, results[count:], strict=True))
     filled = [kept[k] if k in kept else made.add("constant", value=0, type=t) for k, t in enumerate(slots)]
     made.outputs = (*results[:count], *filled)
     return made
@@ -111,25 +159,27 @@ def _with_slots(forward: Graph, count: int, slots: Sequence[ArrayType], numbers:
 
 def case_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
              wanted: Sequence[bool], saved: SavedCase, recur: Any) -> Terms:
-    cts = chosen([dense(ct, out) if v else None for ct, out, v in zip(cotangents, outs, saved.varied, strict=True)],
-                 saved.varied)
-    operands = [*saved.slots, *ins[1:], *cts]
-    given = [any(column) for column in zip(*(s.given for s, _ in saved.splits), strict=True)]
-    made = tuple([_backward_branch(split, numbers, given, saved.slots, ins[1:], cts)
-                  for split, numbers in saved.splits])
-    results = apply_all(op, [ins[0], *operands], {"branches": made}) if any(given) else []
-    return [None, *placed(results, given)]
+    cts = [dense(ct, out) for ct, out, a in zip(cotangents, outs, saved.active, strict=True) if a]
+    operands = [*saved.slots, *ins[1:], *cts, *saved.stacks]
+    given = any_of(p.split.given for p in saved.parts)
+    made = tuple([_backward_branch(p, given, saved, ins[1:], cts) for p in saved.parts])
+    if not any(given) and not any(n.has_effect for branch in made for n in branch.nodes):
+        return [None] * len(ins)
+    return [None, *placed(apply_all(op, [ins[0], *operands], {"branches": made}), given)]
 
 
-def _backward_branch(split: Any, numbers: Sequence[int], given: Sequence[bool], slots: Sequence[Term],
-                     operands: Sequence[Term], cts: Sequence[Term]) -> Graph:
+def _backward_branch(part: Part, given: Sequence[bool], saved: SavedCase, operands: Sequence[Term],
+                     cts: Sequence[Term]) -> Graph:
+    first, last = len(saved.slots), len(saved.slots) + len(operands) + len(cts)
+
     def made(*terms: Term) -> list[Term]:
-        kept = [terms[k] for k in numbers]
-        found = placed(inlined(split.backward, [*kept, *terms[len(slots):]], terms[0]), split.given)
-        here = terms[len(slots):len(slots) + len(operands)]
+        kept = [terms[k] for k in part.slots]
+        found = placed(inlined(part.split.backward, [*kept, *terms[first:last], *part.own(terms[last:])], terms[0]),
+                       part.split.given)
+        here = terms[first:first + len(operands)]
         return [dense(ct, x) for ct, x, wanted in zip(found, here, given, strict=True) if wanted]
 
-    return build(types_of([*slots, *operands, *cts]), made)
+    return build(types_of([*saved.slots, *operands, *cts, *saved.stacks]), made)
 
 
 # ---- try -------------------------------------------------------------------------------------------------------
@@ -176,22 +226,37 @@ def try_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attributes
     return results[:len(moving)], placed(results[len(moving):], moving)
 
 
+def _try_regions(attributes: Attributes, flags: Sequence[bool]) -> list[tuple[Graph, list[bool]]]:
+    """Body and handlers with flags of their parameters."""
+    return [(attributes["body"], list(flags)), *((h, _handler_flags(h, flags)) for h in attributes["handlers"])]
+
+
+def try_flow(attributes: Attributes, operands: Sequence[bool], recur: Any) -> list[bool]:
+    return any_of(recur.varied(g, flags) for g, flags in _try_regions(attributes, operands))
+
+
+def try_need(attributes: Attributes, results: Sequence[bool], recur: Any) -> list[bool]:
+    """What handlers are given counts for the operands too: the body makes it of them."""
+    count = len(attributes["body"].params)
+    found = [recur.useful(g, results) for g in (attributes["body"], *attributes["handlers"])]
+    sent = any(any(flags[:-count] if count else flags) for flags in found[1:])
+    exact = [p.dtype.is_inexact for p in attributes["body"].params]
+    return any_of([*(flags[len(flags) - count:] for flags in found), [sent and e for e in exact]])
+
+
 def try_forward(op: Op, ins: Sequence[Term], wanted: Sequence[bool], attributes: Attributes, recur: Any
                 ) -> tuple[list[Term], list[bool], tuple[Term, SavedCase]]:
     """Body and handlers give what they keep, as branches do, and which of them ran."""
     require_fixed_state(ins, wanted, attributes)
-    regions = [(attributes["body"], list(wanted)),
-               *((h, _handler_flags(h, wanted)) for h in attributes["handlers"])]
-    moving = [any(column) for column in zip(*(recur.varied(g, flags) for g, flags in regions), strict=True)]
-    splits = [recur.split(g, flags, moving, _handler_flags(g, [True] * len(wanted))) for g, flags in regions]
-    slots: list[ArrayType] = []
-    numbers = [_take_slots(slots, s.kept) for s in splits]
-    body, *handlers = [_numbered(_with_slots(s.forward, len(moving), slots, n), k)
-                       for k, (s, n) in enumerate(zip(splits, numbers, strict=True))]
-    *results, ran = apply_all(op, ins, {**attributes, "body": body, "handlers": tuple(handlers)})
-    own = [replace(s, given=s.given[len(s.given) - len(ins):]) for s in splits]
-    saved = SavedCase(results[len(moving):], list(zip(own, numbers, strict=True)), moving)
-    return results[:len(moving)], moving, (ran, saved)
+    varied = [v and u for v, u in zip(try_flow(attributes, wanted, recur), recur.results, strict=True)]
+    splits = [recur.split(g, flags, varied, _handler_flags(g, [True] * len(wanted)))
+              for g, flags in _try_regions(attributes, wanted)]
+    parts, slots, types = parts_of(splits)
+    stacks = [new_stack(ins[0], t) for t in types]
+    body, *handlers = [_numbered(_with_slots(p, len(varied), slots, len(stacks)), k) for k, p in enumerate(parts)]
+    *results, ran = apply_all(op, [*ins, *stacks], {**attributes, "body": body, "handlers": tuple(handlers)})
+    own = [replace(p, split=replace(p.split, given=p.split.given[len(p.split.given) - len(ins):])) for p in parts]
+    return results[:len(varied)], varied, (ran, SavedCase(results[len(varied):], stacks, own, varied))
 
 
 def _numbered(graph: Graph, number: int) -> Graph:
@@ -208,250 +273,5 @@ def try_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms
     return found[1:]
 
 
-# ---- for and while, forward mode -------------------------------------------------------------------------------
-
-
-def settled(recur: Callable[[list[bool]], Sequence[bool]], carries: Sequence[bool]) -> list[bool]:
-    """Which carries have derivatives: those that start with one and those that a round gives one."""
-    active = list(carries)
-    while (wider := [a or b for a, b in zip(active, recur(active), strict=True)]) != active:
-        active = wider
-    return active
-
-
-def _loop_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attributes, recur: Any, first: int
-              ) -> tuple[list[Term], Terms]:
-    """Carries (state, tangents). first: number of operands before the carries, parameters of the body among them."""
-    count, body = attributes["carries"], attributes["body"]
-    own = [False] * (len(body.params) - (len(ins) - first))
-    moving = [t is not None for t in tangents[first:]]
-    invariant = moving[count:]
-    active = settled(lambda a: recur(body, [*own, *a, *invariant])[1], moving[:count])
-    region = recur(body, [*own, *active, *invariant], active)[0]
-    extra = sum(active)
-    starts = [dense(t, x) for t, x, a in zip(tangents[first:first + count], ins[first:first + count], active,
-                                             strict=True) if a]
-    fixed = [t for t in tangents[first + count:] if t is not None]
-
-    def rearranged(*terms: Term) -> list[Term]:
-        head, rest = terms[:len(own)], terms[len(own):]
-        state, ts, invs = rest[:count], rest[count:count + extra], rest[count + extra:]
-        plain, tangent_invs = invs[:len(invariant)], invs[len(invariant):]
-        return inlined(region, [*head, *state, *plain, *ts, *tangent_invs], terms[0])
-
-    own_types = [p.type for p in body.params[:len(own)]]
-    operands = [*ins[first:first + count], *starts, *ins[first + count:], *fixed]
-    changed = {**attributes, "carries": count + extra, "body": build([*own_types, *types_of(operands)], rearranged)}
-    if "cond" in attributes:
-        changed["cond"] = _with_more(attributes["cond"], count, types_of(operands), len(ins) - first - count, extra)
-    results = apply_all(op, [*ins[:first], *operands], changed)
-    return results[:count], placed(results[count:], active)
-
-
-def _with_more(cond: Graph, count: int, types: Sequence[ArrayType], invariants: int, extra: int) -> Graph:
-    """The test with `extra` carries after its own `count`, and further invariants at the end; it reads neither."""
-    made = Graph(types)
-    mine = (*made.params[:count], *made.params[count + extra:count + extra + invariants])
-    made.outputs = made.inline(cond, mine)
-    return made
-
-
-def for_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attributes, recur: Any
-            ) -> tuple[list[Term], Terms]:
-    return _loop_jvp(op, ins, tangents, attributes, recur, 3)
-
-
-def while_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Attributes, recur: Any
-              ) -> tuple[list[Term], Terms]:
-    return _loop_jvp(op, ins, tangents, attributes, recur, 0)
-
-
-# ---- for and while, reverse mode -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class SavedLoop:
-    """active: carries with cotangents.  rounds: their number.  kept: arrays with one row per round, or one stack."""
-
-    split: Any
-    active: list[bool]
-    rounds: Term
-    kept: list[Term]
-    stacked: bool
-
-
-def loop_split(body: Graph, own: int, carries: int, wanted: Sequence[bool], recur: Any) -> tuple[Any, list[bool]]:
-    """The body cut in two; its own parameters and invariants are at hand on the way back."""
-    head, invariant = [False] * own, list(wanted[carries:])
-    active = settled(lambda a: recur.varied(body, [*head, *a, *invariant]), wanted[:carries])
-    free = [*([True] * own), *([False] * carries), *([True] * len(invariant))]
-    return recur.split(body, [*head, *active, *invariant], active, free), active
-
-
-def rounds_of(lower: Term, upper: Term, step: Term) -> Size | None:
-    """The number of rounds where it is a size."""
-    begin, end, by = map(known_size, (lower, upper, step))
-    if begin is None or end is None or not isinstance(by, int) or by == 0:
-        return None
-    if isinstance(begin, int) and isinstance(end, int):
-        return len(range(begin, end, by))
-    return end - begin if by == 1 else begin - end if by == -1 else None
-
-
-def known_size(x: Term) -> Size | None:
-    node = x.value.node
-    if node is None:
-        return None
-    if node.op.name == "dimension":
-        return node.attributes["size"]      # type: ignore[no-any-return]
-    return int(node.attributes["value"]) if node.op.name == "constant" else None
-
-
-def counted(lower: Term, upper: Term, step: Term) -> Term:
-    """The number of rounds at run time: ceil((upper - lower) / step), at least 0."""
-    distance = -apply("floor_divide", lower - upper, step)
-    return apply("maximum", distance, distance.like(0))
-
-
-def for_forward(op: Op, ins: Sequence[Term], wanted: Sequence[bool], attributes: Attributes, recur: Any
-                ) -> tuple[list[Term], list[bool], SavedLoop]:
-    count = attributes["carries"]
-    split, active = loop_split(attributes["body"], 1, count, wanted[3:], recur)
-    rounds = rounds_of(*ins[:3])
-    number = counted(*ins[:3]) if rounds is None else size_of(ins[0], rounds)
-    if not split.kept:
-        return apply_all(op, ins, dict(attributes)), active, SavedLoop(split, active, number, [], False)
-    if rounds is None or isinstance(rounds, int) and rounds == 0:
-        results, handle = _pushing(op, ins, 3, attributes, split)
-        return results, active, SavedLoop(split, active, number, [handle], True)
-    rows = [splat(constant(ins[0], 0, ArrayType(t.dtype)), (rounds, *t.shape)) for t in split.kept]
-    results = _storing(op, ins, attributes, split, rows)
-    return results[:count], active, SavedLoop(split, active, number, results[count:], False)
-
-
-def _storing(op: Op, ins: Sequence[Term], attributes: Attributes, split: Any, rows: Sequence[Term]) -> list[Term]:
-    """The loop with arrays among its carries, of which each round writes one row."""
-    count, first, step = attributes["carries"], ins[0], ins[2]
-    operands = [*ins[3:3 + count], *rows, *ins[3 + count:], first, step]
-
-    def body(i: Term, *terms: Term) -> list[Term]:
-        state, memory = terms[:count], terms[count:count + len(rows)]
-        *invariants, lower, by = terms[count + len(rows):]
-        results = inlined(split.forward, [i, *state, *invariants], i)
-        at = row_number(i, lower, by, first, step)
-        stored = [store_row(m, x, at) for m, x in zip(memory, results[count:], strict=True)]
-        return [*results[:count], *stored]
-
-    made = build([ArrayType(I64), *types_of(operands)], body)
-    return apply_all(op, [*ins[:3], *operands], {"body": made, "carries": count + len(rows)})
-
-
-def row_number(i: Term, lower: Term, by: Term, first: Term, step: Term) -> Term:
-    """(i - lower) / step; i itself where both are known to be trivial."""
-    if known_size(first) == 0 and known_size(step) == 1:
-        return i
-    return apply("floor_divide", i - lower, by)
-
-
-def store_row(memory: Term, x: Term, at: Term) -> Term:
-    return apply("scatter", memory, x, at, axes=(0,), combine="set")
-
-
-def load_row(memory: Term, at: Term) -> Term:
-    return apply("gather", memory, at, axes=(0,))
-
-
-def _pushing(op: Op, ins: Sequence[Term], first: int, attributes: Attributes, split: Any) -> tuple[list[Term], Term]:
-    """The loop whose rounds push what they keep on a new stack; its results and the stack's handle."""
-    count = attributes["carries"]
-    handle = Term(ins[0].graph, ins[0].graph.emit("stack_new", (), {"types": tuple(split.kept)})[0], ins[0].span)
-    operands = [*ins[first:], handle]
-    own = [ArrayType(I64)] if first else []
-
-    def body(*terms: Term) -> list[Term]:
-        results = inlined(split.forward, terms[:-1], terms[-1])
-        apply_all("stack_push", [terms[-1], *results[count:]], {})
-        return results[:count]
-
-    changed = {**attributes, "body": build([*own, *types_of(operands)], body)}
-    if "cond" in attributes:
-        changed["cond"] = _with_more(attributes["cond"], count, types_of(operands), len(ins) - first - count, 0)
-    return apply_all(op, [*ins[:first], *operands], changed), handle
-
-
-def while_forward(op: Op, ins: Sequence[Term], wanted: Sequence[bool], attributes: Attributes, recur: Any
-                  ) -> tuple[list[Term], list[bool], SavedLoop]:
-    """Counts its rounds and pushes what each keeps."""
-    count = attributes["carries"]
-    zero = constant(ins[0], 0, ArrayType(I64))
-    operands = [*ins[:count], zero, *ins[count:]]
-
-    def counting(*terms: Term) -> list[Term]:
-        results = inlined(attributes["body"], [*terms[:count], *terms[count + 1:]], terms[0])
-        return [*results, terms[count] + 1]
-
-    changed = {"body": build(types_of(operands), counting), "carries": count + 1,
-               "cond": _with_more(attributes["cond"], count, types_of(operands), len(ins) - count, 1)}
-    split, active = loop_split(changed["body"], 0, count + 1, [*wanted[:count], False, *wanted[count:]], recur)
-    if split.kept:
-        results, handle = _pushing(op, operands, 0, changed, split)
-        kept = [handle]
-    else:
-        results, kept = apply_all(op, operands, changed), []
-    return results[:count], active[:count], SavedLoop(split, active, results[count], kept, bool(kept))
-
-
-def for_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
-            wanted: Sequence[bool], saved: SavedLoop, recur: Any) -> Terms:
-    count = attributes["carries"]
-    found = _loop_vjp(ins[3:3 + count], ins[3 + count:], outs, cotangents, saved, (ins[0], ins[2]))
-    return [None, None, None, *found]
-
-
-def while_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
-              wanted: Sequence[bool], saved: SavedLoop, recur: Any) -> Terms:
-    """The counter of rounds is one more carry of the loop that was run."""
-    count = attributes["carries"]
-    counter = saved.rounds
-    found = _loop_vjp([*ins[:count], counter], ins[count:], [*outs, counter], [*cotangents, None], saved, None)
-    return [*found[:count], *found[count + 1:]]
-
-
-def _loop_vjp(carries: Sequence[Term], invariants: Sequence[Term], outs: Sequence[Term], cotangents: Terms,
-              saved: SavedLoop, counter: tuple[Term, Term] | None) -> Terms:
-    """Rounds in reverse order: cotangents of the carries go through, those of invariants add up.
-
-    counter: first value and step of the number that the body gets.
-    """
-    split, active, count = saved.split, saved.active, len(carries)
-    own = len(split.given) - count - len(invariants)
-    through = [dense(ct, out) for ct, out, a in zip(cotangents, outs, active, strict=True) if a]
-    given = split.given[own + count:]
-    sums = [x.like(0) for x in chosen(invariants, given)]
-    fixed = [*saved.kept, *(counter or ()), *invariants]
-    moving = [*through, *sums]
-
-    def body(j: Term, *terms: Term) -> list[Term]:
-        cts, rest = terms[:len(through)], terms[len(moving):]
-        memory, rest = rest[:len(saved.kept)], rest[len(saved.kept):]
-        head = [rest[0] + j * rest[1]] if counter else []
-        free = rest[2 if counter else 0:]
-        kept = apply_all("stack_pop", memory, {"types": tuple(split.kept)}) if saved.stacked else [
-            load_row(m, j) for m in memory]
-        found = placed(inlined(split.backward, [*kept, *head, *free, *cts], j), split.given)
-        back = [dense(ct, out) for ct, out in zip(chosen(found[own:own + count], active), cts, strict=True)]
-        added = [sum_in_place(acc, ct) for acc, ct in zip(terms[len(through):len(moving)],
-                                                          chosen(found[own + count:], given), strict=True)]
-        return [*back, *added]
-
-    region = build([ArrayType(I64), *types_of([*moving, *fixed])], body)
-    last = saved.rounds - 1
-    results = apply_all("for", [last, last.like(-1), last.like(-1), *moving, *fixed],
-                        {"body": region, "carries": len(moving)})
-    return [*placed(results[:len(through)], active), *placed(results[len(through):], given)]
-
-
-TRY = RegionGradient(try_jvp, try_forward, try_vjp)
-CASE = RegionGradient(case_jvp, case_forward, case_vjp)
-FOR = RegionGradient(for_jvp, for_forward, for_vjp)
-WHILE = RegionGradient(while_jvp, while_forward, while_vjp)
+TRY = RegionGradient(try_jvp, try_forward, try_vjp, try_flow, try_need)
+CASE = RegionGradient(case_jvp, case_forward, case_vjp, case_flow, case_need)

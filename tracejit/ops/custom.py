@@ -78,6 +78,15 @@ def custom_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Te
     return [*placed(found, given), *others]
 
 
+def custom_flow(attributes: Attributes, operands: Sequence[bool], recur: Any) -> list[bool]:
+    return [any(operands) and v.dtype.is_inexact for v in attributes["body"].outputs]
+
+
+def custom_need(attributes: Attributes, results: Sequence[bool], recur: Any) -> list[bool]:
+    return [any(results) and k < attributes["leaves"] and p.dtype.is_inexact
+            for k, p in enumerate(attributes["body"].params)]
+
+
 def custom_batch(op: Op, ins: Sequence[Term], batched: Sequence[bool], attributes: Attributes, size: Any, recur: Any
                  ) -> Batched:
     """Body and rules for every lane."""
@@ -96,7 +105,7 @@ def custom_batch(op: Op, ins: Sequence[Term], batched: Sequence[bool], attribute
 # computes.  forward, backward, tangent: see the rules above; either the first two or the third is given.
 custom = declare("control", "custom", type_rule=_custom_type, batch=custom_batch,
                  numpy=lambda *operands, body, **rules: body(*operands),
-                 gradient=RegionGradient(custom_jvp, custom_forward, custom_vjp))
+                 gradient=RegionGradient(custom_jvp, custom_forward, custom_vjp, custom_flow, custom_need))
 
 # ---- checkpoint ------------------------------------------------------------------------------------------------
 
@@ -120,7 +129,8 @@ def checkpoint_jvp(op: Op, ins: Sequence[Term], tangents: Terms, attributes: Att
 
 def checkpoint_forward(op: Op, ins: Sequence[Term], wanted: Sequence[bool], attributes: Attributes, recur: Any
                        ) -> tuple[list[Term], list[bool], None]:
-    return apply_all(op, ins, dict(attributes)), list(recur.varied(attributes["body"], wanted)), None
+    varied = [v and u for v, u in zip(checkpoint_flow(attributes, wanted, recur), recur.results, strict=True)]
+    return apply_all(op, ins, dict(attributes)), varied, None
 
 
 def checkpoint_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
@@ -133,6 +143,14 @@ def checkpoint_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents
     return placed(results[len(outs):], given)
 
 
+def checkpoint_flow(attributes: Attributes, operands: Sequence[bool], recur: Any) -> list[bool]:
+    return list(recur.varied(attributes["body"], operands))
+
+
+def checkpoint_need(attributes: Attributes, results: Sequence[bool], recur: Any) -> list[bool]:
+    return list(recur.useful(attributes["body"], results))
+
+
 def checkpoint_batch(op: Op, ins: Sequence[Term], batched: Sequence[bool], attributes: Attributes, size: Any, recur: Any
                      ) -> Batched:
     body, flags = recur(attributes["body"], batched)
@@ -141,4 +159,5 @@ def checkpoint_batch(op: Op, ins: Sequence[Term], batched: Sequence[bool], attri
 
 checkpoint = declare("control", "checkpoint", type_rule=_checkpoint_type, batch=checkpoint_batch,
                      numpy=lambda *operands, body: body(*operands),
-                     gradient=RegionGradient(checkpoint_jvp, checkpoint_forward, checkpoint_vjp))
+                     gradient=RegionGradient(checkpoint_jvp, checkpoint_forward, checkpoint_vjp, checkpoint_flow,
+                                             checkpoint_need))

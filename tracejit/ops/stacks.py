@@ -6,6 +6,9 @@ Flows out: ops of kind `effect` on a handle, an i64[]: two values that are the s
 An entry is a tuple of arrays, one per field: `types` of `stack_new` says which. Ops that read or write entries name the
 same types. Whoever emits `stack_pop`, `stack_get` and `stack_set` makes sure that the entry is there. Handles belong to
 one run: its end frees all stacks, whichever way it ends.
+
+A stack may have companions, by number: stacks with other values for the floats of its entries. Transforms make them for
+tangents and for cotangents.
 """
 from __future__ import annotations
 
@@ -20,7 +23,21 @@ from tracejit.base.dtypes import I64
 from tracejit.base.errors import ShapeError, TypeRuleError
 from tracejit.base.types import ArrayType
 from tracejit.ops.declare import declare, refuse
-from tracejit.ops.stack_derivatives import ARRAY, ENTRY, EXTEND, LENGTH, NEW, PUSH, SET, TRUNCATE
+from tracejit.ops.stack_derivatives import (
+    ARRAY,
+    COMPANION,
+    EXTEND,
+    GET,
+    INSERT,
+    LENGTH,
+    NEW,
+    POP,
+    PUSH,
+    RELEASE,
+    REMOVE,
+    SET,
+    TRUNCATE,
+)
 
 Array = NDArray[Any]
 Types = tuple[ArrayType, ...]
@@ -31,6 +48,7 @@ CHANGING = (*GROWING, "stack_pop", "stack_remove", "stack_truncate")    # ops th
 
 _numbers = itertools.count(1)
 _STACKS: dict[int, list[tuple[Array, ...]]] = {}    # of the evaluator; written by stack_new
+_COMPANIONS: dict[tuple[int, int], int] = {}      # (stack, key) -> stack; written by stack_companion, stack_release
 
 
 def _require_words(op: str, types: Sequence[ArrayType], count: int) -> None:
@@ -75,7 +93,7 @@ def _array_type(*given: ArrayType, field: int, types: Types, type: ArrayType) ->
     return [type]
 
 
-def _new(types: Types) -> Array:
+def _new(types: Types, shared: bool = False) -> Array:
     number = next(_numbers)
     _STACKS[number] = []
     return np.int64(number)    # type: ignore[return-value]
@@ -101,7 +119,7 @@ def _insert(handle: Array, index: Array, *values: Array) -> tuple[()]:
     return ()
 
 
-def _truncate(handle: Array, length: Array) -> tuple[()]:
+def _truncate(handle: Array, length: Array, types: Types = ()) -> tuple[()]:
     del _STACKS[int(handle)][int(length):]
     return ()
 
@@ -112,9 +130,19 @@ def _array(handle: Array, start: Array, field: int, types: Types, type: ArrayTyp
     return np.array(rows, type.dtype.numpy).reshape(shape)
 
 
-# An empty stack.
-stack_new = declare("effect", "stack_new", type_rule=lambda *, types: [WORD], numpy=_new, has_effect=True,
-                    gradient=NEW)
+def _companion(handle: Array, types: Types, key: int) -> Array:
+    """Entries of zeros at first."""
+    place = int(handle), key
+    if place not in _COMPANIONS:
+        _COMPANIONS[place] = int(_new(types))
+        zeros = tuple(np.zeros(t.concrete_shape({}), t.dtype.numpy) for t in types)
+        _STACKS[_COMPANIONS[place]] = [zeros for _ in _STACKS[int(handle)]]
+    return np.int64(_COMPANIONS[place])    # type: ignore[return-value]
+
+
+# An empty stack. shared: whoever reads it notes how long it was before; rounds of a loop can have one together.
+stack_new = declare("effect", "stack_new", type_rule=lambda *, types, shared=False: [WORD], numpy=_new,
+                    has_effect=True, gradient=NEW)
 # (handle, *entry) -> ()
 stack_push = declare("effect", "stack_push", type_rule=_store_type("stack_push", 1), numpy=_push, has_effect=True,
                      gradient=PUSH)
@@ -123,24 +151,31 @@ stack_extend = declare("effect", "stack_extend", type_rule=_extend_type, numpy=_
                        gradient=EXTEND)
 # (handle) -> the last entry, which goes.
 stack_pop = declare("effect", "stack_pop", type_rule=_entries("stack_pop", 1), has_effect=True,
-                    numpy=lambda handle, types: _STACKS[int(handle)].pop(), gradient=ENTRY)
+                    numpy=lambda handle, types: _STACKS[int(handle)].pop(), gradient=POP)
 # (handle, index) -> an entry
 stack_get = declare("effect", "stack_get", type_rule=_entries("stack_get", 2), has_effect=True,
-                    numpy=lambda handle, index, types: _STACKS[int(handle)][int(index)], gradient=ENTRY)
+                    numpy=lambda handle, index, types: _STACKS[int(handle)][int(index)], gradient=GET)
 # (handle, index, *entry) -> ()
 stack_set = declare("effect", "stack_set", type_rule=_store_type("stack_set", 2), numpy=_set, has_effect=True,
                     gradient=SET)
 # (handle, index) -> the entry, which goes; those behind it move up.
 stack_remove = declare("effect", "stack_remove", type_rule=_entries("stack_remove", 2), has_effect=True,
-                       numpy=lambda handle, index, types: _STACKS[int(handle)].pop(int(index)), gradient=ENTRY)
+                       numpy=lambda handle, index, types: _STACKS[int(handle)].pop(int(index)), gradient=REMOVE)
 # (handle, index, *entry) -> (): before the entry at `index`.
 stack_insert = declare("effect", "stack_insert", type_rule=_store_type("stack_insert", 2), numpy=_insert,
-                       has_effect=True, gradient=SET)
+                       has_effect=True, gradient=INSERT)
 # (handle) -> i64[]
 stack_length = declare("effect", "stack_length", type_rule=_words("stack_length", 1, 1), has_effect=True,
                        numpy=lambda handle: np.int64(len(_STACKS[int(handle)])), gradient=LENGTH)
-# (handle, length) -> (): entries from `length` on go.
-stack_truncate = declare("effect", "stack_truncate", type_rule=_words("stack_truncate", 2), numpy=_truncate,
-                         has_effect=True, gradient=TRUNCATE)
+# (handle, length) -> (): entries from `length` on go. types: of entries; derivatives ask for them.
+stack_truncate = declare("effect", "stack_truncate", numpy=_truncate, has_effect=True, gradient=TRUNCATE,
+                         type_rule=lambda *given, types=(): _words("stack_truncate", 2)(*given))
 # (handle, start) -> `type.shape[0]` rows of one field from entry `start` on, as an array.
 stack_array = declare("effect", "stack_array", type_rule=_array_type, numpy=_array, has_effect=True, gradient=ARRAY)
+# (handle) -> the handle of a companion, which is made of zeros where there is none. types: of its entries.
+stack_companion = declare("effect", "stack_companion", numpy=_companion, has_effect=True, gradient=COMPANION,
+                          type_rule=lambda *given, types, key: _words("stack_companion", 1, 1)(*given))
+# (handle) -> the handle of a companion, 0 if there is none; there is none from now on.
+stack_release = declare("effect", "stack_release", has_effect=True, gradient=RELEASE,
+                        type_rule=lambda *given, key: _words("stack_release", 1, 1)(*given),
+                        numpy=lambda handle, key: np.int64(_COMPANIONS.pop((int(handle), key), 0)))

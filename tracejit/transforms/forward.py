@@ -13,29 +13,37 @@ from tracejit.base.errors import UnsupportedError
 from tracejit.base.spans import SourceSpan
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term
+from tracejit.ops.control_derivatives import RegionGradient
+from tracejit.ops.stack_derivatives import StackGradient
+from tracejit.transforms.activity import new_key, touches_stacks
 
 
 class Forward:
-    """What rules of ops with regions ask for."""
+    """What rules of ops with regions ask for. key: of companions of stacks."""
+
+    def __init__(self, key: int):
+        self.key = key
 
     def __call__(self, graph: Graph, active: Sequence[bool], dense: Sequence[bool] = ()) -> tuple[Graph, list[bool]]:
         """`jvp` of a region: its graph, and which outputs have tangents."""
-        return jvp(graph, active, dense)
+        return jvp(graph, active, dense, self.key)
 
 
-def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: Sequence[bool] = ()) -> tuple[Graph, list[bool]]:
+def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: Sequence[bool] = (), key: int | None = None
+        ) -> tuple[Graph, list[bool]]:
     """The graph (params, tangents of active params) -> (outputs, tangents of outputs that may be other than zero).
 
     active: which parameters have tangents; by default those of inexact dtype.  dense: outputs that get
-    one even if it is zero.  Returns the graph, and which outputs have tangents.
+    one even if it is zero.  key: of companions of stacks, for regions.  Returns the graph, and which outputs have tangents.
     """
     active = [p.dtype.is_inexact for p in graph.params] if active is None else active
+    key = new_key(graph.nodes) if key is None else key
     wanted = [p for p, a in zip(graph.params, active, strict=True) if a]
     made = Graph([*(p.type for p in graph.params), *(p.type for p in wanted)])
     primals = dict(zip(graph.params, made.params))
     tangents = {p: Term(made, t) for p, t in zip(wanted, made.params[len(graph.params):], strict=True)}
     for node in graph.nodes:
-        push(made, node, primals, tangents)
+        push(made, node, primals, tangents, key)
     found = [tangents.get(v) for v in graph.outputs]
     for k, wanted_one in enumerate(dense):
         if wanted_one and found[k] is None:
@@ -44,7 +52,7 @@ def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: Sequence[bool
     return made, [t is not None for t in found]
 
 
-def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Value, Term]) -> None:
+def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Value, Term], key: int) -> None:
     """One node: its results, and their tangents where operands have some."""
     operands = [primals[v] for v in node.operands]
     moving = [tangents.get(v) for v in node.operands]
@@ -54,9 +62,14 @@ def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Va
     rule = rule_of(node)
     span = place_of_derivative(node)
     moving = [t and t.at(span) for t in moving]
-    if node.op.kind == "control":
+    if isinstance(rule, RegionGradient):
         ins = [Term(made, v, node.span) for v in operands]
-        outs, found = rule.jvp(node.op, ins, moving, node.attributes, Forward())
+        outs, found = rule.jvp(node.op, ins, moving, node.attributes, Forward(key))
+    elif isinstance(rule, StackGradient):
+        found = rule.jvp(node.op, [Term(made, v, span) for v in operands], moving, node.attributes, key)
+        outs = [Term(made, v, span) for v in made.keep(node, operands)]
+        if rule.begins:
+            made.emit("stack_release", [outs[0].value], {"key": key})
     else:
         ins, outs = ([Term(made, v, span) for v in values] for values in (operands, made.keep(node, operands)))
         found = rule.jvp(node.op, ins, outs, moving, node.attributes)
@@ -70,11 +83,9 @@ def place_of_derivative(node: Node) -> SourceSpan | None:
 
 
 def is_moving(node: Node, moving: Sequence[Term | None]) -> bool:
-    """Whether the node's rule has something to say. Stacks have tangents of their own, from the beginning."""
-    if node.op.kind == "effect" and node.op.gradient is not None:
-        return node.op.name == "stack_new" or moving[0] is not None
-    return any(t is not None for t in moving) and (any(v.dtype.is_inexact for v in node.results)
-                                                   or any(r for _, r in node.regions()))
+    """Whether the node's rule has something to say."""
+    return touches_stacks(node) or any(t is not None for t in moving) and (
+        any(v.dtype.is_inexact for v in node.results) or any(r for _, r in node.regions()))
 
 
 def rule_of(node: Node) -> Any:

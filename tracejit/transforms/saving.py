@@ -60,7 +60,7 @@ def _read_by(graph: Graph, backward: set[Node], outputs: Sequence[Value]) -> set
     """Values that live backward nodes read, or that are cotangents themselves."""
     live = set(outputs)
     for node in reversed(graph.nodes):
-        if node in backward and any(v in live for v in node.results):
+        if node in backward and (node.has_effect or any(v in live for v in node.results)):
             live.update(node.operands)
     return live
 

@@ -126,7 +126,13 @@ def scalar(region: RegionLowering, value: Value) -> Expr:
 
 @handles("stack_new")
 def lower_new(region: RegionLowering, node: Node) -> None:
-    writer, types = region.writer, node.attributes["types"]
+    handle = new_stack(region, node.attributes["types"])
+    region.shared.scalar(node.result, handle)
+
+
+def new_stack(region: RegionLowering, types: Sequence[ArrayType]) -> Name:
+    """The handle of an empty stack."""
+    writer = region.writer
     outermost = writer.blocks[0]
     if OWNER not in outermost.memo:
         outermost.memo[OWNER] = True
@@ -135,10 +141,38 @@ def lower_new(region: RegionLowering, node: Node) -> None:
     writer.depth[handle.name] = len(writer.blocks) - 1
     writer.emit(Call("tj_stack_new", (BufferRef(OWNER), Const(len(types))), handle))
     writer.emit(If(Apply("eq", (handle, ZERO), BOOL), (Fail(NO_MEMORY),)))
-    region.shared.scalar(node.result, handle)
-    stack = Stack(region, node.result, len(types))
+    header = writer.fresh("stack")
+    writer.emit(Buffer(header, I64, (row_word(len(types)),), "at", None, None, handle))
     for k, type in enumerate(types):
-        writer.store(stack.header, (row_word(k),), row_bytes(type))
+        writer.store(header, (row_word(k),), row_bytes(type))
+    return handle
+
+
+@handles("stack_companion")
+def lower_companion(region: RegionLowering, node: Node) -> None:
+    """Made where it is asked for first."""
+    writer, types, key = region.writer, node.attributes["types"], Const(node.attributes["key"])
+    stack = Stack(region, node.operands[0], 0)
+    handle = writer.buffer("companion", I64)
+    found, failed = Name(writer.fresh("found"), I64), Name(writer.fresh("failed"), I32)
+    writer.depth[found.name] = len(writer.blocks) - 1
+    writer.emit(Call("tj_stack_companion", (BufferRef(stack.header), key), found))
+    writer.store(handle, (), found)
+    with writer.when(Apply("eq", (found, ZERO), BOOL)):
+        made = new_stack(region, types)
+        writer.emit(Call("tj_stack_accompany", (BufferRef(stack.header), made, key), failed))
+        writer.emit(If(Apply("ne", (failed, Const(0, I32)), BOOL), (Fail(NO_MEMORY),)))
+        writer.store(handle, (), made)
+    region.shared.scalar(node.result, writer.let_here(Load(handle, (), I64)))
+
+
+@handles("stack_release")
+def lower_release(region: RegionLowering, node: Node) -> None:
+    writer, stack = region.writer, Stack(region, node.operands[0], 0)
+    found = Name(writer.fresh("found"), I64)
+    writer.depth[found.name] = len(writer.blocks) - 1
+    writer.emit(Call("tj_stack_release", (BufferRef(stack.header), Const(node.attributes["key"])), found))
+    region.shared.scalar(node.result, found)
 
 
 @handles("stack_push")

@@ -376,7 +376,7 @@ class TracedList(RunTimeList):
         items = items.copy() if isinstance(items, TracedList) else items
         rest = self[max(start, stop):] if stop is not None else ()
         length = emit("stack_length", self.handle)
-        emit("stack_truncate", self.handle, emit("minimum", length, constant(start, I64)))
+        emit("stack_truncate", self.handle, emit("minimum", length, constant(start, I64)), types=self.types)
         set_count(self, UNKNOWN)
         self.extend(items)
         self.extend(rest)
@@ -408,7 +408,7 @@ class TracedList(RunTimeList):
         add_to_count(self, 1)
 
     def clear(self) -> None:
-        emit("stack_truncate", self.handle, constant(0, I64))
+        emit("stack_truncate", self.handle, constant(0, I64), types=self.types)
         set_count(self, Count(None, 0))
 
     def copy(self) -> TracedList:
@@ -437,7 +437,7 @@ class TracedList(RunTimeList):
 
     def replace(self, columns: Sequence[Array]) -> None:
         """Other items, as many as there are."""
-        emit("stack_truncate", self.handle, constant(0, I64))
+        emit("stack_truncate", self.handle, constant(0, I64), types=self.types)
         size = columns[0].type.shape[0]
         emit("stack_extend", self.handle, convert(lift(sized(size)), I64), *columns)
 

@@ -37,7 +37,7 @@ class Home:
         """Keeps the elements; gives the sizes that `sizes` leaves open."""
         handle, shape = self.stack(), array.type.shape
         count = product(shape)
-        emit("stack_truncate", handle, constant(0, I64))
+        emit("stack_truncate", handle, constant(0, I64), types=self.types)
         emit("stack_extend", handle, number(count), emit("reshape", array, shape=(count,)))
         return [number(n) for n, known in zip(shape, sizes, strict=True) if known is None]
 

@@ -25,7 +25,8 @@ from tracejit.xla_lite.runtime.native import layout
 from tracejit.xla_lite.runtime.threads import thread_pool
 
 RUNTIME_SYMBOLS = ("tj_alloc", "tj_free", "tj_parallel_for", "tj_workers_ready", "tj_poll", "tj_host_call",
-                   "tj_put_address", "tj_stack_new", "tj_stack_grow", "tj_stacks_free")
+                   "tj_put_address", "tj_stack_new", "tj_stack_grow", "tj_stack_companion",
+                   "tj_stack_accompany", "tj_stack_release", "tj_stacks_free")
 C_SYMBOLS = ("memcpy", "memmove", "memset", "memcmp")
 POLL_NANOSECONDS = 5_000_000
 _PACKAGE = str(Path(__file__).parents[2])

@@ -66,7 +66,8 @@ TURN_USERS, TURN_WAITING, TURN_HEADER = 0, 8, 64
 TURN_NAP, TURN_LONGEST_NAP = 20, 1000  # microseconds
 
 # Growing stacks: a header, behind it for each field where its entries are and how many bytes one of them has.
-STACK_LENGTH, STACK_CAPACITY, STACK_NEXT, STACK_FIELDS, STACK_HEADER = 0, 8, 16, 24, 32
+STACK_LENGTH, STACK_CAPACITY, STACK_NEXT, STACK_FIELDS, STACK_COMPANION, STACK_KEY, STACK_SIBLING, STACK_HEADER = (
+    0, 8, 16, 24, 32, 40, 48, 56)
 STACK_DATA, STACK_ROW, STACK_FIELD = 0, 8, 16
 STACK_LEAST = 8  # entries
 
