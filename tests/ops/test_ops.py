@@ -21,7 +21,8 @@ Array = NDArray[Any]
 B = NumpyScalars()
 
 every_case = pytest.mark.parametrize(("op", "case"), all_cases())
-STACKS = tuple(f"stack_{name}" for name in "new push extend insert pop remove get set length truncate array".split())
+STACKS = tuple(f"stack_{name}" for name in ("new push extend insert pop remove get set length truncate array companion "
+                                               "release").split())
 CONTROL = ("while", "for", "case", "try", "fusion", "custom", "checkpoint", "bind_dim", "assert", "print", "host_call",
            "raise", "on_host", "compact_indices", *STACKS)
 

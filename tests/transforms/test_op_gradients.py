@@ -30,7 +30,8 @@ BY_HAND = {
     "its cotangent is that of other bits": "bitcast_convert",
     "stops derivatives, which tests/gradients/test_transforms.py tests": "stop_gradient",
     "stacks: tests/gradients": "stack_new stack_push stack_extend stack_pop stack_get stack_set stack_remove "
-                               "stack_insert stack_length stack_truncate stack_array",
+                               "stack_insert stack_length stack_truncate stack_array stack_companion "
+                               "stack_release",
     "has no derivative, which is an error": "host_call on_host print assert raise bind_dim geqrf",
     "has no operands": "constant iota dimension",
     "integers or truth values": "and or xor not shift_left shift_right population_count gcd lcm reduce_and reduce_or "

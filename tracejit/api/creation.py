@@ -54,7 +54,7 @@ def evaluated(context: TraceContext, array: Array) -> Any:
                                "examples", span=current_span(4), why="it is needed before the call runs",
                                fix="create the Variable outside of that function")
     data = context.namespace.reader.data()
-    small = extract(graph, inputs, [array.value], effects=False)
+    small = extract(graph, inputs, [array.value])
     return evaluate(small, [data[p.index] for p in inputs], context.hints)[0]
 
 

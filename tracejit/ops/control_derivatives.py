@@ -101,7 +101,8 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class SavedCase:
-    """slots: values of any branch.  stacks: in which loops of branches keep values.  active: results with cotangents."""
+    """slots: values of any branch.  stacks: in which loops of branches keep values.  active: results with cotangents.
+    """
 
     slots: list[Term]
     stacks: list[Term]

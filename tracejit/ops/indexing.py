@@ -305,15 +305,18 @@ def _scatter_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: 
 
 
 def _set_vjp(ct: Term, ins: Sequence[Term], attributes: Attributes, wanted: Sequence[bool]) -> Terms:
-    """Nothing for what was written over, be it by an update or by a later one at the same place."""
+    """Nothing for what was written over, be it by an update or by a later one at the same place.
+
+    The cotangent is read before zeros are written into it: then they can be written in place.
+    """
     x, updates, *indices = ins
-    axes = attributes["axes"]
-    kept = apply("scatter", ct, updates.like(0), *indices, **attributes)
-    if not wanted[1]:
-        return [kept, None, *[None] * len(indices)]
-    inside = _inside(updates, indices, x.shape, axes)
-    written = _lasting(inside, updates, x, indices, axes)
-    return [kept, select(written, apply("gather", ct, *indices, axes=axes), 0), *[None] * len(indices)]
+    axes, found = attributes["axes"], None
+    if wanted[1]:
+        there = apply("gather", ct, *indices, axes=axes)
+        written = _lasting(_inside(updates, indices, x.shape, axes), updates, x, indices, axes)
+        found = select(written, there, 0)
+    kept = apply("scatter", ct, updates.like(0), *indices, **attributes) if wanted[0] else None
+    return [kept, found, *[None] * len(indices)]
 
 
 scatter = declare("scatter", "scatter", type_rule=_scatter_type, numpy=_scatter, cost=6, domain=(-2, 6),
@@ -340,8 +343,9 @@ def _dynamic_update_slice(x: Array, update: Array, *starts: Array) -> Array:
 
 
 def _update_transpose(ct: Term, x: Term, update: Term, *starts: Term) -> list[Term | None]:
-    kept = apply("dynamic_update_slice", ct, update.like(0), *starts)
-    return [kept, apply("dynamic_slice", ct, *starts, sizes=update.shape), *[None] * len(starts)]
+    """The cotangent is read before zeros are written into it: then they can be written in place."""
+    found = apply("dynamic_slice", ct, *starts, sizes=update.shape)
+    return [apply("dynamic_update_slice", ct, update.like(0), *starts), found, *[None] * len(starts)]
 
 
 dynamic_update_slice = declare(

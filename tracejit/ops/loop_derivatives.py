@@ -1,8 +1,8 @@
 """Derivatives of loops.
 
 Flows in:  the loop's regions; the transform that asks, as `recur`.
-Flows out: `RegionGradient` of for and while. Values that the way back needs are kept in arrays with a row for each round
-           where the number of rounds is a size, in a growing stack where only the run tells.
+Flows out: `RegionGradient` of for and while. Values that the way back needs are kept in arrays with a row for each
+           round where the number of rounds is a size, in a growing stack where only the run tells.
 """
 from __future__ import annotations
 

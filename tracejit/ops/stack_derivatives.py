@@ -128,7 +128,8 @@ def put_vjp(inverse: str) -> Rule:
     """What came out and is gone is put into the adjoint by the inverse."""
     def rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
              wanted: Sequence[bool], saved: Any, key: int) -> Terms:
-        apply_all(inverse, [companion_of(ins[0], attributes["types"], key), *ins[1:], *dense_floats(outs, cotangents)], {})
+        companion = companion_of(ins[0], attributes["types"], key)
+        apply_all(inverse, [companion, *ins[1:], *dense_floats(outs, cotangents)], {})
         return [None] * len(ins)
 
     return rule
@@ -193,8 +194,8 @@ def array_vjp(op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Ter
         return []
 
     region = build([ArrayType(I64), ct.type, ArrayType(I64), ArrayType(I64)], body)
-    zero = constant(ct, 0, ArrayType(I64))
-    apply_all("for", [zero, size_of(ct, ct.shape[0]), zero + 1, ct, companion_of(ins[0], attributes["types"], key), ins[1]],
+    zero, companion = constant(ct, 0, ArrayType(I64)), companion_of(ins[0], attributes["types"], key)
+    apply_all("for", [zero, size_of(ct, ct.shape[0]), zero + 1, ct, companion, ins[1]],
               {"body": region, "carries": 0})
     return [None, None]
 

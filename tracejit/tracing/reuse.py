@@ -86,8 +86,8 @@ def emptied(region: Graph) -> tuple[Graph, list[Node]]:
     for node in old.nodes:
         if (param := params.get(node)) is not None:
             env[node.result] = param
-            new.emit("stack_truncate", [param, new.add("constant", value=0, type=HANDLE)], {"types": node.attributes["types"]},
-                     node.span)
+            new.emit("stack_truncate", [param, new.add("constant", value=0, type=HANDLE)],
+                     {"types": node.attributes["types"]}, node.span)
         else:
             env.update(zip(node.results, new.keep(node, [env[v] for v in node.operands]), strict=True))
     new.outputs = tuple(env[v] for v in old.outputs)

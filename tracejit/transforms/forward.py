@@ -34,7 +34,8 @@ def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: Sequence[bool
     """The graph (params, tangents of active params) -> (outputs, tangents of outputs that may be other than zero).
 
     active: which parameters have tangents; by default those of inexact dtype.  dense: outputs that get
-    one even if it is zero.  key: of companions of stacks, for regions.  Returns the graph, and which outputs have tangents.
+    one even if it is zero.  key: of companions of stacks, for regions.  Returns the graph, and which outputs have
+    tangents.
     """
     active = [p.dtype.is_inexact for p in graph.params] if active is None else active
     key = new_key(graph.nodes) if key is None else key

@@ -44,7 +44,8 @@ class Applied:
 class Pullback:
     """Forward sweep of a graph, in a new one; `pull` goes back.
 
-    key: of companions of stacks.  useful: values of the original that matter; None: all.  kept: inner values whose cotangents are asked for.
+    key: of companions of stacks.  useful: values of the original that matter; None: all.
+    kept: inner values whose cotangents are asked for.
     """
 
     made: Graph
@@ -65,12 +66,16 @@ class Pullback:
         ins = [Term(self.made, v, node.span) for v in operands]
         rule = rule_of(node)
         if isinstance(rule, RegionGradient):
-            outs, varied, saved = rule.forward(node.op, ins, wanted, node.attributes, Reverse(self.key, self.needed(node)))
+            outs, varied, saved = self.forward(rule, node, ins, wanted)
         else:
             saved = rule.before(node.op, ins) if isinstance(rule, StackGradient) else None
             outs = [Term(self.made, v, node.span) for v in self.made.keep(node, operands)]
             varied = flow(node, wanted)
         self.take(Applied(node, ins, outs, wanted, saved), varied)
+
+    def forward(self, rule: RegionGradient, node: Node, ins: list[Term], wanted: list[bool]
+                ) -> tuple[list[Term], list[bool], Any]:
+        return rule.forward(node.op, ins, wanted, node.attributes, Reverse(self.key, self.needed(node)))
 
     def needed(self, node: Node) -> list[bool]:
         return [self.useful is None or v in self.useful for v in node.results]
@@ -91,7 +96,7 @@ class Pullback:
         varied = flow(node, wanted)
         if isinstance(rule, RegionGradient):
             first = len(self.made.nodes)
-            outs, varied, saved = rule.forward(node.op, ins, wanted, node.attributes, Reverse(self.key, self.needed(node)))
+            outs, varied, saved = self.forward(rule, node, ins, wanted)
             replace_node(self.made, node, first, outs)
         self.take(Applied(node, ins, outs, wanted, saved), varied)
 
@@ -245,7 +250,7 @@ class Split:
 
 
 def lasting_split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> Split:
-    """`split` for two runs: stacks end with a run, so if there are some, the second run begins with the first once more.
+    """`split` for two runs: stacks end with a run, so if there are some the second run does the first once more.
 
     What both runs would do to the world stands in the way of that; it is not done again.
     """
@@ -284,7 +289,7 @@ class Reverse(Activity):
         wanted = [k >= first for k in range(len(graph.params))]
         both = joint_region(graph, wanted, [True] * len(graph.outputs), self.key, is_region=False)
         cotangents = both.graph.outputs[len(graph.outputs):]
-        return extract(both.graph, both.graph.params, cotangents, ()), both.given[first:]
+        return extract(both.graph, both.graph.params, cotangents), both.given[first:]
 
     def split(self, graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Sequence[bool]) -> Split:
         return split(graph, wanted, active, free, self.key)
@@ -323,7 +328,7 @@ def dependent(graph: Graph, roots: Sequence[Value], also: Sequence[Node]) -> set
     return nodes
 
 
-def extract(graph: Graph, params: Sequence[Value], outputs: Sequence[Value], effects: Iterable[Node]) -> Graph:
+def extract(graph: Graph, params: Sequence[Value], outputs: Sequence[Value], effects: Iterable[Node] = ()) -> Graph:
     """What computes `outputs` from `params`, as a graph of its own. effects: nodes that come along."""
     made = Graph([p.type for p in params])
     env = dict(zip(params, made.params, strict=True))
