@@ -29,7 +29,7 @@ from tracejit.tracing.control.subgraph import Recorded, put_back, record
 from tracejit.tracing.inputs import FIXED_CALLABLES
 from tracejit.tracing.spans import current_span
 from tracejit.transforms.forward import jvp as jvp_graph
-from tracejit.transforms.reverse import joint, split
+from tracejit.transforms.reverse import joint, lasting_split, split
 
 Argnums = int | Sequence[int]
 Function = Callable[..., Any]
@@ -87,9 +87,10 @@ def vjp(fn: Function, *primals: Any, has_aux: bool = False) -> Any:
     has_aux: fn returns (result, aux); gives (result, function, aux).
     """
     require_function("vjp", fn)
+    lasts = active() is None
 
     def forward(*primals: Any) -> Any:
-        return _vjp_forward(fn, primals, has_aux)
+        return _vjp_forward(fn, primals, has_aux, lasts)
 
     value, kept, part = derived("vjp", fn, forward, has_aux)(*primals)
 
@@ -211,7 +212,9 @@ class Backward:
     fixed: tuple[bool, ...]
 
 
-def _vjp_forward(fn: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple[Any, tuple[Any, ...], Backward]:
+def _vjp_forward(fn: Function, primals: tuple[Any, ...], has_aux: bool, lasts: bool
+                 ) -> tuple[Any, tuple[Any, ...], Backward]:
+    """lasts: the way back is another run."""
     context = active()
     assert context is not None
     call = Call(fn, primals, {}, tuple(range(len(primals))), has_aux, lenient=True)
@@ -219,7 +222,8 @@ def _vjp_forward(fn: Function, primals: tuple[Any, ...], has_aux: bool) -> tuple
     count = len(recorded.graph.outputs)
     value_count = leading(recorded, has_aux)
     flags = [k < value_count and v.dtype.is_inexact for k, v in enumerate(recorded.graph.outputs)]
-    halves = split(recorded.graph, wanted(call, recorded), flags, [False] * len(recorded.graph.params))
+    graph, chosen = recorded.graph, wanted(call, recorded)
+    halves = lasting_split(graph, chosen, flags) if lasts else split(graph, chosen, flags, [False] * len(graph.params))
     made = put_back(context, halves.forward, call.leaves, recorded.operands)
     value = recorded.restored(made[:count])
     types = tuple([v.type for v, f in zip(recorded.graph.outputs, flags, strict=True) if f])
