@@ -263,7 +263,8 @@ def _scaled(x):
 
 
 OUTSIDE = {
-    "function": tj.function(_scaled), "library": lambda x: tj.nn.softplus(x).sum(), "checkpoint": tj.checkpoint(_scaled),
+    "function": tj.function(_scaled), "library": lambda x: tj.nn.softplus(x).sum(),
+    "checkpoint": tj.checkpoint(_scaled),
     "grad": lambda x: tj.grad(_scaled)(x).sum(), "vmap": lambda x: tj.vmap(lambda t: np.sin(t) * t)(x).sum(),
     "custom": lambda x: tj.custom_gradient(lambda t: (_scaled(t), lambda ct: 5 * ct * t))(x),
     "vjp": lambda x: tj.vjp(_scaled, x)[1](tj.constant(2.0))[0].sum(), "linalg": lambda x: np.linalg.norm(x),

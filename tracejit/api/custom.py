@@ -5,12 +5,11 @@ Flows out: functions. In a trace a call becomes one `custom` op, which holds the
 """
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from tracejit.api.function import function as compiled
 from tracejit.api.gradients import Call, derived, is_float
+from tracejit.api.library import Anywhere
 from tracejit.base.errors import GradientError
 from tracejit.base.trees import TreeDef, flatten, unflatten
 from tracejit.ir.graph import Graph
@@ -66,7 +65,7 @@ def _like(x: Any, made: Array) -> Any:
     return build(describe(lift(x)), iter([made]))
 
 
-class Custom:
+class Custom(Anywhere):
     """A function with derivatives of its own.
 
     As `@tj.custom_gradient`, the function returns (result, gradient), where gradient(cotangent of the result) gives the
@@ -76,14 +75,11 @@ class Custom:
     """
 
     def __init__(self, fn: Function):
-        functools.update_wrapper(self, fn)
+        super().__init__(lambda *args, **kwargs: self.traced(*args, **kwargs), fn, _name_of(fn))
         self.fn = fn
         self.forward: Function | None = None
         self.backward: Function | None = None
         self.rule: Function | None = None
-        self._compiled: Any = None
-        self._depth = 0
-        self.name = str(getattr(fn, "__name__", type(fn).__name__))
 
     def defvjp(self, forward: Function, backward: Function) -> None:
         """Reverse mode: forward(*args) -> (result, residuals); backward(residuals, cotangent) -> cotangents."""
@@ -94,18 +90,22 @@ class Custom:
         self.rule = rule
         return rule
 
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        if (context := active()) is not None:
-            if self._depth == NESTED:
-                return context.namespace.call(self.fn, *args, **kwargs)
-            self._depth += 1
-            try:
-                return CustomCall(self, args, kwargs).result()
-            finally:
-                self._depth -= 1
-        if self._compiled is None:
-            self._compiled = compiled(lambda *args, **kwargs: CustomCall(self, args, kwargs).result(), name=self.name)
-        return self._compiled(*args, **kwargs)
+    def traced(self, /, *args: Any, **kwargs: Any) -> Any:
+        """A call in a trace."""
+        context = active()
+        assert context is not None
+        depth = context.depth.get(self, 0)
+        if depth == NESTED:
+            return context.namespace.call(self.fn, *args, **kwargs)
+        context.depth[self] = depth + 1
+        try:
+            return CustomCall(self, args, kwargs).result()
+        finally:
+            context.depth[self] = depth
+
+
+def _name_of(fn: Any) -> str:
+    return str(getattr(fn, "__name__", type(fn).__name__))
 
 
 FIXED_CALLABLES.add(Custom)
@@ -140,7 +140,7 @@ class CustomCall:
         """Records function and rules, emits the op, rebuilds the result."""
         body, result = self.region(self.run)
         scopes = [body]
-        attributes: dict[str, Any] = {"name": self.custom.name, "leaves": len(self.leaves), "body": body.graph,
+        attributes: dict[str, Any] = {"name": self.custom.__name__, "leaves": len(self.leaves), "body": body.graph,
                                       "forward": None, "backward": None, "tangent": None}
         if self.custom.rule is not None:
             tangent, _ = self.region(lambda *leaves: self.pushed(leaves, result), twice=True)
@@ -168,7 +168,7 @@ class CustomCall:
         world = World(cells_of(self.custom.fn), (), self.namespace)
         region = run_region(self.context, world, lambda: function(*copies), scope)
         if region.changes or not region.reached:
-            raise GradientError(f"{self.custom.name} changes what is outside of it, or never returns",
+            raise GradientError(f"{self.custom.__name__} changes what is outside of it, or never returns",
                                 span=current_span(2), why="its derivative is stated for its result alone",
                                 fix="return the values")
         with inside(scope):
@@ -213,7 +213,7 @@ class CustomCall:
         if len(trees) == 1 and isinstance(trees[0], tuple) and len(trees[0]) == 1 and len(self.args) == 1:
             trees = trees[0]
         if len(trees) != len(self.args):
-            raise GradientError(f"the gradient of {self.custom.name} gives {len(trees)} cotangents for "
+            raise GradientError(f"the gradient of {self.custom.__name__} gives {len(trees)} cotangents for "
                                 f"{len(self.args)} arguments", span=current_span(2), fix="return one per argument")
         found: list[Any] = []
         for tree, fixed in zip(trees, self.fixed, strict=True):
@@ -221,7 +221,7 @@ class CustomCall:
             leaves = [None] * len(fixed) if tree is None else flatten(tree)[0]
             found += [leaves[k] for k in moving] if len(leaves) == len(fixed) else leaves
         if len(found) != len(self.leaves):
-            raise GradientError(f"the gradient of {self.custom.name} gives {len(found)} arrays for "
+            raise GradientError(f"the gradient of {self.custom.__name__} gives {len(found)} arrays for "
                                 f"{len(self.leaves)} arrays of floats in its arguments", span=current_span(2),
                                 fix="give each cotangent the structure of its argument, or None for one that is zero")
         return [self.fitted(x, leaf) for x, leaf in zip(found, self.leaves, strict=True)]
@@ -231,7 +231,7 @@ class CustomCall:
             return constant(0, leaf.type.dtype, leaf.type.shape)
         made = convert(lift(x), leaf.type.dtype)
         if made.type.shape != leaf.type.shape:
-            raise GradientError(f"the gradient of {self.custom.name} gives {made.type} for an argument {leaf.type}",
+            raise GradientError(f"the gradient of {self.custom.__name__} gives {made.type} for an argument {leaf.type}",
                                 span=current_span(2), fix="give each cotangent the shape of its argument")
         return made
 
@@ -260,7 +260,7 @@ class CustomCall:
     def pair(self, result: Any) -> Any:
         """What a function gives that states its own gradient."""
         if not isinstance(result, tuple) or len(result) != 2 or not callable(result[1]):
-            raise GradientError(f"{self.custom.name} has no derivative", span=current_span(2),
+            raise GradientError(f"{self.custom.__name__} has no derivative", span=current_span(2),
                                 why="a function under custom_gradient returns (result, gradient function)",
                                 fix="return both, or state rules by defvjp or defjvp")
         return result

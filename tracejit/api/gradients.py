@@ -6,7 +6,6 @@ Flows out: functions. Inside a trace the function is recorded as a graph, transf
 """
 from __future__ import annotations
 
-import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from tracejit.api.function import function as compiled
+from tracejit.api.library import Anywhere
 from tracejit.base.errors import GradientError, SignatureError
 from tracejit.base.trees import TreeDef, flatten, flatten_with_paths, node_type, tree_map, unflatten
 from tracejit.base.types import ArrayType
@@ -26,7 +25,6 @@ from tracejit.tracing.context import active
 from tracejit.tracing.control.schema import build, describe
 from tracejit.tracing.control.schema import leaves as leaves_of
 from tracejit.tracing.control.subgraph import Recorded, put_back, record
-from tracejit.tracing.inputs import FIXED_CALLABLES
 from tracejit.tracing.spans import current_span
 from tracejit.transforms.forward import jvp as jvp_graph
 from tracejit.transforms.reverse import joint, lasting_split, split
@@ -362,42 +360,20 @@ def _zero(type: ArrayType) -> Array:
 # ---- outside a trace -------------------------------------------------------------------------------------------
 
 
-class Derived:
-    """A derivative as a function: inside a trace it is traced, outside it compiles itself at its first call."""
-
-    def __init__(self, python: Function, name: str, fn: Any):
-        functools.update_wrapper(self, fn if callable(fn) else python, updated=())
-        self.__name__ = name
-        self._python, self._compiled = python, None
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        if active() is not None:
-            return self._python(*args, **kwargs)
-        return self.compiled(*args, **kwargs)
-
-    @property
-    def compiled(self) -> Any:
-        """The compiled function, with `explain()` and `stages()`."""
-        if self._compiled is None:
-            self._compiled = compiled(self._python, name=self.__name__)
-        return self._compiled
-
-
-FIXED_CALLABLES.add(Derived)
 KNOWN = 1000        # derivatives that are remembered, the newest ones
-_known: OrderedDict[Any, Derived] = OrderedDict()
+_known: OrderedDict[Any, Anywhere] = OrderedDict()
 
 
-def derived(kind: str, fn: Any, python: Function, *options: Any) -> Derived:
+def derived(kind: str, fn: Any, python: Function, *options: Any) -> Anywhere:
     """The derivative of a function is one object, so that its traces are found again."""
-    name = f"{kind}({_title(fn)})"
+    name, like = f"{kind}({_title(fn)})", fn if callable(fn) else python
     key = kind, fn, *(tuple(o) if isinstance(o, list) else o for o in options)
     try:
         known = _known.get(key)
     except TypeError:       # a callable without a hash
-        return Derived(python, name, fn)
+        return Anywhere(python, like, name)
     if known is None:
-        known = _known[key] = Derived(python, name, fn)
+        known = _known[key] = Anywhere(python, like, name)
         while len(_known) > KNOWN:
             _known.popitem(last=False)
     else:
