@@ -77,7 +77,7 @@ def powers(x):
 
 
 def differences(x):
-    return (np.diff(x) ** 2).sum() + (np.roll(x, 1) * x).sum() + np.convolve(x, [1.0, 2.0]).sum()
+    return (np.diff(x) ** 2).sum() + (np.roll(x, 1) * x).sum() + np.convolve(x, np.array([1.0, 2.0])).sum()
 
 
 def einsum_of(x):

@@ -6,7 +6,9 @@ import pytest
 
 import tracejit as tj
 from tests.gradients.programs import CONTROL, STRAIGHT
+from tests.gradients.science import ALGORITHMS, FORMULAS
 
+PROGRAMS = [*STRAIGHT, *FORMULAS, *CONTROL, *ALGORITHMS]
 POINTS = [np.array([0.31, 0.83, 0.57, 1.07]), np.array([0.95, 0.24, 0.71, 0.45])]
 
 
@@ -14,7 +16,7 @@ def differences(fn, x, step=1e-6):
     return np.array([(fn(x + step * e) - fn(x - step * e)) / (2 * step) for e in np.eye(len(x))])
 
 
-@pytest.mark.parametrize("fn", [*STRAIGHT, *CONTROL], ids=lambda fn: fn.__name__)
+@pytest.mark.parametrize("fn", PROGRAMS, ids=lambda fn: fn.__name__)
 def test_gradient_agrees_with_differences(fn):
     gradient = tj.grad(fn)
     for x in POINTS:
@@ -25,7 +27,7 @@ def test_gradient_agrees_with_differences(fn):
     assert len(gradient.compiled.traces) == 1
 
 
-@pytest.mark.parametrize("fn", [*STRAIGHT, *CONTROL], ids=lambda fn: fn.__name__)
+@pytest.mark.parametrize("fn", PROGRAMS, ids=lambda fn: fn.__name__)
 def test_forward_mode_agrees_with_reverse_mode(fn):
     direction = np.array([0.3, -0.2, 0.7, 0.1])
     for x in POINTS:
