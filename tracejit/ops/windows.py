@@ -24,8 +24,8 @@ from tracejit.ops.batching import all_lifted
 from tracejit.ops.convolutions import Pads, dilated, places, positive, window_span
 from tracejit.ops.declare import BOOLEAN, NUMBER, ORDERED, REAL, declare, refuse, require_dtype
 from tracejit.ops.derivatives import Attributes, Gradient, Terms, linear
-from tracejit.ops.references import in_single
 from tracejit.ops.reductions import others_product
+from tracejit.ops.references import in_single
 
 Array = NDArray[Any]
 Ints = tuple[int, ...]
@@ -57,15 +57,15 @@ def _window_type(x: ArrayType, *, combine: str, window: Ints, strides: Ints, pad
 def _under_windows(x: Array, fill: Any, window: Ints, strides: Ints, padding: tuple[tuple[int, int], ...],
                    base_dilation: Ints, window_dilation: Ints) -> Array:
     """What is under each window, on as many new axes at the end."""
-    shape = [dilated(n, g) for n, g in zip(np.shape(x), base_dilation)]
+    shape = [max(0, (n - 1) * g + 1) for n, g in zip(np.shape(x), base_dilation)]
     padded = np.full([max(0, a) + n + max(0, b) for n, (a, b) in zip(shape, padding)], fill, x.dtype)
     inner = tuple(slice(max(0, a), max(0, a) + n, g) for n, g, (a, _) in zip(shape, base_dilation, padding))
     padded[inner] = x
     cut = padded[tuple(slice(max(0, -a), n - max(0, -b)) for n, (a, b) in zip(padded.shape, padding))]
-    spans = tuple(int(window_span(w, d)) for w, d in zip(window, window_dilation))
+    spans = tuple((w - 1) * d + 1 for w, d in zip(window, window_dilation))
     if any(n < s for n, s in zip(cut.shape, spans)):
-        found = [places(int(n), w, s, (0, 0), 1, d) for n, w, s, d in zip(cut.shape, window, strides, window_dilation)]
-        return np.zeros((*(int(n) for n in found), *window), x.dtype)
+        return np.zeros((*(max(0, (n - span) // s + 1) for n, span, s in zip(cut.shape, spans, strides)), *window),
+                        x.dtype)
     moved = sliding_window_view(cut, spans)
     return np.asarray(moved[(*(slice(None, None, s) for s in strides),
                              *(slice(None, None, d) for d in window_dilation))])
@@ -143,21 +143,6 @@ def _sum_transpose(ct: Term, x: Term, combine: str, window: Ints, strides: Ints,
         pads.append((before, dilated(n, g) + span - 1 - dilated(m, s) - before))
     return apply("reduce_window", ct, combine=combine, window=window, strides=base_dilation, padding=tuple(pads),
                  base_dilation=strides, window_dilation=window_dilation)
-
-
-def _spread_out(x: Term, combine: str, base_dilation: Ints) -> tuple[Term, dict[str, Ints]]:
-    """x with its gaps filled, and how it was padded."""
-    zeros = (0,) * x.rank
-    gaps = {"low": zeros, "high": zeros, "interior": tuple(g - 1 for g in base_dilation)}
-    if all(g == 1 for g in base_dilation):
-        return x, gaps
-    return apply("pad", x, constant(x, identity_of(combine, x.dtype), ArrayType(x.dtype)), **gaps), gaps
-
-
-def _without_gaps(x: Term, like: Term, base_dilation: Ints) -> Term:
-    if all(g == 1 for g in base_dilation):
-        return x
-    return apply("slice", x, start=(0,) * x.rank, limit=x.shape, stride=base_dilation)
 
 
 def _patches(x: Term, fill: int, window: Ints, strides: Ints, padding: Pads, base_dilation: Ints,

@@ -1,9 +1,9 @@
 """Convolutions: a tile of the result in registers, one vector of it for each place in the tile.
 
-Flows in:  a body with one `convolution` in normal form (`passes/convolutions.py`): no padding, no gaps, lanes along the
-           last axis of the result.
-Flows out: a kernel. The image is read where it lies: what a tile needs of it is one number for each place, and each
-           vector of the window serves all places of the tile.
+Flows in:  a body with one `convolution` in normal form (`passes/convolutions.py`): nothing outside of the input is
+           read, lanes run along the last axis of the result.
+Flows out: a kernel. The input is read where it lies: what a tile needs of it is one number for each place, and each
+           vector of the window serves all places of the tile. Larger ones are products of blocks (`convolution_tiles`).
 """
 from __future__ import annotations
 
@@ -15,21 +15,12 @@ from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import DType
-from tracejit.ops.convolutions import Roles
-from tracejit.xla_lite.kernels.elements import At, store
-from tracejit.xla_lite.kernels.expressions import (
-    Index,
-    as_expr,
-    minus,
-    plus,
-    product_of,
-    quotient,
-    size_expr,
-    static_value,
-    times,
-)
-from tracejit.xla_lite.kernels.frame import Frame, Request, exprs
-from tracejit.xla_lite.kernels.kernel_ir import ONE, ZERO, Const, Expr, Kernel, Load
+from tracejit.xla_lite.kernels.convolution_axes import Axes, phases_of
+from tracejit.xla_lite.kernels.convolution_tiles import Blocks, plan_of
+from tracejit.xla_lite.kernels.elements import store
+from tracejit.xla_lite.kernels.expressions import minus, plus, product_of, quotient, size_expr, static_value, times
+from tracejit.xla_lite.kernels.frame import Frame, Request
+from tracejit.xla_lite.kernels.kernel_ir import ZERO, Const, Expr, Kernel, Load
 from tracejit.xla_lite.kernels.nests import CHUNK_WORK, chunked, unflatten
 from tracejit.xla_lite.kernels.scalars import Complex, KernelScalars
 from tracejit.xla_lite.kernels.writer import Writer
@@ -41,7 +32,15 @@ UNROLLED = 4        # iterations of an innermost loop that are written out
 
 def convolution_kernel(request: Request) -> Kernel:
     """The kernel of a `convolution`."""
-    return _Convolution(Frame(request, request.body)).generate()
+    frame = Frame(request, request.body)
+    (node,) = request.body.nodes
+    for axes in phases_of(node):
+        plan = plan_of(axes)
+        if plan is not None and not request.strided_outputs:
+            Blocks(frame, axes, plan).generate()
+        else:
+            _Tiles(frame, axes).generate()
+    return frame.kernel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,89 +52,84 @@ class Segment:
     length: int
 
 
-def segments(size: Size, most: int) -> list[Segment]:
+def segments_of(size: Size, most: int) -> list[Segment]:
     """An axis in tiles of nearly equal length, at most two lengths."""
     if not isinstance(size, int):
-        whole = quotient(size_expr(size), Const(SYMBOLIC_TILE))
-        rest = minus(size_expr(size), times(whole, Const(SYMBOLIC_TILE)))
-        return [Segment(ZERO, whole, SYMBOLIC_TILE), Segment(times(whole, Const(SYMBOLIC_TILE)), rest, 1)]
+        length = min(SYMBOLIC_TILE, most)
+        whole = quotient(size_expr(size), Const(length))
+        behind = times(whole, Const(length))
+        rest = [Segment(behind, minus(size_expr(size), behind), 1)]
+        return [Segment(ZERO, whole, length), *(rest if length > 1 else ())]
     count = -(-size // most)
     longest = -(-size // max(count, 1))
     long = size - count * (longest - 1)
-    parts = [Segment(ZERO, Const(long), longest),
-             Segment(Const(long * longest), Const(count - long), longest - 1)]
+    parts = [Segment(ZERO, Const(long), longest), Segment(Const(long * longest), Const(count - long), longest - 1)]
     return [s for s in parts if s.count != ZERO]
 
 
-class _Convolution:
-    def __init__(self, frame: Frame):
-        self.frame, self.writer, self.elements = frame, frame.writer, frame.elements
-        (self.node,) = frame.body.nodes
-        self.x, self.w = self.node.operands
+class _Tiles:
+    """The places of one phase."""
+
+    def __init__(self, frame: Frame, axes: Axes):
+        self.frame, self.axes, self.writer, self.elements = frame, axes, frame.writer, frame.elements
+        self.x, self.w = axes.node.operands
         self.dtype: DType = self.x.dtype
-        self.roles = Roles.of(self.node.attributes["dims"])
-        *self.outer, self.last = self.roles.out
-        self.sizes = dict(zip(self.roles.out, self.node.result.shape))
-        window = dict(zip(self.roles.rhs, self.w.shape))
-        self.depths = exprs([window[c] for c in self.roles.summed])
 
-    def generate(self) -> Kernel:
+    def generate(self) -> None:
         plan = self.tiling()
-        for parts in product(*(plan[c] for c in self.outer)):
-            self.tiles(dict(zip(self.outer, parts)))
-        return self.frame.kernel()
-
-    # ---- tiles --------------------------------------------------------------------------------------
+        for parts in product(*(plan[c] for c in self.axes.outer)):
+            self.tiles(dict(zip(self.axes.outer, parts)))
 
     def tiling(self) -> dict[str, list[Segment]]:
         """Tiles along the innermost axes; axes first along which the vectors of one operand serve all places."""
-        other = self.roles.lhs if self.last not in self.roles.rhs else self.roles.rhs
-        serving = [c for c in reversed(self.outer) if c.isdigit() or c not in other]
+        roles = self.axes.roles
+        other = roles.lhs if self.axes.last not in roles.rhs else roles.rhs
+        serving = [c for c in reversed(self.axes.outer) if c.isdigit() or c not in other]
         room, plan = TILE, {}
-        for c in (*serving, *(c for c in reversed(self.outer) if c not in serving)):
-            plan[c] = segments(self.sizes[c], room)
-            room //= max(s.length for s in plan[c]) if plan[c] else 1
-            if room < 2:
-                room = 1
+        for c in (*serving, *(c for c in reversed(self.axes.outer) if c not in serving)):
+            plan[c] = segments_of(self.axes.places(c), room)
+            room = max(1, room // max((s.length for s in plan[c]), default=1))
         return plan
 
     def tiles(self, parts: dict[str, Segment]) -> None:
         """All tiles of one shape."""
         w, counts = self.writer, tuple(s.count for s in parts.values())
         places = [dict(zip(parts, offsets)) for offsets in product(*(range(s.length) for s in parts.values()))]
-        each = times(product_of(self.depths), times(size_expr(self.sizes[self.last]), Const(len(places))))
+        lanes = size_expr(self.axes.places(self.axes.last))
+        terms = product_of([size_expr(n) for n in self.axes.depths.values()])
+        each = times(terms, times(lanes, Const(len(places))))
         total = w.let(product_of(counts))
         chunk = max(1, CHUNK_WORK // max(static_value(each) or CHUNK_WORK // 4, 1))
         with chunked(w, total, Const(chunk), times(total, each)) as (start, count), w.loop(count, "serial", "t") as t:
             at = unflatten(plus(start, t), counts)
             first = {c: w.let(plus(s.first, times(i, Const(s.length)))) for (c, s), i in zip(parts.items(), at)}
-            with w.loop(size_expr(self.sizes[self.last]), "vector", "j") as j:
-                self.tile([(*(plus(first[c], Const(place[c])) for c in self.outer), j) for place in places])
+            with w.loop(lanes, "vector", "j") as j:
+                self.tile([{**{c: plus(first[c], Const(place[c])) for c in parts}, self.axes.last: j}
+                           for place in places])
 
-    def tile(self, indices: Sequence[At]) -> None:
-        """The elements at `indices`, each with its own register."""
-        w = self.writer
-        sums = [Total(w, self.elements.scalars, self.dtype) for _ in indices]
+    def tile(self, places: Sequence[dict[str, Expr]]) -> None:
+        """The elements at some places, each with its own register."""
+        w, at = self.writer, self.elements.at
+        sums = [Total(w, self.elements.scalars, self.dtype) for _ in places]
         for k in self.terms():
-            where = [self.node.op.lower(tuple(map(Index, i)), k, **self.node.attributes) for i in indices]
-            for total, (at_x, at_w) in zip(sums, where, strict=True):
-                x, y = (self.elements.at(v, tuple(map(as_expr, at))) for v, at in ((self.x, at_x), (self.w, at_w)))
-                total.add_product(x, y)
-        for total, index in zip(sums, indices, strict=True):
-            store(w, self.frame.outputs[0], index, total.result())
+            for total, place in zip(sums, places, strict=True):
+                x, y = self.axes.factors(place, k)
+                total.add_product(at(self.x, x), at(self.w, y))
+        for total, place in zip(sums, places, strict=True):
+            store(w, self.frame.outputs[0], self.axes.index(place), total.result())
 
-    def terms(self) -> Iterator[tuple[Index, ...]]:
+    def terms(self) -> Iterator[dict[str, Expr]]:
         """Loops over what is summed; a short innermost one is written out."""
-        *outer, inner = self.depths or (ONE,)
-        length = static_value(inner)
+        extents = {c: size_expr(n) for c, n in self.axes.depths.items()}
+        inner = next(reversed(extents), None)
+        length = None if inner is None else static_value(extents[inner])
+        short = length is not None and length <= UNROLLED
         with ExitStack() as stack:
-            k = [stack.enter_context(self.writer.loop(n, "serial", "k")) for n in outer]
-            if length is not None and length <= UNROLLED:
-                steps: list[Expr] = [Const(n) for n in range(length)]
-            else:
-                steps = [stack.enter_context(self.writer.loop(inner, "serial", "k"))]
+            k = {c: stack.enter_context(self.writer.loop(extent, "serial", "k"))
+                 for c, extent in extents.items() if not (short and c == inner)}
+            steps = [{inner: Const(n)} for n in range(length or 0)] if short and inner is not None else [{}]
             for step in steps:
-                yield tuple(map(Index, (*k, step)[:len(self.depths)]))
+                yield {**k, **step}
 
 
 class Total:
@@ -156,8 +150,7 @@ class Total:
         b = self.scalars
         x, y, old = b.widen(x), b.widen(y), self.value()
         new = b.fma(x, y, old) if self.dtype.is_float else b.add(old, b.multiply(x, y))
-        parts = (new.re, new.im) if isinstance(new, Complex) else (new,)
-        for name, part in zip(self.registers, parts, strict=True):
+        for name, part in zip(self.registers, (new.re, new.im) if isinstance(new, Complex) else (new,), strict=True):
             self.writer.store(name, (), part)
 
     def result(self) -> Any:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from itertools import product
 from math import prod
 from typing import Any
 
-from tracejit.base.dtypes import BOOL, I32, I64
+from tracejit.base.dtypes import BOOL, I32
 from tracejit.ir.graph import Value
 from tracejit.ops.convolutions import dilated
 from tracejit.ops.scalars import is_nan
@@ -104,17 +105,15 @@ class _Windows:
     def elements_of(self, index: At) -> Iterator[tuple[Expr, At, Expr]]:
         """(number, place, whether it is there) for each element of a window: written out, or once in loops over it."""
         if self.count <= WRITTEN_OUT:
-            shape = tuple(map(Const, self.shape))
-            for number in range(self.count):
-                k = tuple(Const(int(n)) for n in _digits(number, self.shape))
-                yield Const(number, I32), *self.at(index, k)
+            for number, place in enumerate(product(*map(range, self.shape))):
+                yield Const(number, I32), *self.at(index, [Const(n) for n in place])
             return
         with ExitStack() as stack:
-            k = tuple(stack.enter_context(self.writer.loop(Const(n), "serial", "k")) for n in self.shape)
-            number: Expr = ZERO
+            k = [stack.enter_context(self.writer.loop(Const(n), "serial", "k")) for n in self.shape]
+            flat: Expr = ZERO
             for j, n in zip(k, self.shape):
-                number = plus(times(number, Const(n)), j)
-            yield Apply("convert", (self.writer.let(number),), I32), *self.at(index, k)
+                flat = plus(times(flat, Const(n)), j)
+            yield Apply("convert", (self.writer.let(flat),), I32), *self.at(index, k)
 
     def read(self, value: Value, where: At) -> Any:
         return self.elements.scalars.widen(self.elements.at(value, where))
@@ -197,15 +196,6 @@ class _Windows:
                 if overlap:
                     part = b.add(part, b.widen(w.let_here(Load(out, where, dtype))))
                 store(w, out, where, b.narrow(part, dtype))
-
-
-def _digits(number: int, shape: Sequence[int]) -> tuple[int, ...]:
-    """The index of a flat position."""
-    found: list[int] = []
-    for n in reversed(shape):
-        number, digit = divmod(number, n)
-        found.append(digit)
-    return tuple(reversed(found))
 
 
 def _known(e: Expr) -> int:

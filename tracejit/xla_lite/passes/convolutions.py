@@ -1,8 +1,8 @@
 """Brings every convolution to the form that its kernel wants, or makes a matrix product of it.
 
 Flows in:  graphs with any `convolution`.
-Flows out: graphs in which a `convolution` has no padding and no gaps, no axis of size 1, and the axis that lanes run
-           over last in each array that has it. A window of one place, or with one place, is a matrix product.
+Flows out: graphs in which a `convolution` reads nothing outside of its input, has no axis of size 1, and the axis that
+           lanes run over last in each array that has it. A window of one place, or with one place, is a matrix product.
 """
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from tracejit.base.dims import Size
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions, rebuild
-from tracejit.ops.convolutions import Roles, positive, window_span
+from tracejit.ops.convolutions import Roles, dilated, positive, window_span
 from tracejit.xla_lite.passes.manager import graph_pass
 
+OF_SPACE = ("strides", "padding", "lhs_dilation", "rhs_dilation")
+Facts = dict[str, Any]      # of one axis of space, by these names
 LANES = 16      # elements that fill a vector: more make no better axis for lanes
 
 
@@ -45,8 +47,8 @@ class _Form:
         self.graph, self.node = graph, node
         self.x, self.w = operands
         self.given = self.roles = Roles.of(node.attributes["dims"])
-        self.space = {c: {k: node.attributes[k][d] for k in ("strides", "padding", "lhs_dilation", "rhs_dilation")}
-                      for d, c in enumerate(self.roles.space)}
+        self.space: dict[str, Facts] = {c: {k: node.attributes[k][d] for k in OF_SPACE}
+                                        for d, c in enumerate(self.roles.space)}
         self.sizes: dict[str, Size] = dict(zip(self.roles.out, node.result.shape))
 
     def add(self, op: str, *operands: Value, **attributes: Any) -> Value:
@@ -56,13 +58,21 @@ class _Form:
         """Of a letter anywhere, of a digit in the result."""
         if c in self.sizes:
             return self.sizes[c]
-        return self.x.shape[self.roles.lhs.index(c)]
+        size: Size = self.x.shape[self.roles.lhs.index(c)]
+        return size
 
     # ---- space --------------------------------------------------------------------------------------
 
     def pad(self) -> None:
-        """Padding and gaps become part of the array; what padding cuts off is sliced away."""
-        facts = [self.space.get(c, {"padding": (0, 0), "lhs_dilation": 1}) for c in self.roles.lhs]
+        """Padding and gaps become part of the array; what padding cuts off is sliced away.
+
+        Gaps between elements that single steps go over stay: no element is ever put there.
+        """
+        kept = {c: self.pad_around_gaps(c) for c, f in self.space.items() if f["lhs_dilation"] > 1
+                and f["strides"] == f["rhs_dilation"] == 1 and isinstance(f["padding"][0], int)}
+        none: Facts = {"padding": (0, 0), "lhs_dilation": 1}
+        facts: list[Facts] = [{"padding": kept[c], "lhs_dilation": 1} if c in kept else self.space.get(c, none)
+                 for c in self.roles.lhs]
         low, high = (tuple(positive(f["padding"][k]) for f in facts) for k in (0, 1))
         interior = tuple(f["lhs_dilation"] - 1 for f in facts)
         if any(n != 0 for n in (*low, *high, *interior)):
@@ -73,13 +83,28 @@ class _Form:
         if any(n != 0 for n in (*start, *cut)):
             limit = tuple(n - c for n, c in zip(self.x.shape, cut, strict=True))
             self.x = self.add("slice", self.x, start=start, limit=limit, stride=(1,) * self.x.rank)
-        for c in self.space.values():
-            c["padding"], c["lhs_dilation"] = (0, 0), 1
+        for c, space in self.space.items():
+            if c not in kept:
+                space["padding"], space["lhs_dilation"] = (0, 0), 1
+
+    def pad_around_gaps(self, digit: str) -> tuple[Size, Size]:
+        """Elements put before and behind, so that nothing outside is read; the rest of the padding is negative."""
+        facts, n, window = self.space[digit], self.x.shape[self.roles.lhs.index(digit)], \
+            self.w.shape[self.roles.rhs.index(digit)]
+        gaps, low = facts["lhs_dilation"], facts["padding"][0]
+        before = positive((low + gaps - 1) // gaps)
+        start = before * gaps - low
+        behind = positive((self.sizes[digit] + window - 2 + start) // gaps + 1 - n - before)
+        wide = dilated(n + before + behind, gaps)
+        facts["padding"] = (-start, self.sizes[digit] + window - 1 - wide + start)
+        return before, behind
 
     def without_window(self, digit: str) -> None:
         """A window of one place makes a batch axis, a window with one place is summed over like any other axis."""
         facts, window = self.space[digit], self.w.shape[self.roles.rhs.index(digit)]
         roles, letter = self.roles, self.roles.unused
+        if facts["lhs_dilation"] > 1:
+            return
         if window == 1:
             self.take(digit, self.sizes[digit], facts["strides"])
             self.w = self.dropped(self.w, roles.rhs, digit)
@@ -138,8 +163,7 @@ class _Form:
             shared = [c for c in lhs if c in rhs and c != last]
             rhs = "".join((*shared, *(c for c in rhs if c not in lhs and c != last), last))
         x, w = self.turned(self.x, self.roles.lhs, lhs), self.turned(self.w, self.roles.rhs, rhs)
-        facts = {k: tuple(self.space[c][k] for c in self.roles.space) for k in ("strides", "padding", "lhs_dilation",
-                                                                             "rhs_dilation")}
+        facts = {k: tuple(self.space[c][k] for c in self.roles.space) for k in OF_SPACE}
         attributes = {"dims": str(Roles(lhs, rhs, out)), **facts}
         if attributes == self.node.attributes:
             return None
@@ -151,7 +175,8 @@ class _Form:
         def score(c: str) -> tuple[int, int, bool]:
             size, arrays = self.size(c), (self.roles.lhs, self.roles.rhs, self.roles.out)
             moves = sum(c in names and not names.endswith(c) for names in arrays[2 * c.isdigit():])
-            dense = not c.isdigit() or self.space[c]["strides"] == 1 and self.roles.lhs.endswith(c)
+            dense = not c.isdigit() or self.roles.lhs.endswith(c) and \
+                self.space[c]["strides"] == self.space[c]["lhs_dilation"] == 1
             return (min(size, LANES) if isinstance(size, int) else LANES) if dense else 1, -moves, c in self.roles.rhs
 
         return max(self.roles.out, key=score)

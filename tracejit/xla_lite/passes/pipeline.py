@@ -40,4 +40,5 @@ def has_loop(graph: Graph) -> bool:
 
 def has_product(graph: Graph) -> bool:
     """Whether there is a contraction or a window anywhere in it."""
-    return any(n.op.kind in ("contraction", "window") or any(has_product(r) for _, r in n.regions()) for n in graph.nodes)
+    return any(n.op.kind in ("contraction", "window") or any(has_product(r) for _, r in n.regions())
+               for n in graph.nodes)
