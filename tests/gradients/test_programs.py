@@ -27,7 +27,8 @@ def test_gradient_agrees_with_differences(fn):
     assert len(gradient.compiled.traces) == 1
 
 
-@pytest.mark.parametrize("fn", PROGRAMS, ids=lambda fn: fn.__name__)
+@pytest.mark.parametrize("fn", [*STRAIGHT, *CONTROL, *(pytest.param(fn, marks=pytest.mark.slow) for fn in (
+    *FORMULAS, *ALGORITHMS))], ids=lambda fn: fn.__name__)
 def test_forward_mode_agrees_with_reverse_mode(fn):
     direction = np.array([0.3, -0.2, 0.7, 0.1])
     for x in POINTS:
