@@ -187,6 +187,26 @@ def test_half_precision_is_updated_in_single():
     np.testing.assert_allclose(moved, 0.99, rtol=1e-3)
 
 
+def test_steps_have_derivatives():
+    """What three steps lead to, as a function of the learning rate."""
+    def after(rate):
+        opt, x = optim.SGD(rate, momentum=0.5), np.array([1.0, 2.0])
+        state = opt.init(x)
+        for _ in range(3):
+            x, state = opt.update(2 * x, state, x)
+        return (x ** 2).sum()
+    np.testing.assert_allclose(tj.grad(after)(0.1), (after(0.1 + 1e-6) - after(0.1 - 1e-6)) / 2e-6, rtol=1e-6)
+
+
+def test_trees_of_tensors_and_numbers():
+    params = {"w": tj.constant(np.ones(3)), "s": 1.0, "e": np.zeros((0, 2))}
+    opt = optim.Adam(0.1)
+    moved, _ = opt.update({"w": np.ones(3), "s": 2.0, "e": np.zeros((0, 2))}, opt.init(params), params)
+    np.testing.assert_allclose(moved["w"], 0.9)
+    assert isinstance(moved["w"], tj.Tensor) and float(moved["s"]) == pytest.approx(0.9) and moved["e"].shape == (0, 2)
+    assert opt.update([], opt.init([]), [])[0] == []
+
+
 def test_unusable_parameters_are_refused():
     opt = optim.SGD(0.1)
     with pytest.raises(tj.errors.DtypeError, match="can't change i64"):

@@ -92,6 +92,29 @@ def test_vectors_have_the_covariance_that_was_asked_for():
     np.testing.assert_allclose(np.cov(drawn.T), cov, atol=0.03)
 
 
+def test_parameters_outside_of_the_domain_end():
+    drawn = random.gamma(KEY, np.array([-1.0, np.nan, 0.0, np.inf, 2.0]))
+    np.testing.assert_array_equal(drawn[:4], [np.nan, np.nan, 0.0, np.inf])
+    assert 0 < drawn[4] < 20
+    counts = random.poisson(KEY, np.array([-1.0, np.nan, np.inf, 0.0, 50.0]))
+    assert counts[:4].tolist() == [-1, -1, -1, 0] and 10 < counts[4] < 100
+
+
+def test_derivatives_go_through_draws():
+    """With the key held fixed a draw is a function of its parameters, rounds of rejection included."""
+    for draw in (lambda a: random.gamma(KEY, a, (3,)).sum(), lambda a: random.beta(KEY, a, 2.0, (3,)).sum(),
+                 lambda a: (a * random.laplace(KEY, (3,))).sum()):
+        difference = (draw(2.0 + 1e-6) - draw(2.0 - 1e-6)) / 2e-6
+        np.testing.assert_allclose(tj.grad(draw)(2.0), difference, rtol=1e-6)
+
+
+def test_every_distribution_has_lanes():
+    keys = random.split(KEY, 3)
+    for draw in (lambda k: random.poisson(k, np.array([3.0, 40.0])), lambda k: random.gamma(k, 0.5, (3,)),
+                 lambda k: random.dirichlet(k, np.ones(3)), lambda k: random.permutation(k, np.arange(5))):
+        np.testing.assert_allclose(tj.vmap(draw)(keys), np.stack([draw(k) for k in keys]), rtol=1e-12)
+
+
 def test_parts_sum_to_one():
     parts = random.dirichlet(KEY, np.full((2, 4), 1e-3), (5, 2))
     assert parts.shape == (5, 2, 4)

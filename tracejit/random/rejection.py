@@ -14,7 +14,6 @@ from tracejit.api.library import library
 from tracejit.base.dtypes import BOOL, F64, I64, dtype_of
 from tracejit.random.distributions import fitted, float_type, full_shape, standard_normal, unit
 from tracejit.random.keys import fold_in, op, split
-from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import constant, convert, lift
 from tracejit.tracing.context import current
 from tracejit.tracing.implements import NUMPY
@@ -24,7 +23,7 @@ Candidates = Callable[[Any], tuple[Any, Any]]
 
 @library(static=("shape", "dtype"))
 def gamma(key: Any, a: Any, shape: Any = None, dtype: Any = np.float64) -> Any:
-    """Gamma numbers of shape parameter a and scale 1."""
+    """Gamma numbers of shape parameter a and scale 1; NaN where a is negative or NaN."""
     kind = float_type(dtype)
     return NUMPY[np.exp](log_gamma(key, fitted(a, kind, full_shape(shape, a))))
 
@@ -49,8 +48,8 @@ def dirichlet(key: Any, alpha: Any, shape: Any = None, dtype: Any = np.float64) 
     return parts / NUMPY[np.sum](parts, axis=-1, keepdims=True)
 
 
-def log_gamma(key: Any, a: Array) -> Any:
-    """Logarithms of gamma numbers, which don't vanish for small a.
+def log_gamma(key: Any, a: Any) -> Any:
+    """Logarithms of gamma numbers, which don't vanish for small a; log(a) for 0, infinity, and what is no parameter.
 
     Source: G. Marsaglia and W. Tsang, A simple method for generating gamma variables (2000); for a < 1 that of a + 1
     times u^(1/a).
@@ -59,8 +58,9 @@ def log_gamma(key: Any, a: Array) -> Any:
     kind, shape = a.type.dtype, a.type.shape
     keys = split(key, 2)
     one = constant(1, kind, shape)
-    small = op("compare", a, one, direction="LT")
-    boosted: Any = op("select", small, op("add", a, one), a)
+    usual: Any = (a > 0) & NUMPY[np.isfinite](a)
+    small = usual & (a < 1)
+    boosted: Any = NUMPY[np.where](usual, NUMPY[np.where](small, a + 1, a), one)
     d: Any = boosted - constant(1 / 3, kind, shape)
     c: Any = constant(1 / 3, kind, shape) / NUMPY[np.sqrt](d)
 
@@ -75,25 +75,27 @@ def log_gamma(key: Any, a: Array) -> Any:
 
     drawn = NUMPY[np.log](accepted(keys[0], candidates, boosted))
     u = op("subtract", one, unit(keys[1], shape, kind))
-    return NUMPY[np.reshape](drawn + NUMPY[np.where](small, NUMPY[np.log](u) / a, 0.0), whole.type.shape)
+    found = drawn + NUMPY[np.where](small, NUMPY[np.log](u) / NUMPY[np.where](small, a, one), 0.0)
+    return NUMPY[np.reshape](NUMPY[np.where](usual, found, NUMPY[np.log](a)), whole.type.shape)
 
 
 SEARCHED = 10.0     # from this mean on candidates are accepted or not; below, one number is inverted
+LARGEST = 2.0 ** 62
 
 
 @library(static=("shape", "dtype"))
 def poisson(key: Any, lam: Any, shape: Any = None, dtype: Any = np.int64) -> Any:
-    """Poisson numbers of mean lam.
+    """Poisson numbers of mean lam; -1 where lam is negative, NaN or above 2^62.
 
     Source: W. Hoermann, The transformed rejection method for generating Poisson random variables (1993), algorithm
     PTRS; for small means the distribution function is searched from 0.
     """
     size = full_shape(shape, lam)
     mean: Any = fitted(lam, F64, size)
-    keys, large = split(key, 2), mean >= SEARCHED
-    few = _searched(keys[0], NUMPY[np.where](large, 0.0, mean))
+    keys, usual, large = split(key, 2), (mean >= 0) & (mean <= LARGEST), (mean >= SEARCHED) & (mean <= LARGEST)
+    few = _searched(keys[0], NUMPY[np.where](usual & (mean < SEARCHED), mean, 0.0))
     many = _transformed(keys[1], NUMPY[np.where](large, mean, SEARCHED), large)
-    return convert(NUMPY[np.where](large, many, few), dtype_of(np.dtype(dtype)))
+    return convert(NUMPY[np.where](usual, NUMPY[np.where](large, many, few), -1.0), dtype_of(np.dtype(dtype)))
 
 
 def _searched(key: Any, mean: Any) -> Any:
