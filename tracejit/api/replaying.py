@@ -32,8 +32,9 @@ SILENT = ("print", "host_call")     # where nothing needs their results
 def recorded_call(state: State, args: tuple[Any, ...], kwargs: dict[str, Any], checks_nans: bool) -> Any:
     """Runs a call and tells the recorders."""
     if not state.options.autograph:     # a function of the library: its arguments are all that it reads
+        kept_args, kept_kwargs = tree_map(_kept, (args, kwargs))
         result = state.run(args, kwargs, checks_nans)
-        note(state, inlined(state), args, kwargs, result)
+        note(state, inlined(state), kept_args, kept_kwargs, result)
         return result
     compiled = _specialisation(state, args, kwargs, checks_nans)
     if compiled is None:

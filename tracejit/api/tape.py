@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from tracejit.api.function import watch_calls
 from tracejit.api.gradients import derived, vjp
 from tracejit.api.recording import RECORDERS, Program, Recorder
@@ -40,10 +42,11 @@ class GradientTape:
     def __init__(self, persistent: bool = False, watch_accessed_variables: bool = True):
         self.persistent, self.watches_variables = persistent, watch_accessed_variables
         self._tape: _Traced | _Eager | None = None
+        self._freed = False
 
     def __enter__(self) -> GradientTape:
         context = active()
-        self._tape = _Eager(self) if context is None else _Traced(self, context)
+        self._tape, self._freed = _Eager(self) if context is None else _Traced(self, context), False
         self._tape.start()
         return self
 
@@ -68,11 +71,10 @@ class GradientTape:
                                  fix=f"one of {', '.join(map(repr, UNCONNECTED))}")
         tape = self._recording()
         targets, leaves = flatten(target)[0], flatten(sources)[0]
-        weights = [None] * len(targets) if output_gradients is None else flatten(output_gradients)[0]
-        found = tape.gradients(targets, leaves, weights)
+        found = tape.gradients(targets, leaves, _weights(target, output_gradients))
         if not self.persistent:
             tape.stop()
-            self._tape = None
+            self._tape, self._freed = None, True
         filled = [tape.zero(s) if g is None and unconnected_gradients == "zero" else g
                   for g, s in zip(found, leaves, strict=True)]
         return unflatten(flatten(sources)[1], filled)
@@ -93,11 +95,36 @@ class GradientTape:
         return tuple([v for v in self._recording().watched_objects() if isinstance(v, Variable)])
 
     def _recording(self) -> _Traced | _Eager:
+        if self._freed:
+            raise GradientError("this tape was freed: it has nothing recorded", span=current_span(3),
+                                why="it was asked for a gradient before, and is not persistent",
+                                fix="GradientTape(persistent=True) may be asked several times; or ask for all "
+                                "gradients at once, tape.gradient(y, [a, b])")
         if self._tape is None:
-            raise GradientError("this tape has nothing recorded", span=current_span(3),
-                                why="it was asked for a gradient before, which frees it, or never entered",
-                                fix="GradientTape(persistent=True) may be asked several times")
+            raise GradientError("this tape has nothing recorded", span=current_span(3), why="it was never entered",
+                                fix="with tj.GradientTape() as tape: ...")
+        self._tape.require_here()
         return self._tape
+
+
+def _weights(target: Any, given: Any) -> list[Any]:
+    """A weight, or None, for each array of the target. GradientError if one does not fit."""
+    targets, structure = flatten(target)
+    weights = [None] * len(targets) if given is None else flatten(given)[0]
+    if given is not None and flatten(given)[1] != structure:
+        raise GradientError(f"output_gradients have the structure {flatten(given)[1]}, the target {structure}",
+                            span=current_span(3), fix="give one for each array of the target, in the same containers")
+    for value, weight in zip(targets, weights, strict=True):
+        dtype, shape = getattr(value, "dtype", np.dtype(type(value))), tuple(getattr(value, "shape", ()))
+        if np.dtype(dtype).kind not in "fc":
+            raise GradientError(f"the target is {dtype}{list(shape)}: it has no derivative", span=current_span(3),
+                                why="derivatives are defined for floats and complex numbers",
+                                fix="compute it in floats: y.astype(float)")
+        given_shape = tuple(getattr(weight, "shape", ()))
+        if given_shape and all(type(n) is int for n in (*given_shape, *shape)) and given_shape != shape:
+            raise GradientError(f"an output gradient has the shape {given_shape}, its target {shape}",
+                                span=current_span(3), fix="give it the shape of the target, or a number")
+    return weights
 
 
 class _Traced:
@@ -113,6 +140,13 @@ class _Traced:
         self.skipped: set[Value] = set()
         self.pullback: Pullback | None = None       # of the gradients so far
         self.followed: set[Value] = set()           # results of the nodes that it knows
+
+    def require_here(self) -> None:
+        """GradientError outside of the call that was recorded."""
+        if active() is not self.context:
+            raise GradientError("this tape recorded a compiled function's call, which has ended", span=current_span(4),
+                                why="what it recorded is part of that call",
+                                fix="ask for the gradient in the function, and return it")
 
     def start(self) -> None:
         self.scope, self.last = self.context.scope, None
@@ -251,6 +285,13 @@ class _Eager(Recorder):
         super().__init__()
         self.tape = tape
         self.watched: dict[int, Any] = {}
+
+    def require_here(self) -> None:
+        """GradientError inside a compiled function."""
+        if active() is not None:
+            raise GradientError("a tape that records outside is asked in a compiled function", span=current_span(4),
+                                why="it knows the values of operations that were done, not of those that are traced",
+                                fix="begin a tape in the function, or ask outside of it")
 
     def start(self) -> None:
         self.clear()
