@@ -187,6 +187,16 @@ def test_half_precision_is_updated_in_single():
     np.testing.assert_allclose(moved, 0.99, rtol=1e-3)
 
 
+def test_other_hyperparameters_are_no_new_trace():
+    @tj.function
+    def update(opt, grads, state, params):
+        return opt.update(grads, state, params)[0]
+    state, x = optim.Adam(0.1).init(np.ones(2)), np.ones(2)
+    found = [update(optim.Adam(rate), x, state, x)[0] for rate in (0.1, 0.2, 0.3)]
+    np.testing.assert_allclose(found, [0.9, 0.8, 0.7])
+    assert len(update.traces) == 1
+
+
 def test_steps_have_derivatives():
     """What three steps lead to, as a function of the learning rate."""
     def after(rate):

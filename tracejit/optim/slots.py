@@ -21,17 +21,18 @@ Fill = Callable[[Any, str], Any]
 
 
 class Owner:
-    """Stands for one Variable: a trace that found slots by it fits no other Variable."""
+    """Stands for one Variable, or for one optimizer: a trace that found slots by it fits no other."""
 
 
 class Slots:
     """The step count, and for every Variable its own ones by name. They are forgotten with the Variable.
 
     A trace which meets a Variable first makes them too, outside of the traced code: they begin with constants. They are
-    looked up while tracing, so that a trace is for these very Slots and Variables.
+    looked up while tracing, so that such a trace is for these very Slots and Variables.
     """
 
     def __init__(self, held: Sequence[tuple[Variable, dict[str, Variable]]] = (), step: Variable | None = None):
+        self.owner = Owner()
         self._lock = threading.RLock()
         self._of: dict[int, tuple[weakref.ref[Variable], dict[str, Variable]]] = {}     # by id: == compares elements
         self._step = step
@@ -57,8 +58,8 @@ class Slots:
                         slots[name] = Variable(fill(variable.array, name), trainable=False,
                                                name=f"{variable.name}.{name}")
             made = {"step": self._step, **{name: [slots[name] for slots in every] for name in names}}
-        for variable in variables:
-            input_attribute(variable, "owner")
+        for guarded in (self, *variables):
+            input_attribute(guarded, "owner")
         return made
 
     def of(self, variable: Variable, name: str) -> Variable | None:
@@ -74,4 +75,4 @@ class Slots:
         return Slots, ([(v, slots) for known, slots in self._of.values() if (v := known()) is not None], self._step)
 
 
-FIXED_CALLABLES.update((Owner, Slots))
+FIXED_CALLABLES.add(Owner)
