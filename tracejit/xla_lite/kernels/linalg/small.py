@@ -218,8 +218,7 @@ class _Small(Matrices):
     def lu_solve(self) -> None:
         """With the transpose, rows go back to where they came from at the end."""
         turned = self.attributes["transpose_a"]
-        with self.columns_of(3) as (at, j):
-            factors: Read = lambda i, k: self.operand(1, *at, i, k)
+        with self.columns_of(1, 3) as (at, j, factors):
             if turned:
                 x = self.loaded(lambda i: self.operand(3, *at, i, j))
                 self.substitute(factors, x, False, True, False)
@@ -235,11 +234,10 @@ class _Small(Matrices):
         """From the right, rows of b are the right-hand sides of the transposed system."""
         s = self.attributes
         left = s["left_side"]
-        with self.columns_of(1, -1 if left else -2) as (at, j):
+        with self.columns_of(0, 1, -1 if left else -2) as (at, j, triangle):
             place: Callable[[Expr], At] = lambda i: (*at, i, j) if left else (*at, j, i)
             x = self.loaded(lambda i: self.operand(1, *place(i)))
-            self.substitute(lambda i, k: self.operand(0, *at, i, k), x, s["lower"], s["transpose_a"] == left,
-                            s["unit_diagonal"])
+            self.substitute(triangle, x, s["lower"], s["transpose_a"] == left, s["unit_diagonal"])
             self.stored(x, place)
 
     def row(self, at: At, i: Expr) -> Expr:
@@ -247,16 +245,28 @@ class _Small(Matrices):
         return self.writer.let(clamp(self.scalars.convert(self.operand(2, *at, i), I64), Const(self.size - 1)))
 
     @contextmanager
-    def columns_of(self, b: int, axis: int = -1) -> Iterator[tuple[At, Expr]]:
-        """Every right-hand side: lanes are matrices, or of one matrix its right-hand sides."""
+    def columns_of(self, a: int, b: int, axis: int = -1) -> Iterator[tuple[At, Expr, Read]]:
+        """Every right-hand side: lanes are matrices, or of one matrix its right-hand sides. Yields the matrix's index,
+        the column's, and how elements of operand a are read: from a copy where lanes would gather them again."""
         count = exprs(self.operands[b].shape)[axis]
         if static_value(product_of(self.batch)) == 1:
+            at = (ZERO,) * len(self.batch)
             with self.writer.loop(count, "serial" if static_value(count) == 1 else "vector", "j") as j:
-                yield (ZERO,) * len(self.batch), j
+                yield at, j, lambda i, k: self.operand(a, *at, i, k)
             return
-        with self.lanes(2 * self.size ** 2 * (static_value(count) or self.size)) as at, \
-                self.writer.loop(count, "serial", "j") as j:
-            yield at, j
+        with self.lanes(2 * self.size ** 2 * (static_value(count) or self.size)) as at:
+            read: Read = lambda i, k: self.operand(a, *at, i, k)
+            copy = None if static_value(count) == 1 else self.copied(read)
+            with self.writer.loop(count, "serial", "j") as j:
+                yield at, j, read if copy is None else lambda i, k: self.load(copy, i, k)
+
+    def copied(self, read: Read) -> str:
+        """A matrix in memory of the lane."""
+        n = Const(self.size)
+        copy = self.buffer("f", n, n)
+        with self.writer.loop(n, "serial", "i") as i, self.writer.loop(n, "serial", "k") as k:
+            self.put(copy, (i, k), read(i, k))
+        return copy
 
     def rows_from(self, first: Expr, count: Expr, run: Callable[[Expr], None]) -> None:
         """run(i) for the rows from `first` on: one after the other in the code where there are few."""
