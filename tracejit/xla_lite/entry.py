@@ -11,7 +11,7 @@ from typing import Literal
 from tracejit.base.dims import Dim
 from tracejit.base.dtypes import BOOL, I64, U8
 from tracejit.ir.graph import Graph, Value
-from tracejit.xla_lite import effects, loops, stacks
+from tracejit.xla_lite import effects, loops, stacks, together
 from tracejit.xla_lite.interface import (
     LEAST_SIZE,
     ErrorSite,
@@ -44,7 +44,7 @@ from tracejit.xla_lite.passes.buffers import plan_buffers
 from tracejit.xla_lite.passes.plan import ALIGNMENT, Target
 from tracejit.xla_lite.program import ARENA, Late, Lowering, Memory, RegionLowering
 
-HANDLED_BY = effects, loops, stacks    # importing them fills the table of ops that `main` does itself
+HANDLED_BY = effects, loops, stacks, together    # importing them fills the table of ops that `main` does itself
 
 
 def build_program(graph: Graph, interface: Interface, sizes: OutputSizes, blas: Mapping[str, int],

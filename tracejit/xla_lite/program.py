@@ -227,11 +227,20 @@ class RegionLowering:
 
     def run(self) -> None:
         """All nodes, then outputs that are not yet where they belong."""
-        for node in self.graph.nodes:
-            self.node(node)
+        k = 0
+        while k < len(self.graph.nodes):
+            k += self.nodes_from(k)
         self.copy_outputs()
 
     # ---- nodes ------------------------------------------------------------------------------------
+
+    def nodes_from(self, k: int) -> int:
+        """Lowers the node at position k, perhaps with its successors; how many."""
+        for rule in SEVERAL:
+            if count := rule(self, k):
+                return count
+        self.node(self.graph.nodes[k])
+        return 1
 
     def node(self, node: Node) -> None:
         if node.op.name == "fusion":
@@ -452,6 +461,15 @@ def _single(node: Node) -> Graph:
     body = Graph([v.type for v in node.operands])
     body.outputs = body.emit(node.op, body.params, node.attributes, node.span)
     return body
+
+
+SEVERAL: list[Callable[[RegionLowering, int], int]] = []    # rules for several nodes; written by `lowers_several`
+
+
+def lowers_several(rule: Callable[[RegionLowering, int], int]) -> Callable[[RegionLowering, int], int]:
+    """Declares a rule (region, position of a node) -> how many nodes from there on it has lowered; written at import."""
+    SEVERAL.append(rule)
+    return rule
 
 
 Rule = Callable[[RegionLowering, Node], None]

@@ -12,7 +12,7 @@ from tracejit.xla_lite.kernels.contraction import product_kernel
 from tracejit.xla_lite.kernels.convolution import convolution_kernel
 from tracejit.xla_lite.kernels.cumulative import cumulative_kernel
 from tracejit.xla_lite.kernels.elementwise import elementwise_kernel
-from tracejit.xla_lite.kernels.frame import Request
+from tracejit.xla_lite.kernels.frame import Frame, Request
 from tracejit.xla_lite.kernels.full import full_kernel
 from tracejit.xla_lite.kernels.kernel_ir import Kernel
 from tracejit.xla_lite.kernels.linalg.factorisations import cholesky_kernel, geqrf_kernel, lu_kernel, qr_kernel
@@ -25,8 +25,15 @@ from tracejit.xla_lite.kernels.rows import rows_kernel
 from tracejit.xla_lite.kernels.scatter import scatter_kernel
 from tracejit.xla_lite.kernels.searching import compact_kernel, searchsorted_kernel
 from tracejit.xla_lite.kernels.sorting import sort_kernel
+from tracejit.xla_lite.kernels.stretch import stretch_kernel
 from tracejit.xla_lite.kernels.sweep import sweep_kernel
 from tracejit.xla_lite.kernels.windows import select_and_gather_kernel, select_and_scatter_kernel, window_kernel
+
+
+def empty_kernel(request: Request) -> Kernel:
+    """Does nothing: memory is all that is wanted."""
+    return Frame(request, request.body).kernel()
+
 
 GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind of fusion -> generator
     "elementwise": elementwise_kernel,
@@ -41,12 +48,14 @@ GENERATORS: dict[str, Callable[[Request], Kernel]] = {     # fixed table: kind o
     "select_and_gather": select_and_gather_kernel,
     "select_and_scatter": select_and_scatter_kernel,
     "product": blocked_kernel,
+    "stretch": stretch_kernel,
     "sweep": sweep_kernel,
     "concatenate": concatenate_kernel,
     "pad": pad_kernel,
     "compact_indices": compact_kernel,
     "searchsorted": searchsorted_kernel,
     "sort": sort_kernel,
+    "empty": empty_kernel,
 }
 
 WITH_ROUTINES: dict[str, Callable[[Request, Mapping[str, int]], Kernel]] = {    # those that call BLAS or LAPACK
