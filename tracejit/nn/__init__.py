@@ -58,11 +58,12 @@ from tracejit.nn.recurrent import gru, lstm, simple_rnn
 from tracejit.nn.selection import dropout, embedding, in_top_k, one_hot, top_k
 
 __all__ = [
-    "attention", "avg_pool", "batch_norm", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d",
-    "conv_transpose3d", "depthwise_conv2d", "dropout", "elu", "embedding", "gelu", "global_avg_pool",
-    "global_max_pool", "glorot", "glu", "group_norm", "gru", "hard_sigmoid", "hard_swish", "hard_tanh", "he", "hinge",
-    "huber", "in_top_k", "instance_norm", "kl_divergence", "l2_loss", "layer_norm", "leaky_relu", "lecun", "log_sigmoid", "log_softmax",
-    "lstm", "max_pool", "mean_absolute_error", "mean_squared_error", "mish", "moments", "one_hot", "orthogonal",
-    "prelu", "relu", "relu6", "rms_norm", "selu", "separable_conv2d", "sigmoid", "sigmoid_cross_entropy", "silu",
-    "simple_rnn", "smooth_labels", "softmax", "softmax_cross_entropy", "softplus", "softsign",
-    "sparse_softmax_cross_entropy", "standardize", "top_k", "truncated_normal", "variance_scaling"]
+    "attention", "avg_pool", "batch_norm", "celu", "conv1d", "conv2d", "conv3d", "conv_transpose1d",
+    "conv_transpose2d", "conv_transpose3d", "depthwise_conv2d", "dropout", "elu", "embedding", "gelu",
+    "global_avg_pool", "global_max_pool", "glorot", "glu", "group_norm", "gru", "hard_sigmoid", "hard_swish",
+    "hard_tanh", "he", "hinge", "huber", "in_top_k", "instance_norm", "kl_divergence", "l2_loss", "layer_norm",
+    "leaky_relu", "lecun", "log_sigmoid", "log_softmax", "lstm", "max_pool", "mean_absolute_error",
+    "mean_squared_error", "mish", "moments", "one_hot", "orthogonal", "prelu", "relu", "relu6", "rms_norm", "selu",
+    "separable_conv2d", "sigmoid", "sigmoid_cross_entropy", "silu", "simple_rnn", "smooth_labels", "softmax",
+    "softmax_cross_entropy", "softplus", "softsign", "sparse_softmax_cross_entropy", "standardize", "top_k",
+    "truncated_normal", "variance_scaling"]
