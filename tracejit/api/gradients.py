@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from tracejit.api.library import Anywhere
+from tracejit.api.mapping import record_maps
 from tracejit.base.errors import GradientError, SignatureError
 from tracejit.base.trees import TreeDef, flatten, flatten_with_paths, node_type, tree_map, unflatten
 from tracejit.base.types import ArrayType
@@ -165,7 +166,7 @@ class Call:
 def _value_and_grad(call: Call, holomorphic: bool) -> tuple[Any, Any]:
     context = active()
     assert context is not None
-    recorded = record(context.namespace, call.run, call.leaves)
+    recorded = record_maps(context.namespace, call.run, call.leaves)
     _require_loss(recorded, call, holomorphic)
     count = len(recorded.graph.outputs)
     both = joint(recorded.graph, wanted(call, recorded), [k == 0 for k in range(count)])
@@ -216,7 +217,7 @@ def _vjp_forward(fn: Function, primals: tuple[Any, ...], has_aux: bool, lasts: b
     context = active()
     assert context is not None
     call = Call(fn, primals, {}, tuple(range(len(primals))), has_aux, lenient=True)
-    recorded = record(context.namespace, call.run, call.leaves)
+    recorded = record_maps(context.namespace, call.run, call.leaves)
     count = len(recorded.graph.outputs)
     value_count = leading(recorded, has_aux)
     flags = [k < value_count and v.dtype.is_inexact for k, v in enumerate(recorded.graph.outputs)]

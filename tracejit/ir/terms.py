@@ -172,6 +172,8 @@ def sum_in_place(x: Term, y: Term) -> Term:
         return chosen
     for base, sparse in ((x, y), (y, x)):
         node = sparse.value.node
+        if (found := _sum_with_padded(base, sparse)) is not None:
+            return found
         if node is None or node.op.name not in ("scatter", "dynamic_update_slice"):
             continue
         target, update, *indices = [Term(sparse.graph, v, sparse.span) for v in node.operands]
@@ -183,6 +185,76 @@ def sum_in_place(x: Term, y: Term) -> Term:
         if node.op.name == "scatter" and node.attributes["combine"] == "add":
             return apply("scatter", base, update, *indices, **node.attributes)
     return x + y
+
+
+def _sum_with_padded(base: Term, sparse: Term) -> Term | None:
+    """The sum with an array in the midst of zeros is another slice of the sum. What was taken out of an array and
+    comes back into the gap gives the array again."""
+    node = sparse.value.node
+    if node is None or node.op.name != "pad" or any(node.attributes["interior"]) or not sparse.rank \
+            or not is_zero(Term(sparse.graph, node.operands[1])):
+        return None
+    piece, low = Term(sparse.graph, node.operands[0], sparse.span), node.attributes["low"]
+    if any(isinstance(n, int) and n < 0 for n in (*low, *node.attributes["high"])):
+        return None
+    starts = [size_of(sparse, n) for n in low]
+    bottom, added = _without_slices(base)
+    if (around := _array_with_gap(bottom, piece, starts)) is None:
+        return _with_slice(base, piece, low)
+    total = around if _is_slice_of(piece, around, low) else apply("dynamic_update_slice", around, piece, *starts)
+    for more, place in reversed(added):
+        total = _with_slice(total, more, place)
+    return total
+
+
+MOST_SLICES = 8     # that are taken off a sum, to look below
+
+
+def _with_slice(base: Term, piece: Term, low: tuple[Size, ...]) -> Term:
+    """base[low:low + n] += piece"""
+    limit = tuple(a + n for a, n in zip(low, piece.shape, strict=True))
+    there = apply("slice", base, start=low, limit=limit, stride=(1,) * base.rank)
+    return apply("dynamic_update_slice", base, there + piece, *(size_of(base, n) for n in low))
+
+
+def _without_slices(base: Term) -> tuple[Term, list[tuple[Term, tuple[Size, ...]]]]:
+    """The array to which slices were added last by `_with_slice`, and these, the last one first."""
+    added: list[tuple[Term, tuple[Size, ...]]] = []
+    while len(added) < MOST_SLICES:
+        node = base.value.node
+        total = node.operands[1].node if node is not None and node.op.name == "dynamic_update_slice" else None
+        there = total.operands[0].node if total is not None and total.op.name == "add" else None
+        if node is None or total is None or there is None or there.op.name != "slice" \
+                or there.operands[0] is not node.operands[0]:
+            break
+        added.append((Term(base.graph, total.operands[1], base.span), there.attributes["start"]))
+        base = Term(base.graph, node.operands[0], base.span)
+    return base, added
+
+
+def _array_with_gap(base: Term, piece: Term, starts: Sequence[Term]) -> Term | None:
+    """The array that has zeros in the place of `piece` in `base`."""
+    node = base.value.node
+    if node is None or node.op.name != "dynamic_update_slice" or node.operands[1].type != piece.type \
+            or not is_zero(Term(base.graph, node.operands[1])) or not _same_numbers(node.operands[2:], starts):
+        return None
+    return Term(base.graph, node.operands[0], base.span)
+
+
+def _same_numbers(values: Sequence[Value], terms: Sequence[Term]) -> bool:
+    return all(v is t.value or v.node is not None and t.value.node is not None and v.node.op.name == "constant"
+               and t.value.node.op.name == "constant"
+               and v.node.attributes["value"] == t.value.node.attributes["value"]
+               for v, t in zip(values, terms, strict=True))
+
+
+def _is_slice_of(piece: Term, array: Term, start: tuple[Size, ...]) -> bool:
+    node = piece.value.node
+    if node is None or node.operands[:1] != (array.value,):
+        return False
+    if node.op.name == "dynamic_slice":
+        return _same_numbers(node.operands[1:], [size_of(piece, n) for n in start])
+    return node.op.name == "slice" and node.attributes["start"] == start and set(node.attributes["stride"]) == {1}
 
 
 def _sum_of_chosen(x: Term, y: Term) -> Term | None:

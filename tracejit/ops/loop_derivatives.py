@@ -328,10 +328,27 @@ def _loop_vjp(invariants: Sequence[Term], outs: Sequence[Term], cotangents: Term
         return [*back, *added]
 
     region = build([WORD, *types_of([*moving, *fixed])], body)
-    last = saved.rounds - 1
-    results = apply_all("for", [last, last.like(-1), last.like(-1), *moving, *fixed],
-                        {"body": region, "carries": len(moving)})
+    results = _back(region, saved.rounds, moving, fixed, len(through))
     return [*placed(results[:len(through)], active), *placed(results[len(through):], given)]
+
+
+def _back(region: Graph, rounds: Term, moving: Sequence[Term], fixed: Sequence[Term], through: int) -> list[Term]:
+    """Runs rounds in reverse order; in any order, so forwards, where all that goes through them stays as it is."""
+    steady = [region.outputs[k] is region.params[1 + k] for k in range(len(moving))]
+    carries = chosen(moving, [not s for s in steady])
+    operands = [*carries, *chosen(moving, steady), *fixed]
+
+    def body(j: Term, *terms: Term) -> list[Term]:
+        changing, staying = iter(terms[:len(carries)]), iter(terms[len(carries):len(moving)])
+        state = [next(staying if s else changing) for s in steady]
+        return chosen(inlined(region, [j, *state, *terms[len(moving):]], j), [not s for s in steady])
+
+    made = build([WORD, *types_of(operands)], body)
+    last = rounds - 1
+    free = all(steady[:through]) and all(n.op.name == "stack_get" or not n.has_effect for n in region.nodes)
+    bounds = [rounds.like(0), rounds, rounds.like(1)] if free else [last, last.like(-1), last.like(-1)]
+    results = iter(apply_all("for", [*bounds, *operands], {"body": made, "carries": len(carries)}))
+    return [x if s else next(results) for x, s in zip(moving, steady, strict=True)]
 
 
 FOR = RegionGradient(for_jvp, for_forward, for_vjp, for_flow, for_need)

@@ -21,28 +21,39 @@ from tracejit.xla_lite.passes.runs import find_runs, folds_of, reads_what_it_wri
 from tracejit.xla_lite.passes.vectorise import Batched, Unfit, Vectoriser
 
 FEWEST = 8      # iterations that are worth a map
+MAPPED_INSIDE = ("for", "while", "case", "try")
 
 
 @graph_pass(needs=("canonical",), gives=("loops depend on themselves",))
 def map_loops(graph: Graph) -> Graph:
     """Inner loops first: a nest becomes one map. A map whose own loops would not run in one kernel is not made."""
+    return _with_maps(graph, simplified=True)
+
+
+@graph_pass(gives=("loops depend on themselves",))
+def map_loops_as_written(graph: Graph) -> Graph:
+    """The same before derivatives are taken: what is computed stays as the user wrote it, so that they do too."""
+    return _with_maps(graph, simplified=False)
+
+
+def _with_maps(graph: Graph, simplified: bool) -> Graph:
     if not any(n.op.kind == "control" for n in graph.nodes):
         return graph
 
     def change(copy: Graph, node: Node, operands: list[Value]) -> Sequence[Value] | None:
-        if node.op.kind != "control" or node.op.name == "fusion":
+        if node.op.name not in MAPPED_INSIDE:
             return None
-        attributes = map_regions(node, map_loops.run)
+        attributes = map_regions(node, lambda region: _with_maps(region, simplified))
         if node.op.name == "for":
             body = (attributes or node.attributes)["body"]
-            if (made := _mapped(copy, body, node, operands)) is not None:
+            if (made := _mapped(copy, body, node, operands, simplified)) is not None:
                 return made
         return None if attributes is None else copy.emit(node.op, operands, attributes, node.span)
 
     return rebuild(graph, change)
 
 
-def _mapped(copy: Graph, body: Graph, node: Node, operands: list[Value]) -> Sequence[Value] | None:
+def _mapped(copy: Graph, body: Graph, node: Node, operands: list[Value], simplified: bool) -> Sequence[Value] | None:
     """The loop's results as a map; None where it is none. Tried apart from the graph first."""
     count = node.attributes["carries"]
     size = _rounds(operands[:3])
@@ -55,10 +66,10 @@ def _mapped(copy: Graph, body: Graph, node: Node, operands: list[Value]) -> Sequ
         trial.outputs = tuple(write_map(trial, body, inner, count, size))
     except Unfit:
         return None
-    trial = without_dead_nodes(canonicalize.run(trial))
-    if unfused_loops(fuse_element_loops.run(trial)) > serial_loops(trial):
+    simple = without_dead_nodes(canonicalize.run(trial))
+    if unfused_loops(fuse_element_loops.run(simple)) > serial_loops(simple):
         return None
-    return copy.inline(trial, operands)
+    return copy.inline(simple if simplified else trial, operands)
 
 
 def _rounds(bounds: Sequence[Value]) -> Size | None:
