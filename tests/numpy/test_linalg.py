@@ -2,6 +2,7 @@
 host where NumPy's LAPACK is not found."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -50,7 +51,8 @@ FACTORS: list[Case] = [
     (L.eigh, (POSITIVE,)), (L.eigh, (HERMITIAN,)), (lambda a: L.eigh(a, "U"), (GENERAL,)), (L.eigvalsh, (GENERAL,)),
     (lambda a: L.eigvalsh(a, UPLO="u"), (COMPLEX,)), (L.eigh, (STACK + np.swapaxes(STACK, -1, -2),)),
     (L.eig, (COMPLEX,)), (L.eigvals, (COMPLEX,)), (L.eigvals, (np.array([[0.0, 1], [-1, 0]]),)),
-    (L.eig, (np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 3]]),)), (L.eigvals, (STACK + [[0, 9, 0], [-9, 0, 0], [0] * 3],))]
+    (L.eig, (np.array([[1.0, 1, 0], [-1, 1, 0], [0, 0, 3]]),)),
+    (L.eigvals, (STACK + [[0, 9, 0], [-9, 0, 0], [0] * 3],))]
 
 SPECTRA: list[Case] = [
     (L.svd, (GENERAL,)), (L.svd, (TALL,)), (L.svd, (WIDE,)), (L.svd, (COMPLEX,)), (L.svd, (STACK,)),
@@ -58,8 +60,9 @@ SPECTRA: list[Case] = [
     (lambda a: L.svd(a, compute_uv=False), (TALL,)), (L.svdvals, (COMPLEX,)),
     (lambda a: L.svd(a, hermitian=True), (POSITIVE - 3 * np.eye(5),)),
     (lambda a: L.svd(a, compute_uv=False, hermitian=True), (GENERAL,)),
-    (L.pinv, (TALL,)), (L.pinv, (WIDE,)), (L.pinv, (COMPLEX,)), (L.pinv, (STACK,)), (lambda a: L.pinv(a, 1e-3), (SINGULAR,)),
-    (lambda a: L.pinv(a, rtol=0.4), (STACK,)), (lambda a: L.pinv(a, hermitian=True), (POSITIVE,)),
+    (L.pinv, (TALL,)), (L.pinv, (WIDE,)), (L.pinv, (COMPLEX,)), (L.pinv, (STACK,)),
+    (lambda a: L.pinv(a, 1e-3), (SINGULAR,)), (lambda a: L.pinv(a, rtol=0.4), (STACK,)),
+    (lambda a: L.pinv(a, hermitian=True), (POSITIVE,)),
     (lambda a: L.pinv(a, rtol=None), (SINGULAR,)), (L.pinv, (np.zeros((0, 3)),)),
     (L.matrix_rank, (TALL,)), (L.matrix_rank, (SINGULAR,)), (L.matrix_rank, (STACK,)), (L.matrix_rank, (VECTOR,)),
     (L.matrix_rank, (np.zeros(3),)), (lambda a: L.matrix_rank(a, tol=1.5), (STACK,)),
@@ -67,8 +70,9 @@ SPECTRA: list[Case] = [
     *((lambda a, p=p: L.cond(a, p), (GENERAL,)) for p in (None, 2, -2, 1, -1, np.inf, -np.inf, "fro", "nuc")),
     (lambda a: L.cond(a, 1), (SINGULAR,)), (L.cond, (STACK,)), (L.cond, (np.zeros((2, 2)),)),
     *((lambda a, p=p: L.norm(a, p), (x,)) for p in (2, -2, "nuc") for x in (TALL, COMPLEX, TALL.astype("f4"))),
-    (lambda a: L.norm(a, 2, axis=(0, 2), keepdims=True), (STACK[0],)), (lambda a: L.matrix_norm(a, ord="nuc"), (STACK,)),
-    (lambda a, b: L.lstsq(a, b), (TALL, RNG.normal(size=7))), (lambda a, b: L.lstsq(a, b), (WIDE, RNG.normal(size=(3, 2)))),
+    (lambda a: L.norm(a, 2, axis=(0, 2), keepdims=True), (STACK[0],)),
+    (lambda a: L.matrix_norm(a, ord="nuc"), (STACK,)), (lambda a, b: L.lstsq(a, b), (TALL, RNG.normal(size=7))),
+    (lambda a, b: L.lstsq(a, b), (WIDE, RNG.normal(size=(3, 2)))),
     (lambda a, b: L.lstsq(a, b), (np.ones((7, 3)), RNG.normal(size=(7, 2)))),
     (lambda a, b: L.lstsq(a, b, 0.3), (TALL, RNG.normal(size=(7, 2)) + 1j)),
     (lambda a, b: L.lstsq(a, b), (GENERAL, VECTOR))]
@@ -76,8 +80,10 @@ SPECTRA: list[Case] = [
 ERRORS: list[Case] = [
     (L.inv, (SINGULAR,)), (L.inv, (np.stack([np.eye(3), SINGULAR]),)), (L.solve, (np.zeros((2, 2)), np.ones(2))),
     (lambda a: L.matrix_power(a, -1), (np.zeros((2, 2)),)), (L.cholesky, (-POSITIVE,)), (L.eigh, (NAN,)),
-    (L.eigvalsh, (NAN,)), (L.svd, (NAN,)), (L.svdvals, (NAN,)), (L.eig, (NAN,)), (L.eigvals, (np.full((2, 2), np.inf),)),
-    (L.inv, (TALL,)), (L.det, (TALL,)), (L.inv, (VECTOR,)), (L.qr, (VECTOR,)), (L.svd, (VECTOR,)), (L.cholesky, (TALL,)),
+    (L.eigvalsh, (NAN,)), (L.svd, (NAN,)), (L.svdvals, (NAN,)), (L.eig, (NAN,)),
+    (L.eigvals, (np.full((2, 2), np.inf),)),
+    (L.inv, (TALL,)), (L.det, (TALL,)), (L.inv, (VECTOR,)), (L.qr, (VECTOR,)), (L.svd, (VECTOR,)),
+    (L.cholesky, (TALL,)),
     (L.solve, (GENERAL, TALL)), (L.solve, (GENERAL, TALL[0])), (L.solve, (STACK, STACK[:, :3])),
     (lambda a: L.eigh(a, "X"), (GENERAL,)), (lambda a: L.qr(a, "all"), (GENERAL,)), (L.inv, (GENERAL.astype("f2"),)),
     (L.lstsq, (TALL, VECTOR)), (L.lstsq, (STACK, VECTOR)), (L.tensorinv, (GENERAL,)), (L.tensorsolve, (TALL, VECTOR)),
@@ -162,6 +168,43 @@ def test_tall_and_wide_matrices_are_two_traces_of_any_size() -> None:
         a = RNG.normal(size=(m, 3))
         same(compiled(a), L.svd(a, full_matrices=False))
     assert len(compiled.traces) == 2
+
+
+MASKS = [np.array([1, 0, 1, 1, 0], bool), np.array([0, 1, 0, 0, 0], bool), np.ones(5, bool)]
+
+
+@pytest.mark.parametrize("function", [
+    lambda a, m: (L.solve(a[m][:, m], a[m]), L.det(a[m][:, m]), L.cholesky((a @ a.T)[m][:, m])),
+    lambda a, m: (*L.svd(a[m]), *L.qr(a[m]), L.norm(a[m], 2)),
+    lambda a, m: (L.pinv(a[m]), *L.lstsq(a[m][:, :2], a[m]), L.matrix_rank(a[m][:, :2]))])
+def test_sizes_that_only_the_run_knows(function: Callable[..., Any]) -> None:
+    compiled = tj.function(function)
+    for mask in MASKS:
+        same(compiled(GENERAL, mask), function(GENERAL, mask))
+    assert len(compiled.traces) == 1
+
+
+def test_matrices_without_rows_are_no_argument_of_lapack(capfd: pytest.CaptureFixture[str]) -> None:
+    compiled = tj.function(lambda a, m: (L.solve(a[m][:, m], a[m]), *L.svd(a[m]), L.inv(a[m][:, m]), L.qr(a[m])[0]))
+    same(compiled(GENERAL, MASKS[0] & False), compiled.original(GENERAL, MASKS[0] & False))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_threads_share_lapack() -> None:
+    large = RNG.normal(size=(60, 60))
+    compiled = tj.function(lambda a: (L.inv(a), L.svd(a)[1]))
+    expected, agreed = compiled(large), []
+
+    def work() -> None:
+        for _ in range(20):
+            agreed.append(all(map(np.array_equal, compiled(large), expected)))
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert agreed == [True] * 80
 
 
 def test_single_precision_is_computed_in_double_as_numpy_does() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.base.dims import dim_function
 from tracejit.base.types import ArrayType
 from tracejit.ir.terms import Term, apply, apply_all, build, compare, select, spread
 from tracejit.numpy import support
@@ -61,12 +62,11 @@ def _element(x: Array, k: int) -> Array:
 
 def _longer(x: Array) -> Any:
     """max(m, n), to compute with."""
-    m, n = shape_of(x)[-2:]
-    return size_scalar(n if is_wide(x) else m)
+    return size_scalar(dim_function("max", *shape_of(x)[-2:]))
 
 
 def _is_empty(x: Array) -> bool:
-    return any(same_size(n, 0) for n in shape_of(x)[-2:])
+    return 0 in shape_of(x)[-2:]
 
 
 def _behind(x: Any) -> Array:
@@ -179,12 +179,15 @@ def _least_squares(x: Array, y: Array, rcond: Any) -> tuple[Array, Array, Array,
 
 
 def _squares_left(x: Array, y: Array, found: Array, rank: Array) -> Array:
-    n, k = shape_of(x)[1], shape_of(y)[1]
-    if is_wide(x) or same_size(*shape_of(x)):
+    (m, n), k, wide = shape_of(x), shape_of(y)[1], is_wide(x)
+    if wide or wide is not None and same_size(m, n):
         return filled(0, "f64", (0,))
     size = elementwise(np.absolute, elementwise(np.subtract, y, matmul(x, found)))
     squares = sum_(elementwise(np.multiply, size, size), 0)
     full = emit("compare", rank, convert(size_scalar(n), "i64"), direction="EQ")
+    if wide is None:
+        taller = emit("compare", *(convert(size_scalar(size), "i64") for size in (m, n)), direction="GT")
+        full = emit("and", full, taller)
     kept: Array = read(squares, broadcast_to(full, (k,)))
     return kept
 

@@ -15,6 +15,7 @@ from tracejit.numpy.support import as_dtype, emit, fail, numpy_dtype, operand, s
 from tracejit.numpy.ufuncs import elementwise
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import assert_, convert
+from tracejit.tracing.context import current
 from tracejit.tracing.sizes import same_size, sized
 
 _EYE = np.eye(1)
@@ -71,10 +72,10 @@ def prepared(array: Array) -> tuple[Array, DType]:
     return doubled(array, dtype), dtype
 
 
-def is_wide(array: Array) -> bool:
-    """Whether rows are fewer than columns; the trace is specialised to the answer."""
+def is_wide(array: Array) -> bool | None:
+    """Whether rows are fewer than columns; the trace is specialised to the answer. None if only the run will tell."""
     m, n = shape_of(array)[-2:]
-    return bool(sized(m) < sized(n))
+    return None if current().hint(m - n) is None else bool(sized(m) < sized(n))
 
 
 def require_success(failed: Array, message: str) -> None:

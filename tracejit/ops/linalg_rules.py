@@ -189,6 +189,9 @@ def qr_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, 
         raise GradientError(f"the derivative of a complete QR decomposition of a tall matrix, {ins[0].type}, is asked "
                             "for", span=t.span, why="the columns of q that complete it are any orthonormal ones",
                             fix="use mode='reduced'")
+    if wide is None:
+        raise GradientError(f"the derivative of a QR decomposition of {ins[0].type} is asked for", span=t.span,
+                            why="only the run will tell whether it is tall or wide", fix="give it a known size")
     left, corner = (block(t, -1, 0, m), block(r, -1, 0, m)) if wide else (t, r)
     over = solve_triangle(corner, left, left_side=False, lower=False)
     inside = matmul(adjoint(q), over)
@@ -247,10 +250,10 @@ def svd_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms,
                             why="the vectors that complete them are any orthonormal ones",
                             fix="use full_matrices=False")
     du, dvh = _singular_vectors(u, s, vh, inner)
-    if not wide and m != n:
+    if not wide and m != n:      # zero where rows are fewer; so is the other one where columns are
         moved = matmul(t, adjoint(vh))
         du = du + (moved - matmul(u, inner)) / along_columns(s, moved)
-    if wide:
+    if wide is not False and m != n:
         moved = matmul(adjoint(u), t)
         dvh = dvh + (moved - matmul(inner, vh)) / along_rows(s, moved)
     return [du, ds, dvh, None]

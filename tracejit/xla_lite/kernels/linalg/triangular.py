@@ -81,9 +81,10 @@ class _Systems(Matrices):
             ROW_MAJOR, LEFT if left else RIGHT, LOWER if lower else UPPER, TRANSPOSED if transposed else PLAIN,
             UNIT if unit else GENERAL))
         n, height, width = (self.scalars.convert(size, integer) for size in (self.n, self.height, self.width))
+        gap, step = (self.scalars.convert(self.leading(size), integer) for size in (self.n, self.width))
         args: tuple[Expr | BufferRef, ...]
         if vector:
-            args = (order, triangle, turn, diagonal, n, a, n, x, Const(1, integer))
+            args = (order, triangle, turn, diagonal, n, a, gap, x, Const(1, integer))
         else:
-            args = (order, side, triangle, turn, diagonal, height, width, self.scale(1.0), a, n, x, width)
+            args = (order, side, triangle, turn, diagonal, height, width, self.scale(1.0), a, gap, x, step)
         self.writer.emit(Call(self.symbol(routine), args))
