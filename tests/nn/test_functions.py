@@ -1,7 +1,6 @@
 """tj.nn against the definitions, written with loops; derivatives against differences."""
 from __future__ import annotations
 
-import itertools
 import math
 
 import numpy as np
@@ -56,81 +55,6 @@ def test_softmax_of_large_and_masked_logits():
     np.testing.assert_allclose(nn.softmax(np.array([1000.0, 1000.0])), 0.5)
     found = nn.softmax(np.array([1.0, 5.0, 1.0]), where=np.array([True, False, True]))
     np.testing.assert_allclose(found, [0.5, 0.0, 0.5])
-
-
-# ---- convolutions ----------------------------------------------------------------------------------------------
-
-
-def convolution(x, kernel, strides=1, dilation=1, groups=1):
-    """By the definition, one output at a time; "valid"."""
-    kh, kw, inside, outputs = kernel.shape
-    height = (x.shape[1] - (kh - 1) * dilation - 1) // strides + 1
-    width = (x.shape[2] - (kw - 1) * dilation - 1) // strides + 1
-    out = np.zeros((x.shape[0], height, width, outputs))
-    per_group = outputs // groups
-    for b, i, j, o in itertools.product(*map(range, out.shape)):
-        first = o // per_group * inside
-        window = x[b, i * strides:i * strides + (kh - 1) * dilation + 1:dilation,
-                   j * strides:j * strides + (kw - 1) * dilation + 1:dilation, first:first + inside]
-        out[b, i, j, o] = (window * kernel[..., o]).sum()
-    return out
-
-
-@pytest.mark.parametrize("options", [{}, {"strides": 2}, {"dilation": 2}, {"groups": 2}, {"strides": 2, "groups": 4}])
-def test_conv2d(options):
-    kernel = RNG.normal(size=(3, 2, 4 // options.get("groups", 1), 8))
-    np.testing.assert_allclose(nn.conv2d(IMAGES, kernel, **options), convolution(IMAGES, kernel, **options), rtol=1e-12,
-                               atol=1e-12)
-    first = nn.conv2d(np.moveaxis(IMAGES, -1, 1), kernel, layout="NCHW", **options)
-    expected = convolution(IMAGES, kernel, **options)
-    np.testing.assert_allclose(np.moveaxis(first, 1, -1), expected, rtol=1e-12, atol=1e-12)
-    check_gradient(lambda k: (nn.conv2d(IMAGES, k, **options) ** 2).sum(), kernel)
-    check_gradient(lambda x: (nn.conv2d(x, kernel, **options) ** 2).sum(), IMAGES)
-
-
-@pytest.mark.parametrize("strides", [1, 2, 3])
-def test_same_padding_gives_ceil_places(strides):
-    kernel = RNG.normal(size=(3, 3, 4, 2))
-    found = nn.conv2d(IMAGES, kernel, strides, "same")
-    assert found.shape == (2, -(-7 // strides), -(-6 // strides), 2)
-    whole = [max((-(-n // strides) - 1) * strides + 3 - n, 0) for n in (7, 6)]
-    padded = np.pad(IMAGES, ((0, 0), *((t // 2, t - t // 2) for t in whole), (0, 0)))
-    np.testing.assert_allclose(found, convolution(padded, kernel, strides), rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("strides, padding", [(1, "same"), (2, "same"), (2, "valid"), (3, "valid")])
-def test_transposed_convolution_is_the_transpose(strides, padding):
-    kernel = RNG.normal(size=(3, 3, 2, 4))
-    y = RNG.normal(size=(2, 3, 4, 2))
-    made = nn.conv_transpose2d(y, kernel, strides, padding)
-    x = RNG.normal(size=made.shape)
-    forward = nn.conv2d(x, np.swapaxes(kernel, 2, 3), strides, padding)
-    np.testing.assert_allclose((made * x).sum(), (forward * y).sum(), rtol=1e-10)
-
-
-def test_other_convolutions():
-    kernel = RNG.normal(size=(3, 2, 4, 2))
-    expected = np.concatenate([convolution(IMAGES[..., c:c + 1], kernel[:, :, c:c + 1]) for c in range(4)], -1)
-    np.testing.assert_allclose(nn.depthwise_conv2d(IMAGES, kernel), expected, rtol=1e-12, atol=1e-12)
-    pointwise = RNG.normal(size=(1, 1, 8, 3))
-    np.testing.assert_allclose(nn.separable_conv2d(IMAGES, kernel, pointwise), expected @ pointwise[0, 0], rtol=1e-11)
-    line = nn.conv1d(IMAGES[:, :, 0], kernel[:, 0])
-    np.testing.assert_allclose(line, convolution(IMAGES[:, :, :1], kernel[:, :1])[:, :, 0], rtol=1e-12, atol=1e-12)
-    cube = RNG.normal(size=(1, 3, 4, 5, 2))
-    weights = RNG.normal(size=(2, 2, 2, 2, 3))
-    place = (cube[0, 1:3, 2:4, 3:5, :, None] * weights).sum((0, 1, 2, 3))
-    np.testing.assert_allclose(nn.conv3d(cube, weights)[0, 1, 2, 3], place, rtol=1e-12)
-
-
-def test_pooling():
-    parts = [IMAGES[:, i:i + 5:2, j:j + 5:2] for i in range(2) for j in range(2)]
-    np.testing.assert_allclose(nn.max_pool(IMAGES, 2)[:, :3], np.max([p[:, :3, :3] for p in parts], axis=0))
-    means = np.mean([p[:, :3, :3] for p in parts], axis=0)
-    np.testing.assert_allclose(nn.avg_pool(IMAGES, 2)[:, :3], means, rtol=1e-12)
-    np.testing.assert_allclose(nn.avg_pool(np.ones((1, 5, 5, 1)), 3, 2, "same"), 1.0)
-    np.testing.assert_allclose(nn.global_max_pool(IMAGES), IMAGES.max((1, 2)))
-    np.testing.assert_allclose(nn.global_avg_pool(np.moveaxis(IMAGES, -1, 1), layout="NCHW"), IMAGES.mean((1, 2)))
-    check_gradient(lambda x: (nn.max_pool(x, 2) ** 2).sum(), IMAGES)
 
 
 # ---- normalisation, recurrence, attention ----------------------------------------------------------------------

@@ -53,8 +53,8 @@ def avg_pool(x: Any, window: Any, strides: Any = None, padding: Padding = "valid
     total = emit("reduce_window", x, combine="add", **windows)
     if all(p == (0, 0) for p in windows["padding"]):
         return total / float(np.prod(windows["window"]))
-    sizes = [n if w > 1 else 1 for n, w in zip(x.type.shape, windows["window"], strict=True)]
-    ones = broadcast_to(constant(1, x.type.dtype), tuple(sizes))
+    space = _space(x, layout)
+    ones = broadcast_to(constant(1, x.type.dtype), tuple([n if a in space else 1 for a, n in enumerate(x.type.shape)]))
     return total / emit("reduce_window", ones, combine="add", **windows)
 
 

@@ -13,7 +13,7 @@ from tracejit.base.dims import Size
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions, rebuild
-from tracejit.ops.convolutions import Roles, dilated, positive, window_span
+from tracejit.ops.convolutions import Roles, dilated, positive
 from tracejit.xla_lite.passes.manager import graph_pass
 
 OF_SPACE = ("strides", "padding", "lhs_dilation", "rhs_dilation")
@@ -121,7 +121,7 @@ class _Form:
         """Every stride-th element along an axis of space, `count` of them."""
         axis = self.roles.lhs.index(digit)
         limit = list(self.x.shape)
-        limit[axis] = positive(window_span(count, stride)) if count != 0 else 0
+        limit[axis] = dilated(count, stride)
         if tuple(limit) == self.x.shape and stride == 1:
             return
         strides = tuple(stride if a == axis else 1 for a in range(self.x.rank))
