@@ -110,7 +110,7 @@ def lowered(graph: Graph, strided: Sequence[int] = (), written: int = -1, blas: 
                for k in range(len(graph.outputs))]
     interface = Interface(tuple(params), tuple(outputs), {d: at + i for i, d in enumerate(dims)}, at + len(dims), ())
     sizes = output_sizes(graph, interface)
-    program, _, _ = build_program(optimise(graph), interface, sizes, {"tj_sgemm": 64} if blas else {}, True)
+    program, _, _ = build_program(optimise(graph), interface, sizes, {"tj_cgemm": 64} if blas else {}, True)
     verify_program(program)
     return program
 

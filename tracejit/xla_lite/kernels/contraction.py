@@ -1,4 +1,4 @@
-"""Matrix products: BLAS by function pointer where it has the type, loops over registers elsewhere.
+"""Matrix products: floats in blocks (`products`), complex numbers by BLAS, everything else in loops over registers.
 
 Flows in:  a body with one `dot_general` in normal form (`passes/products.py`): [batch,] m, k times [batch,] k, n,
            either operand perhaps transposed, over materialised contiguous operands.
@@ -31,13 +31,13 @@ from tracejit.xla_lite.kernels.scalars import Complex
 
 ROWS = 4              # rows of the result that share one read of the right operand
 SMALL = 32 ** 3       # multiplications below which a call of BLAS costs more than it saves
-GEMM = {F32: "sgemm", F64: "dgemm", C64: "cgemm", C128: "zgemm"}     # fixed table: the runtime resolves `tj_` + name
+GEMM = {C64: "cgemm", C128: "zgemm"}     # fixed table: the runtime resolves `tj_` + name
 BLOCKED = (F32, F64)
 ROW_MAJOR, PLAIN, TRANSPOSED = 101, 111, 112                         # CBLAS's enumerations
 
 
 def product_kernel(request: Request, blas: Mapping[str, int]) -> Kernel:
-    """The kernel of a `dot_general`. blas: symbols that can be called, such as `tj_sgemm`, and the
+    """The kernel of a `dot_general`. blas: symbols that can be called, such as `tj_cgemm`, and the
     bits of their integers."""
     if request.body.outputs[0].dtype in BLOCKED:
         return blocked_kernel(request)
@@ -87,13 +87,10 @@ class _Product:
         return maximum(size, ONE)
 
     def ref(self, name: str, at: At) -> BufferRef:
-        tail = (ZERO, ZERO, ZERO) if self.dtype.is_complex else (ZERO, ZERO)
-        return BufferRef(name, (*at, *tail) if at else ())
+        return BufferRef(name, (*at, ZERO, ZERO, ZERO) if at else ())
 
-    def scalar(self, value: float) -> Any:
-        """A factor: by value for real types, in memory for complex ones."""
-        if not self.dtype.is_complex:
-            return Const(value, self.dtype)
+    def scalar(self, value: float) -> BufferRef:
+        """A factor, in memory."""
         name = self.writer.buffer("factor", self.dtype.real, (Const(2),))
         self.writer.store(name, (ZERO,), Const(value, self.dtype.real))
         self.writer.store(name, (ONE,), Const(0.0, self.dtype.real))
