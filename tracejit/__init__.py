@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tracejit import autograph
+    from tracejit import linalg as linalg
     from tracejit import nn as nn
     from tracejit import numpy as numpy
     from tracejit import optim as optim
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["ArrayType", "GradientTape", "Tensor", "Variable", "autograph", "checkpoint", "config", "constant",
            "custom_gradient", "errors", "function", "grad", "hessian", "host_call", "jacfwd", "jacobian", "jacrev",
-           "jvp", "nn", "numpy", "optim", "options", "print", "random", "stop_gradient", "tree", "value_and_grad",
-           "vjp", "vmap"]
+           "jvp", "linalg", "nn", "numpy", "optim", "options", "print", "random", "stop_gradient", "tree",
+           "value_and_grad", "vjp", "vmap"]
 
 # Where each name lives: module, attribute (empty: the module itself).
 _PLACES = {
@@ -44,7 +45,8 @@ _PLACES = {
     "grad": ("tracejit.api.gradients", "grad"), "hessian": ("tracejit.api.jacobians", "hessian"),
     "host_call": ("tracejit.tracing.host", "host_call"), "jacobian": ("tracejit.api.jacobians", "jacobian"),
     "jacfwd": ("tracejit.api.jacobians", "jacfwd"), "jacrev": ("tracejit.api.jacobians", "jacrev"),
-    "jvp": ("tracejit.api.gradients", "jvp"), "nn": ("tracejit.nn", ""), "numpy": ("tracejit.numpy", ""),
+    "jvp": ("tracejit.api.gradients", "jvp"), "linalg": ("tracejit.linalg", ""), "nn": ("tracejit.nn", ""),
+    "numpy": ("tracejit.numpy", ""),
     "optim": ("tracejit.optim", ""), "options": ("tracejit.base.options", "options"),
     "print": ("tracejit.tracing.host", "print_values"), "random": ("tracejit.random", ""),
     "stop_gradient": ("tracejit.api.custom", "stop_gradient"), "Tensor": ("tracejit.api.tensor", "Tensor"),

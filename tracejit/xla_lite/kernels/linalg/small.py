@@ -46,7 +46,7 @@ class _Small(Matrices):
 
     def __init__(self, request: Request, blas: Mapping[str, int]):
         super().__init__(request, blas)
-        self.size = int(self.matrix.shape[-1])    # type: ignore[arg-type]
+        self.size = int(self.matrix.shape[-1])
         self.out = self.frame.outputs[0]
 
     @contextmanager
@@ -250,9 +250,9 @@ class _Small(Matrices):
         the column's, and how elements of operand a are read: from a copy where lanes would gather them again."""
         count = exprs(self.operands[b].shape)[axis]
         if static_value(product_of(self.batch)) == 1:
-            at = (ZERO,) * len(self.batch)
+            alone: At = (ZERO,) * len(self.batch)
             with self.writer.loop(count, "serial" if static_value(count) == 1 else "vector", "j") as j:
-                yield at, j, lambda i, k: self.operand(a, *at, i, k)
+                yield alone, j, lambda i, k: self.operand(a, *alone, i, k)
             return
         with self.lanes(2 * self.size ** 2 * (static_value(count) or self.size)) as at:
             read: Read = lambda i, k: self.operand(a, *at, i, k)
@@ -271,8 +271,8 @@ class _Small(Matrices):
     def rows_from(self, first: Expr, count: Expr, run: Callable[[Expr], None]) -> None:
         """run(i) for the rows from `first` on: one after the other in the code where there are few."""
         if (number := static_value(count)) is not None and self.size <= STRAIGHT:
-            for i in range(number):
-                run(plus(first, Const(i)))
+            for step in range(number):
+                run(plus(first, Const(step)))
             return
         with self.writer.loop(count, "serial", "i") as i:
             run(self.writer.let(plus(first, i)))
