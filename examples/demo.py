@@ -117,11 +117,11 @@ Step = Callable[[], float]
 
 
 def mlp_step(images: Any, labels: Any) -> tuple[Step, dict[str, Any]]:
-    """A step of the MLP without noise, and the parameters it begins with, by layer."""
+    """A step of the MLP in which nothing is random, and the parameters it begins with, by layer."""
     params = digits_mlp.init(tj.random.key(1))
     layers = {f"d{k}": (layer["w"].copy(), layer["b"].copy()) for k, layer in enumerate(params)}
     optimizer, key = tj.optim.Adam(rivals.RATE), tj.random.key(0)
-    state, compiled = optimizer.init(params), digits_mlp.training_step(optimizer, noise=0.0)
+    state, compiled = optimizer.init(params), digits_mlp.training_step(optimizer, plain=True)
 
     def step() -> float:
         nonlocal params, state
@@ -134,7 +134,7 @@ def cnn_step(images: Any, labels: Any) -> tuple[Step, dict[str, Any]]:
     """The same of the CNN."""
     model = digits_cnn.CNN(2)
     layers = {name: tuple(v.numpy() for v in getattr(model, name)) for name in ("c1", "c2", "d1", "d2")}
-    compiled = digits_cnn.training_step(model, tj.optim.Adam(rivals.RATE), noise=0.0)
+    compiled = digits_cnn.training_step(model, tj.optim.Adam(rivals.RATE), plain=True)
     return lambda: float(compiled(images, labels)), layers
 
 
@@ -170,7 +170,7 @@ def compare_steps(kind: str, data: Any) -> None:
 def training() -> None:
     train, test = digits.split_images()
     for kind, name, module, goal in (("mlp", "MLP 64-128-64-10", digits_mlp, 0.97),
-                                     ("cnn", "CNN 16-32-64-10", digits_cnn, 0.98)):
+                                     ("cnn", "CNN 32-64-64-10", digits_cnn, 0.98)):
         title(f"Training: {name} on {len(train[0])} of scikit-learn's digits, Adam, float32")
         model, progress = module.fit(train)
         accuracy = float(module.accuracy(model, *test))

@@ -40,12 +40,13 @@ def loss(params, images, labels):
     return tj.nn.sparse_softmax_cross_entropy(mlp(params, images), labels).mean()
 
 
-def training_step(optimizer, noise=NOISE):
-    """The compiled step: loss, gradient and update. The new parameters take the memory of the old ones."""
+def training_step(optimizer, plain=False):
+    """The compiled step: loss, gradient and update. The new parameters take the memory of the old ones. plain: without
+    noise."""
     @tj.function(donate=("params", "state"))
     def step(params, state, images, labels, key):
-        if noise:
-            images = images + noise * tj.random.normal(key, images.shape, np.float32)
+        if not plain:
+            images = images + NOISE * tj.random.normal(key, images.shape, np.float32)
         value, grads = tj.value_and_grad(loss)(params, images, labels)
         params, state = optimizer.update(grads, state, params)
         return value, params, state

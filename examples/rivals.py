@@ -92,31 +92,27 @@ def numpy_mlp(params, images):
 def numpy_cnn(params, images):
     x, back1 = convolved(*params["c1"], images.reshape(-1, 8, 8, 1))
     x, back2 = convolved(*params["c2"], x)
+    x, back_pool = pooled(x)
     logits, back3 = dense(params, ("d1", "d2"), x.reshape(len(x), -1))
 
     def backward(slope):
         grads, slope = back3(slope)
-        grads["c2"], slope = back2(slope.reshape(x.shape))
+        grads["c2"], slope = back2(back_pool(slope.reshape(x.shape)))
         grads["c1"], _ = back1(slope)
         return grads
     return logits, backward
 
 
 def convolved(w, b, x):
-    """3 x 3 convolution, relu, and the largest of 2 x 2; and its derivatives."""
+    """3 x 3 convolution and relu; and from the derivative by the result, those by w, b and x."""
     n, height, width, channels = x.shape
     padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
     windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (1, 2)).transpose(0, 1, 2, 4, 5, 3)
     columns = windows.reshape(n * height * width, 9 * channels)
     y = np.maximum(columns @ w.reshape(9 * channels, -1) + b, 0)
-    quads = y.reshape(n, height // 2, 2, width // 2, 2, -1).swapaxes(2, 3).reshape(n, height // 2, width // 2, 4, -1)
-    first = quads.argmax(axis=3)[:, :, :, None]
-    pooled = np.take_along_axis(quads, first, 3)[:, :, :, 0]
 
     def backward(slope):
-        spread = np.zeros_like(quads)
-        np.put_along_axis(spread, first, (slope * (pooled > 0))[:, :, :, None], 3)
-        flat = spread.reshape(n, height // 2, width // 2, 2, 2, -1).swapaxes(2, 3).reshape(y.shape)
+        flat = slope.reshape(y.shape) * (y > 0)
         grads = (columns.T @ flat).reshape(w.shape), flat.sum(axis=0)
         back = (flat @ w.reshape(9 * channels, -1).T).reshape(n, height, width, 3, 3, channels)
         total = np.zeros_like(padded)
@@ -124,7 +120,21 @@ def convolved(w, b, x):
             for j in range(3):
                 total[:, i:i + height, j:j + width] += back[:, :, :, i, j]
         return grads, total[:, 1:-1, 1:-1]
-    return pooled, backward
+    return y.reshape(n, height, width, -1), backward
+
+
+def pooled(x):
+    """The largest of 2 x 2, the first of equal ones."""
+    n, height, width, channels = x.shape
+    half = n, height // 2, width // 2
+    quads = x.reshape(n, height // 2, 2, width // 2, 2, channels).swapaxes(2, 3).reshape(*half, 4, channels)
+    first = quads.argmax(axis=3)[:, :, :, None]
+
+    def backward(slope):
+        spread = np.zeros_like(quads)
+        np.put_along_axis(spread, first, slope[:, :, :, None], 3)
+        return spread.reshape(*half, 2, 2, channels).swapaxes(2, 3).reshape(x.shape)
+    return np.take_along_axis(quads, first, 3)[:, :, :, 0], backward
 
 
 # ---- JAX -------------------------------------------------------------------------------------------------------
@@ -142,7 +152,7 @@ def jax_step(kind, params, images, labels):
                 x = jax.lax.conv_general_dilated(x, p[name][0], (1, 1), "SAME",
                                                  dimension_numbers=("NHWC", "HWIO", "NHWC"))
                 x = jax.nn.relu(x + p[name][1])
-                x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
+            x = jax.lax.reduce_window(x, -jnp.inf, jax.lax.max, (1, 2, 2, 1), (1, 2, 2, 1), "VALID")
             x = x.reshape(len(x), -1)
         for k, name in enumerate(layers):
             x = x @ p[name][0] + p[name][1]
@@ -195,7 +205,8 @@ def torch_step(kind, params, images, labels, threads=1):
         if kind == "cnn":
             x = x.reshape(-1, 1, 8, 8)
             for name in ("c1", "c2"):
-                x = F.max_pool2d(F.relu(F.conv2d(x, *p[name], padding=1)), 2)
+                x = F.relu(F.conv2d(x, *p[name], padding=1))
+            x = F.max_pool2d(x, 2)
             x = x.permute(0, 2, 3, 1).reshape(len(x), -1)
         layers = MLP if kind == "mlp" else ("d1", "d2")
         for k, name in enumerate(layers):

@@ -49,21 +49,21 @@ def test_the_cnn_learns_digits(digits, cnn):
 
 
 def test_hand_written_steps_and_compiled_ones_have_one_loss_curve(digits):
-    """Without noise, the steps of both examples give the numbers of NumPy's for 20 steps."""
+    """Where nothing is random, the steps of both examples give the numbers of NumPy's for 20 steps."""
     from examples import digits_cnn, digits_mlp, rivals
     images, labels = digits[0][0][:50], digits[0][1][:50]
     params = digits_mlp.init(tj.random.key(1))
     layers = {f"d{k}": (layer["w"], layer["b"]) for k, layer in enumerate(params)}
     plain = rivals.make(rivals.numpy_step, "mlp", layers, images, labels)
     optimizer = tj.optim.Adam(rivals.RATE)
-    step, state = digits_mlp.training_step(optimizer, noise=0.0), optimizer.init(params)
+    step, state = digits_mlp.training_step(optimizer, plain=True), optimizer.init(params)
     for _ in range(20):
         value, params, state = step(params, state, images, labels, tj.random.key(0))
         np.testing.assert_allclose(value, plain(), rtol=1e-4)
     model = digits_cnn.CNN(2)
     layers = {name: tuple(v.numpy() for v in getattr(model, name)) for name in ("c1", "c2", "d1", "d2")}
     plain = rivals.make(rivals.numpy_step, "cnn", layers, images, labels)
-    step = digits_cnn.training_step(model, tj.optim.Adam(rivals.RATE), noise=0.0)
+    step = digits_cnn.training_step(model, tj.optim.Adam(rivals.RATE), plain=True)
     for _ in range(20):
         np.testing.assert_allclose(step(images, labels), plain(), rtol=1e-3)
 
