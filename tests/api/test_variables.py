@@ -555,3 +555,23 @@ def test_a_forked_child_does_not_wait_for_threads_of_its_parent() -> None:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status[1]) == 7
+
+
+# ---- subclasses ----------------------------------------------------------------------------------------------------
+
+
+class Scaled(tj.Variable):
+    """A Variable with something of the user's own."""
+
+    def doubled(self) -> Any:
+        return self * 2
+
+
+def test_subclasses_are_variables() -> None:
+    w = Scaled([1.0, 2.0], name="w")
+    f = tj.function(lambda x: w.assign_add(x).doubled() + np.sum(w))
+    np.testing.assert_array_equal(f(1.0), [9.0, 11.0])
+    with tj.GradientTape() as tape:
+        y = (w * w).sum()
+    np.testing.assert_array_equal(tape.gradient(y, w), [4.0, 6.0])
+    assert f.traces[0].compiled.specialisation.turns

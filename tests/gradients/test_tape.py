@@ -375,3 +375,14 @@ def test_numbers_that_differ_from_step_to_step_share_a_compiled_gradient():
         made.add(program.steps_key)
         np.testing.assert_allclose(tape.gradient(y, x), [scale, scale])
     assert len(made) == 1
+
+
+def test_nan_in_the_gradient_of_an_eager_tape_is_named_by_the_line_of_the_operation():
+    x = tj.constant([1.0, 0.0])
+    with tj.options(debug_nans=True):
+        with tj.GradientTape() as tape:
+            tape.watch(x)
+            root = np.sqrt(np.abs(x * x))
+            y = root.sum()
+        with pytest.raises(FloatingPointError, match=r"derivative of `abs`[\s\S]*root = np\.sqrt\(np\.abs\(x \* x\)\)"):
+            tape.gradient(y, x)

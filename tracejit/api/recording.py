@@ -36,12 +36,20 @@ class Step:
     results: tuple[Any, ...]
 
 
-def note(key: Any, run: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any], result: Any) -> None:
+Given = tuple[tuple[Any, ...], TreeDef]
+
+
+def as_they_are(arguments: Any) -> Given:
+    """Arguments (args, options) before an operation: arrays that may be changed are copied."""
+    leaves, structure = flatten(arguments)
+    return tuple([x.copy() if isinstance(x, np.ndarray) else x for x in leaves]), structure
+
+
+def note(key: Any, run: Callable[..., Any], given: Given, result: Any) -> None:
     """Hands an operation to every recorder."""
-    leaves, structure = flatten((args, options))
     results = flatten(result)[0]
     for recorder in RECORDERS.active:
-        recorder.steps.append(Step(key, run, tuple(leaves), structure, tuple(results)))
+        recorder.steps.append(Step(key, run, *given, tuple(results)))
 
 
 def note_read(variable: Any, value: Any) -> None:

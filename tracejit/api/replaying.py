@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from tracejit.api.admission import fits
 from tracejit.api.function import OverlapError, State, inlined
-from tracejit.api.recording import note
+from tracejit.api.recording import as_they_are, note
 from tracejit.api.signature import inputs_of, reach
 from tracejit.api.variable import Variable, traced
-from tracejit.base.trees import flatten, tree_map, unflatten
+from tracejit.base.spans import SourceSpan
+from tracejit.base.trees import flatten, unflatten
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import write
@@ -24,6 +23,7 @@ from tracejit.tracing.context import active
 from tracejit.tracing.control.schema import build
 from tracejit.tracing.control.subgraph import put_back, record
 from tracejit.tracing.inputs import ObjectInput
+from tracejit.tracing.spans import current_span
 from tracejit.xla_lite.runtime.python_dispatch import read_root
 
 SILENT = ("print", "host_call")     # where nothing needs their results
@@ -32,26 +32,37 @@ SILENT = ("print", "host_call")     # where nothing needs their results
 def recorded_call(state: State, args: tuple[Any, ...], kwargs: dict[str, Any], checks_nans: bool) -> Any:
     """Runs a call and tells the recorders."""
     if not state.options.autograph:     # a function of the library: its arguments are all that it reads
-        kept_args, kept_kwargs = tree_map(_kept, (args, kwargs))
+        given = as_they_are((args, kwargs))
         result = state.run(args, kwargs, checks_nans)
-        note(state, inlined(state), kept_args, kept_kwargs, result)
+        span = current_span() if checks_nans else None
+        note((state, span), _library_call(state, span), given, result)
         return result
     compiled = _specialisation(state, args, kwargs, checks_nans)
     if compiled is None:
         return state.run(args, kwargs, checks_nans)
     variables = _variables(compiled, args, kwargs)
-    held, before = [v.value for v in variables], tree_map(_kept, (args, kwargs))
+    given = as_they_are((([v.value for v in variables], args, kwargs), {}))
     hit, result = state.attempt(compiled, args, kwargs)
     if not hit:
         return state.run(args, kwargs, checks_nans)
     state.has_run = True
-    note((state, *map(id, variables)), _replay(state, variables), (held, *before), {}, result)
+    note((state, *map(id, variables)), _replay(state, variables), given, result)
     return result
 
 
-def _kept(x: Any) -> Any:
-    """An argument as it is now."""
-    return x.copy() if isinstance(x, np.ndarray) else x
+def _library_call(state: State, span: SourceSpan | None) -> Callable[..., Any]:
+    """A call in a trace. span: the user's line, which the nodes get."""
+    def call(*args: Any, **kwargs: Any) -> Any:
+        context = active()
+        assert context is not None
+        nodes = context.scope.graph.nodes
+        first = len(nodes)
+        result = inlined(state)(*args, **kwargs)
+        for node in nodes[first:]:
+            node.span = span
+        return result
+
+    return inlined(state) if span is None else call
 
 
 def _specialisation(state: State, args: tuple[Any, ...], kwargs: dict[str, Any], checks_nans: bool) -> Any:
@@ -68,7 +79,7 @@ def _variables(compiled: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> 
     """The Variables that a call reads or writes."""
     places = compiled.signature.places
     roots = [read_root(root, args, kwargs) for root, _ in compiled.signature.roots]
-    inputs = [i for i in inputs_of(compiled.trace) if isinstance(i, ObjectInput) and i.cls is Variable]
+    inputs = [i for i in inputs_of(compiled.trace) if isinstance(i, ObjectInput) and issubclass(i.cls, Variable)]
     return list({id(v): v for v in (reach(places[id(i)], roots) for i in inputs if id(i) in places)}.values())
 
 

@@ -53,6 +53,10 @@ class Variable:
         self._readers, self._writers = Turns([(address, False)]), Turns([(address, True)])
         created(self)
 
+    def __init_subclass__(cls) -> None:
+        TRACED_LIKE[cls] = traced
+        IN_TURNS[cls] = "array"
+
     def __setattr__(self, name: str, value: Any) -> None:
         if name == "array" and "array" in self.__dict__:
             raise AttributeError(f"{self.name} keeps its memory; {self.name}.assign(value) changes what it holds")

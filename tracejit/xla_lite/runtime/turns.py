@@ -29,7 +29,7 @@ def array_with_header(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     block = np.empty(count + layout.TURN_HEADER + ALIGNMENT, np.uint8)
     start = layout.TURN_HEADER + -(block.ctypes.data + layout.TURN_HEADER) % ALIGNMENT
     block[start - layout.TURN_HEADER : start] = 0
-    return block[start : start + count].view(dtype).reshape(shape)
+    return np.ndarray(shape, dtype, block, start)  # a slice of no elements would begin where the block does
 
 
 class Turns:
