@@ -90,6 +90,26 @@ def test_a_gradient_of_another_shape_changes_nothing(wrap):
     assert opt.variables == ()
 
 
+def test_what_is_no_list_of_variables_is_refused():
+    v = tj.Variable(np.ones(2), name="v")
+    with pytest.raises(tj.errors.SignatureError, match="got v twice"):
+        optim.SGD(0.5).apply_gradients([(np.ones(2), v), (np.ones(2), v)])
+    with pytest.raises(tj.errors.UnsupportedTypeError, match="got a ndarray to assign to"):
+        optim.SGD(0.5).apply_gradients([(np.ones(2), np.ones(2))])
+    np.testing.assert_array_equal(v.numpy(), 1.0)
+
+
+def test_many_steps_in_one_compiled_loop():
+    v, opt = tj.Variable(np.array([1.0, 2.0])), optim.Adam(0.1)
+
+    @tj.function
+    def many(steps):
+        for _ in range(steps):
+            opt.minimize(lambda: (v ** 2).sum(), [v])
+    many(200)
+    assert np.abs(v.numpy()).max() < 1e-3 and opt.variables[0].numpy() == 200
+
+
 def test_the_state_is_saved_and_restored():
     v, opt = model(), optim.Adam(0.1)
     variables = list(v.values())

@@ -17,7 +17,7 @@ from tracejit.api.gradients import derived
 from tracejit.api.tape import GradientTape
 from tracejit.api.variable import Variable
 from tracejit.base.dtypes import F64, I64, DType, dtype_of
-from tracejit.base.errors import DtypeError, GradientError, ShapeError, SignatureError
+from tracejit.base.errors import DtypeError, GradientError, ShapeError, SignatureError, UnsupportedTypeError
 from tracejit.base.trees import TreeDef, flatten, flatten_with_paths, tree_map, unflatten
 from tracejit.optim.schedules import Schedule
 from tracejit.optim.slots import Slots
@@ -101,9 +101,10 @@ class Optimizer:
             raise GradientError("apply_gradients got no gradient", span=current_span(2),
                                 why="the loss does not depend on any of the Variables, or they were not watched",
                                 fix="compute the loss inside of the tape's `with` block, from these Variables")
+        variables = [v for _, v in given]
+        _require_variables(variables)
         for gradient, variable in given:
             _require_fit(variable.name, variable, gradient)
-        variables = [v for _, v in given]
         _compiled(_assign, self, [g for g, _ in given], variables, self.build(variables))
 
     def minimize(self, loss: Callable[[], Any], variables: Sequence[Variable]) -> Any:
@@ -228,6 +229,18 @@ def _like(optimizer: Optimizer, what: str, tree: Any, structure: TreeDef) -> lis
                              why=f"{type(optimizer).__name__} updates each parameter with what belongs to it",
                              fix="take the gradient by all parameters, and make the state by init(params)")
     return leaves
+
+
+def _require_variables(variables: Sequence[Any]) -> None:
+    for v in variables:
+        if not isinstance(v, Variable):
+            raise UnsupportedTypeError(f"apply_gradients got a {type(v).__name__} to assign to", span=current_span(2),
+                                       why="only Variables can be changed in place",
+                                       fix="pass pairs (gradient, Variable); arrays are for `update`")
+    ids = [id(v) for v in variables]
+    if (twice := next((v for k, v in enumerate(variables) if id(v) in ids[:k]), None)) is not None:
+        raise SignatureError(f"apply_gradients got {twice.name} twice", span=current_span(2),
+                             why="a step moves each Variable once", fix="add its gradients first")
 
 
 def _dtype(parameter: Any) -> DType:
