@@ -75,7 +75,10 @@ SPECTRA: list[Case] = [
     (lambda a, b: L.lstsq(a, b), (WIDE, RNG.normal(size=(3, 2)))),
     (lambda a, b: L.lstsq(a, b), (np.ones((7, 3)), RNG.normal(size=(7, 2)))),
     (lambda a, b: L.lstsq(a, b, 0.3), (TALL, RNG.normal(size=(7, 2)) + 1j)),
-    (lambda a, b: L.lstsq(a, b), (GENERAL, VECTOR))]
+    (lambda a, b: L.lstsq(a, b), (GENERAL, VECTOR)),
+    (lambda x, y: np.polyfit(x, y, 2), (VECTOR, RNG.normal(size=(5, 2)))),
+    (lambda x, y: np.polyfit(x, y, 1, w=y * y, cov=True), (VECTOR, RNG.normal(size=5))),
+    (lambda x, y: np.polyfit(x, y, 2, full=True)[:4], (VECTOR, np.arange(5)))]
 
 ERRORS: list[Case] = [
     (L.inv, (SINGULAR,)), (L.inv, (np.stack([np.eye(3), SINGULAR]),)), (L.solve, (np.zeros((2, 2)), np.ones(2))),

@@ -23,6 +23,7 @@ Reading order:
     determinants     det, slogdet
     norms            np.linalg.norm
     least_squares    pinv, lstsq, matrix_rank, cond
+    fitting          polyfit
     floats           round, angle, isclose, nan_to_num
     statistics       average, cov, corrcoef
     quantiles        quantile, percentile, median

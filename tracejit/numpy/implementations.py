@@ -11,6 +11,7 @@ from tracejit.numpy import (
     determinants,
     diagonals,
     dtype_functions,
+    fitting,
     floats,
     functional,
     histograms,
@@ -35,6 +36,6 @@ from tracejit.numpy import (
 )
 
 __all__ = ["contractions", "creation", "cumulative", "decompositions", "determinants", "diagonals", "dtype_functions",
-           "floats", "functional", "histograms", "indexing", "joining", "least_squares", "nanfunctions", "norms",
-           "products", "quantiles", "reductions", "selecting", "sets", "shapes", "signals", "sorting", "special",
-           "statistics", "systems", "ufuncs", "unsupported"]
+           "fitting", "floats", "functional", "histograms", "indexing", "joining", "least_squares", "nanfunctions",
+           "norms", "products", "quantiles", "reductions", "selecting", "sets", "shapes", "signals", "sorting",
+           "special", "statistics", "systems", "ufuncs", "unsupported"]

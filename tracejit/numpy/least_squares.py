@@ -162,23 +162,26 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     x, y = doubled(x, dtype), doubled(y, dtype)
     if rcond is None:
         rcond = elementwise(np.multiply, _longer(x), float(np.finfo(np.float64).eps))
-    found, rest, rank, s = _least_squares(x, y, rcond)
+    found, rank, s = fitted(x, y, rcond)
+    rest = squares_left(x, y, found, rank)
     found = reshaped(found, shape_of(found)[:-1]) if vector else found
-    return convert(found, dtype), convert(rest, dtype.real), rank, convert(s, dtype.real)
+    return convert(found, dtype), convert(rest, dtype.real), convert(rank, "i32"), convert(s, dtype.real)
 
 
-def _least_squares(x: Array, y: Array, rcond: Any) -> tuple[Array, Array, Array, Array]:
+def fitted(x: Array, y: Array, rcond: Any) -> tuple[Array, Array, Array]:
+    """Coefficients of the columns of x, rank, singular values."""
     n, k = shape_of(x)[1], shape_of(y)[1]
     if _is_empty(x):
-        none = filled(0, "i32", ())
-        return (filled(0, x.type.dtype, (n, k)), filled(0, "f64", (0,)), none, filled(0, "f64", (0,)))
+        return filled(0, x.type.dtype, (n, k)), filled(0, "i64", ()), filled(0, "f64", (0,))
     inverted, s = _inverse(x, rcond)
     found = matmul(inverted, y)
     rank = count_nonzero(elementwise(np.greater, s, elementwise(np.multiply, rcond, max_(s))))
-    return found, _squares_left(x, y, found, rank), convert(rank, "i32"), s
+    return found, rank, s
 
 
-def _squares_left(x: Array, y: Array, found: Array, rank: Array) -> Array:
+def squares_left(x: Array, y: Array, found: Array, rank: Array) -> Array:
+    """Sums of squares of y - x found, one for each column; none if columns of x depend on each other, or are as many as
+    rows."""
     (m, n), k, wide = shape_of(x), shape_of(y)[1], is_wide(x)
     if wide or wide is not None and same_size(m, n):
         return filled(0, "f64", (0,))

@@ -21,7 +21,7 @@ _DATES = "dates and business days have no compiled form"
 
 # names -> (reason, way out)
 _REASONS: dict[str, tuple[str, str]] = {    # fixed table
-    "polyfit roots poly polydiv": ("it needs a linear solver or eigenvalues", _HOST),
+    "roots poly polydiv": ("the size or the dtype of its result depends on the data", _HOST),
     "save savez savez_compressed savetxt load loadtxt genfromtxt fromfile fromregex memmap": (_FILES, _HOST),
     "array2string array_repr array_str format_float_positional format_float_scientific base_repr binary_repr "
     "typename fromstring mintypecode": (_TEXT, "use print(x) or an f-string, which are compiled"),
