@@ -165,6 +165,16 @@ def test_training_prints_what_its_page_says(tmp_path: Path, request: pytest.Fixt
     check_blocks("docs/training.md", lambda: printed, request.config.getoption("--update-golden"))
 
 
+def test_training_names_every_function() -> None:
+    text = (ROOT / "docs/training.md").read_text(encoding="utf8")
+    tables = "\n".join(line for line in text.splitlines() if line.startswith("| "))
+    listed = {word for cell in re.findall(r"`([\w ]+)`", tables) for word in cell.split()}
+    assert set(tj.nn.__all__) <= listed, f"missing: {sorted(set(tj.nn.__all__) - listed)}"
+    for module in (tj.random, tj.optim):
+        missing = [name for name in module.__all__ if not re.search(rf"\b{name}\b", text)]
+        assert not missing, f"{module.__name__}: {missing}"
+
+
 # ---- ARCHITECTURE ------------------------------------------------------------------------------------------------
 
 

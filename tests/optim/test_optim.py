@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import math
+import sys
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -185,6 +187,27 @@ def test_half_precision_is_updated_in_single():
     moved, state = opt.update(np.full(3, 1e-4, np.float16), opt.init(params), params)
     assert moved.dtype == np.float16 and state["squares"].dtype == np.float32
     np.testing.assert_allclose(moved, 0.99, rtol=1e-3)
+
+
+@dataclass(frozen=True)
+class Own(optim.Optimizer):
+    """A user's rule, with control flow and a global."""
+
+    def change(self, g, p, slots, rate):
+        if np.abs(g).max() > LIMIT:
+            g = g / np.abs(g).max()
+        return rate * g, slots
+
+
+LIMIT = 5.0
+
+
+def test_rules_of_users_are_converted(monkeypatch):
+    opt, x = Own(0.5), np.zeros(2)
+    np.testing.assert_allclose(opt.update(np.array([1.0, 4.0]), opt.init(x), x)[0], [-0.5, -2.0])
+    np.testing.assert_allclose(opt.update(np.array([1.0, 10.0]), opt.init(x), x)[0], [-0.05, -0.5])
+    monkeypatch.setattr(sys.modules[__name__], "LIMIT", 2.0)
+    np.testing.assert_allclose(opt.update(np.array([1.0, 4.0]), opt.init(x), x)[0], [-0.125, -0.5])
 
 
 def test_other_hyperparameters_are_no_new_trace():

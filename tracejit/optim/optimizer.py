@@ -181,7 +181,8 @@ def _all(optimizer: Optimizer, gradients: Sequence[Any], slots: dict[str, list[A
     """All parameters and their slots after a step, and the count of steps."""
     count: Any = convert(lift(step), I64)
     count = count + 1
-    factors = optimizer.factors(rate_at(optimizer.learning_rate, step), convert(count, F64))
+    rate = rate_at(optimizer.learning_rate, step)
+    factors = current().namespace.call(optimizer.factors, rate, convert(count, F64))
     moved: list[Any] = []
     after: dict[str, list[Any]] = {name: [] for name in slots}
     for k, (name, p, g) in enumerate(zip(names, params, gradients, strict=True)):
@@ -212,7 +213,7 @@ def _one(optimizer: Optimizer, name: str, p: Any, g: Any, slots: State, factors:
         optimizer.decays is None or bool(current().namespace.call(optimizer.decays, name, p)))
     if decays and not optimizer.decoupled:
         g = g + optimizer.weight_decay * p
-    change, slots = optimizer.change(g, p, slots, *factors)
+    change, slots = current().namespace.call(optimizer.change, g, p, slots, *factors)
     if decays and optimizer.decoupled:
         change = change + rate * optimizer.weight_decay * p
     return convert(p - change, kept), slots
