@@ -163,6 +163,27 @@ def test_sizes_of_lanes_may_differ_inside():
     np.testing.assert_allclose(tj.vmap(tj.grad(lambda v: (v[v > 4] ** 2).sum()))(M), np.where(M > 4, 2 * M, 0))
 
 
+def test_sizes_found_by_the_run_are_found_again_on_the_way_back():
+    def kept_in_loops(x):
+        s = 0.1
+        while s < 3:
+            s = s + 1 + (x[x > 0.1 * s] ** 2).sum()
+        parts = []
+        for k in range(9):
+            parts = parts + [x[0] * k]
+        return s * sum(parts)
+    x = np.array([0.3, -0.2, 0.75, 0.12])
+    step = 1e-6 * np.eye(4)
+    expected = [(kept_in_loops(x + e) - kept_in_loops(x - e)) / 2e-6 for e in step]
+    np.testing.assert_allclose(tj.grad(kept_in_loops)(x), expected, rtol=1e-6, atol=1e-6)
+    for fn in (kept_in_loops, lambda x: (x[x > 0] ** 2).sum()):
+        np.testing.assert_allclose(tj.vjp(fn, x)[1](1.0)[0], tj.grad(fn)(x))
+    inside = tj.function(lambda x: [pull(np.ones_like(y))[0] for y, pull in [tj.vjp(lambda x: np.sqrt(x[x > 0]), x)]])
+    np.testing.assert_allclose(inside(x)[0], np.where(x > 0, 0.5 / np.sqrt(np.abs(x)), 0))
+    with pytest.raises(GradientError, match="whose size only the run knows"):
+        tj.vjp(lambda x: x[x > 0], x)[1](np.ones(3))
+
+
 def test_custom_rules_and_mixed_arguments():
     power = tj.custom_gradient(lambda p: p["w"] ** p["n"])
     power.defvjp(lambda p: (p["w"] ** p["n"], p), lambda p, ct: ({"w": ct * 10 * p["w"], "n": None},))

@@ -16,6 +16,7 @@ import numpy as np
 
 from tracejit.api.library import Anywhere
 from tracejit.api.mapping import record_maps
+from tracejit.base.dims import symbols_of
 from tracejit.base.errors import GradientError, SignatureError
 from tracejit.base.trees import TreeDef, flatten, flatten_with_paths, node_type, tree_map, unflatten
 from tracejit.base.types import ArrayType
@@ -340,6 +341,10 @@ def _fitting(call: Call, tangents: tuple[Any, ...]) -> list[Array]:
 def _of_type(x: Any, type: ArrayType, what: str) -> Array:
     array = lift(x)
     if array.type.shape != type.shape:
+        if symbols_of(type.shape) - symbols_of(array.type.shape):
+            raise GradientError(f"one of the {what} is {array.type}, expected {type}, whose size only the run knows",
+                                span=current_span(2), why="the size was found out by another run",
+                                fix="make the result's size known, or take the derivative of a number made of it")
         raise GradientError(f"one of the {what} is {array.type}, expected {type}", span=current_span(2),
                             fix="give it the shape of what it belongs to")
     return convert(array, type.dtype)

@@ -26,7 +26,7 @@ from tracejit.transforms.activity import (
     useful_values,
 )
 from tracejit.transforms.forward import place_of_derivative, rule_of
-from tracejit.transforms.saving import kept_values
+from tracejit.transforms.saving import binding, kept_values, unbound_sizes
 
 
 @dataclass(slots=True)
@@ -312,8 +312,12 @@ def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Se
     kept = [v for v in kept if v not in stacks]
     made_outside = {v.node for v in stacks}
     effects = [n for n in both.graph.nodes if n.has_effect and n not in backward and n not in made_outside]
+    rest = (*(p for p in params if p in at_hand), *cts, *stacks)
+    sizes = unbound_sizes(extract(both.graph, (*kept, *rest), cotangents, both.undoing))
+    binds = [n for dim, n in binding(both.graph).items() if dim in sizes]
+    kept += [v for v in dict.fromkeys(n.operands[0] for n in binds) if v not in kept and v not in at_hand]
     forward = extract(both.graph, (*params, *stacks), (*both.graph.outputs[:outputs], *kept), effects)
-    back = extract(both.graph, (*kept, *(p for p in params if p in at_hand), *cts, *stacks), cotangents, both.undoing)
+    back = extract(both.graph, (*kept, *rest), cotangents, [*binds, *both.undoing])
     return Split(forward, back, [v.type for v in kept], both.given,
                  [v.node.attributes["types"] for v in stacks if v.node is not None])
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Sequence
 
-from tracejit.base.dims import Dim
+from tracejit.base.dims import Dim, symbols_of
 from tracejit.ir.graph import Graph, Node, Value
 
 UNKNOWN_SIZE = 1000         # assumed where only the run will tell
@@ -32,19 +32,42 @@ def can_repeat(node: Node) -> bool:
     return node.op.kind in _AGAIN and not node.has_effect and node.op.cost < COSTLY
 
 
+def binding(graph: Graph) -> dict[str, Node]:
+    """The nodes that find out a size when they run, by its symbol."""
+    return {n.attributes["dim"]: n for n in graph.nodes if n.op.name == "bind_dim"}
+
+
+def unbound_sizes(graph: Graph) -> set[str]:
+    """The symbols of sizes that the graph mentions and does not find out."""
+    found: set[str] = set()
+    for node in graph.nodes:
+        found.update(symbols_of(n for v in node.results for n in v.shape))
+        found.update(symbols_of(n for n in node.attributes.values() if isinstance(n, Dim)))
+        for _, region in node.regions():
+            found |= unbound_sizes(region)
+    return found - set(binding(graph))
+
+
+def has_size_of(value: Value, symbols: frozenset[str]) -> bool:
+    """Whether one of the symbols is in the shape. Such values can't be kept: each run of the graph has another size."""
+    return any(isinstance(n, Dim) and not symbols.isdisjoint(n.symbols()) for n in value.shape)
+
+
 def kept_values(graph: Graph, params: Sequence[Value], backward: set[Node], outputs: Sequence[Value],
                 free: set[Value]) -> list[Value]:
     """The values that the forward part hands over, in program order. params: without the cotangents."""
     order = [*params, *(v for n in graph.nodes if n not in backward for v in n.results)]
     number = {v: k for k, v in enumerate(order)}
+    bound = frozenset(binding(graph))
     wanted = _read_by(graph, backward, outputs)
     network = Network()
     for value in order:
         if value in free:
             continue
         inner, outer = 2 + 2 * number[value], 3 + 2 * number[value]
-        network.edge(inner, outer, bytes_of(value))
-        if value.node is None or not can_repeat(value.node):
+        passes = has_size_of(value, bound)
+        network.edge(inner, outer, INFINITE if passes else bytes_of(value))
+        if value.node is None or not can_repeat(value.node) and not (passes and not value.node.has_effect):
             network.edge(SOURCE, inner, INFINITE)
         else:
             for operand in value.node.operands:
@@ -83,12 +106,22 @@ class Network:
             self.room.append(room)
 
     def cut(self) -> set[int]:
-        """The nodes on the source's side of a minimum cut."""
+        """The nodes on the source's side of the minimum cut that is nearest to the sink: the least is repeated."""
         while (levels := self._levels()).get(SINK) is not None:
             following = {node: iter(edges) for node, edges in self.heads.items()}
             while self._push(levels, following):
                 pass
-        return set(levels)
+        return set(self.heads) - self._before_sink()
+
+    def _before_sink(self) -> set[int]:
+        """The nodes from which more could flow to the sink."""
+        found, todo = {SINK}, [SINK]
+        while todo:
+            for e in self.heads[todo.pop()]:
+                if self.room[e ^ 1] and self.ends[e] not in found:
+                    found.add(self.ends[e])
+                    todo.append(self.ends[e])
+        return found
 
     def _levels(self) -> dict[int, int]:
         levels, queue = {SOURCE: 0}, deque([SOURCE])
