@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import copy
+import gc
 import pickle
+import weakref
 
 import numpy as np
 import pytest
@@ -386,3 +388,15 @@ def test_nan_in_the_gradient_of_an_eager_tape_is_named_by_the_line_of_the_operat
             y = root.sum()
         with pytest.raises(FloatingPointError, match=r"derivative of `abs`[\s\S]*root = np\.sqrt\(np\.abs\(x \* x\)\)"):
             tape.gradient(y, x)
+
+
+def test_what_an_eager_tape_held_is_freed_with_it():
+    x = tj.constant(np.ones(1000))
+    gone = weakref.ref(x)
+    with tj.GradientTape() as tape:
+        tape.watch(x)
+        y = (x * x * 1.25).sum()
+    tape.gradient(y, x)
+    del x, y
+    gc.collect()
+    assert gone() is None

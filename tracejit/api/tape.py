@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -351,8 +352,10 @@ def _total(parts: Sequence[Any]) -> Any:
 
 def _program_gradient(program: Program) -> Callable[..., Any]:
     """The compiled gradient of a sequence of operations, the same function for the same sequence."""
+    operations = replace(program, sources=[], constants=[])     # it outlives the values of this one
+
     def gradient(sources: list[Any], constants: list[Any], weights: list[Any]) -> list[Any]:
-        made, pull = vjp(lambda sources: program.run(sources, constants), sources)
+        made, pull = vjp(lambda sources: operations.run(sources, constants), sources)
         cts = [_weight(lift(m), w) for m, w in zip(made, weights, strict=True)]
         return list(pull(cts)[0])
 
