@@ -173,6 +173,35 @@ def test_tall_and_wide_matrices_are_two_traces_of_any_size() -> None:
     assert len(compiled.traces) == 2
 
 
+@pytest.mark.parametrize("n", [1, 2, 4, 5, 8, 9])
+@pytest.mark.parametrize("dtype", ["f8", "c16"])
+def test_large_stacks_of_small_matrices(n: int, dtype: str) -> None:
+    a = (RNG.normal(size=(300, n, n)) + 1j * RNG.normal(size=(300, n, n))).astype(dtype) if dtype == "c16" else (
+        RNG.normal(size=(300, n, n)))
+    a = a + 4 * np.eye(n)
+
+    def all_of_them(a: Any) -> Any:
+        positive = a @ np.conj(np.swapaxes(a, -1, -2)) + np.eye(n)
+        return (L.solve(a, a[..., :1]), L.inv(a), L.cholesky(positive), L.cholesky(positive, upper=True), *L.slogdet(a))
+
+    same(tj.function(all_of_them)(a), all_of_them(a))
+
+
+def test_exceptions_of_numpy_are_raised_and_caught_as_its_own() -> None:
+    @tj.function
+    def checked(a: Any, limit: Any) -> Any:
+        try:
+            if L.det(a) < limit:
+                raise L.LinAlgError("nearly singular")
+            return L.inv(a)
+        except ValueError:
+            return a * 0
+
+    same(checked(GENERAL, -1e9), L.inv(GENERAL))
+    same(checked(GENERAL, 1e9), GENERAL * 0)
+    same(checked(GENERAL * 0, -1.0), GENERAL * 0)
+
+
 MASKS = [np.array([1, 0, 1, 1, 0], bool), np.array([0, 1, 0, 0, 0], bool), np.ones(5, bool)]
 
 
