@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracejit.base.dtypes import DType
+from tracejit.base.errors import exception_class
 from tracejit.base.types import ArrayType
 from tracejit.ir.evaluator import evaluate
 from tracejit.ir.graph import Graph
