@@ -86,8 +86,10 @@ def test_split_generators_are_independent():
 def test_threads_never_get_the_same_numbers():
     g = random.Generator(5)
     with ThreadPoolExecutor(4) as pool:
-        drawn = list(pool.map(lambda _: float(g.uniform(())), range(200)))
-    assert len(set(drawn)) == 200
+        compiled = tj.function(lambda: g.uniform(()))
+        compiled()
+        drawn = list(pool.map(lambda k: float(compiled() if k % 2 else g.uniform(())), range(400)))
+    assert len(set(drawn)) == 400
 
 
 @pytest.mark.parametrize("draw", [

@@ -6,17 +6,16 @@ Flows out: random numbers, in compiled functions and outside; the next call give
 from __future__ import annotations
 
 import functools
-import threading
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from tracejit.api.attributes import input_attribute
+from tracejit.api.library import library
 from tracejit.api.variable import Variable
 from tracejit.random import distributions, rejection
 from tracejit.random import keys as threefry
-from tracejit.tracing.context import active
 
 
 def _draws(fn: Callable[..., Any]) -> Callable[..., Any]:
@@ -29,6 +28,14 @@ def _draws(fn: Callable[..., Any]) -> Callable[..., Any]:
     return draw
 
 
+@library(static=("num",))
+def _advanced(state: Variable, num: int) -> Any:
+    """New keys from a key in a Variable, which moves on: one step for all threads."""
+    made = threefry.split(state.value, num + 1)
+    state.assign(made[0])
+    return made[1:]
+
+
 class Generator:
     """A stream of random numbers. seed: an int, or a key.
 
@@ -39,7 +46,6 @@ class Generator:
     def __init__(self, seed: Any = 0):
         key = seed if np.ndim(seed) == 1 else threefry.key(seed)
         self.state = Variable(np.asarray(key), np.uint32, trainable=False, name="random")
-        self._lock = threading.Lock()
 
     def key(self) -> Any:
         """A key that was not given before."""
@@ -47,16 +53,7 @@ class Generator:
 
     def keys(self, num: int) -> Any:
         """As many new keys: uint32[num, 2], for example for the lanes of `vmap`."""
-        if active() is not None:
-            return self._next(num)
-        with self._lock:
-            return np.asarray(self._next(num))
-
-    def _next(self, num: int) -> Any:
-        state: Variable = input_attribute(self, "state")
-        made = threefry.split(state.value, num + 1)
-        state.assign(made[0])
-        return made[1:]
+        return _advanced(input_attribute(self, "state"), num)
 
     def split(self, num: int = 2) -> list[Generator]:
         """Independent generators, one for each thread or worker."""
@@ -64,12 +61,6 @@ class Generator:
 
     def __repr__(self) -> str:
         return f"<Generator {self.state.array.tolist()}>"
-
-    def __getstate__(self) -> Any:
-        return self.state
-
-    def __setstate__(self, state: Variable) -> None:
-        self.state, self._lock = state, threading.Lock()
 
     bernoulli = _draws(distributions.bernoulli)
     beta = _draws(rejection.beta)
