@@ -284,7 +284,7 @@ def words(n: int, r: np.random.Generator) -> tuple[Any, ...]:
 
 def workload(name: str, fn: Callable[..., Any], inputs: Callable[..., tuple[Any, ...]], case: tuple[str, Any],
              smoke: Any, strive: float, **options: Any) -> Workload:
-    """One case; peers are the functions of control_numba and control_jax that bear the function's name."""
+    """One case; Numba gets the text itself where control_numba has nothing better, JAX only its own versions."""
     peers = {system: getattr(module, fn.__name__) for system, module in [("numba", control_numba), ("jax", control_jax)]
              if hasattr(module, fn.__name__)}
     skip = options.pop("skip", ARRAY_SYSTEMS) | ({"jax"} - peers.keys())

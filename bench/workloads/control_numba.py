@@ -1,4 +1,4 @@
-"""Hand-written Numba versions of the control-flow workloads, one builder for each, with threads where they are natural.
+"""Hand-written Numba versions of the control-flow workloads which threads, or other loops than the text's, make faster.
 
 Flows in: nothing.  Flows out: builders with the names of the functions of control.py.
 """
@@ -171,37 +171,6 @@ def kepler() -> Built:
                     low = middle
             out[i] = 0.5 * (low + high)
         return out
-
-    return run
-
-
-def bisection() -> Built:
-    import numba
-
-    @numba.njit(fastmath=True)
-    def run(target, tolerance):
-        low, high = 0.0, target + 1.0
-        while high - low > tolerance:
-            middle = 0.5 * (low + high)
-            if middle * middle * middle + middle > target:
-                high = middle
-            else:
-                low = middle
-        return low
-
-    return run
-
-
-def logistic() -> Built:
-    import numba
-
-    @numba.njit(fastmath=True)
-    def run(x, rate, steps):
-        i = 0
-        while i < steps:
-            x = rate * x * (1.0 - x)
-            i += 1
-        return x
 
     return run
 

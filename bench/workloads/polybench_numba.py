@@ -29,39 +29,6 @@ def gemm() -> Built:
     return run
 
 
-def atax() -> Built:
-    import numba
-
-    @numba.njit(fastmath=True)
-    def run(a, x):
-        y = np.zeros(a.shape[1])
-        for i in range(a.shape[0]):
-            t = 0.0
-            for j in range(a.shape[1]):
-                t += a[i, j] * x[j]
-            for j in range(a.shape[1]):
-                y[j] += a[i, j] * t
-        return y
-
-    return run
-
-
-def trisolv() -> Built:
-    import numba
-
-    @numba.njit(fastmath=True)
-    def run(l, b):
-        x = np.zeros_like(b)
-        for i in range(b.size):
-            s = b[i]
-            for j in range(i):
-                s -= l[i, j] * x[j]
-            x[i] = s / l[i, i]
-        return x
-
-    return run
-
-
 def cholesky() -> Built:
     import numba
 
