@@ -46,6 +46,9 @@ np.nanpercentile(N, 40, axis=0); np.gradient(sq, axis=1, edge_order=2); np.unwra
 np.select([b, x > y], [x * y, y], v); np.choose(k, [v, v * v, v ** 3]); np.piecewise(p, [p > .5], [lambda t: t * t, lambda t: t ** 3]); np.clip(x, v[0], None); np.clip(x, -2, y); np.nan_to_num(N); np.extract(b, x) * 2
 np.delete(x, 1, 0) * 2; np.insert(x, 1, v, 0) * x[0]; np.resize(v, 7) * 2; np.pad(x, 1, mode='edge'); np.tile(x, (2, 2)); np.repeat(x, k, 1)
 np.take(x, [5, -7], mode='wrap'); np.take_along_axis(x, k[None], 1); np.rollaxis(a, 2) * 2; np.apply_along_axis(lambda r: r * r.sum(), 1, x); np.vectorize(lambda r: r * r)(x); np.i0(x); np.sinc(x); np.heaviside(x, .5) * x
+np.linalg.solve(sq, v); np.linalg.solve(sq, x.T); np.linalg.inv(sq); np.linalg.det(sq); np.linalg.slogdet(sq)[1]; np.linalg.cholesky(sq @ sq.T); np.linalg.qr(sq)[1]; np.linalg.qr(x.T)[0]; np.linalg.qr(x)
+np.linalg.eigh(sq)[0]; np.linalg.eigvalsh(sq, 'U'); np.linalg.eigvals(sq); np.linalg.eig(sq)[0]; np.linalg.svd(x, full_matrices=False)[0]; np.linalg.svd(x)[1]; np.linalg.svdvals(x); np.linalg.pinv(x); np.linalg.cond(sq); np.linalg.cond(sq, 1)
+np.linalg.lstsq(x.T, v)[0]; np.linalg.lstsq(x, w)[0]; np.linalg.tensorinv(a.reshape(4, 6)[:, :4], 1); np.linalg.tensorsolve(sq.reshape(2, 2, 4), sq[:2, :2]); np.linalg.matrix_power(sq, -2); np.linalg.norm(x, 'nuc'); np.linalg.norm(x, 2); np.polyfit(v, v * v[::-1], 2)
 """
 
 # Integers, truth values, text and types: nothing to differentiate.  Names by the reason.
@@ -56,7 +59,7 @@ NO_DERIVATIVE = {
     "gives integers": """argmax argmin argpartition argsort argwhere bitwise_and bitwise_count bitwise_or bitwise_xor bitwise_not
         bitwise_invert count_nonzero digitize flatnonzero gcd invert lcm left_shift bitwise_left_shift bitwise_right_shift lexsort
         mask_indices nanargmax nanargmin ndim nonzero packbits ravel_multi_index right_shift searchsorted size unpackbits unravel_index
-        shape indices ix_ broadcast_shapes einsum_path""",
+        shape indices ix_ broadcast_shapes einsum_path matrix_rank""",
     "makes arrays of constants": """empty ones zeros bartlett blackman hamming hanning kaiser tri""",
     "is a type, or says something of types": """bool complex64 complex128 common_type finfo float16 float32 float64 iinfo int8
         int16 int32 int64 min_scalar_type promote_types result_type uint8 uint16 uint32 uint64""",
