@@ -1,7 +1,7 @@
 """Small one-dimensional tools: gradient, trapezoid, interp, convolve, correlate, polynomials, windows.
 
 Flows in:  samples and their places.
-Flows out: slices and pointwise ops; a convolution is a sum of shifted products, or a contraction with windows.
+Flows out: slices and pointwise ops; a convolution is a sum of shifted products, or one op.
 """
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from tracejit.base.dtypes import BOOL
 from tracejit.numpy.cumulative import diff
 from tracejit.numpy.floats import i0
 from tracejit.numpy.joining import as_list, concatenate, take_along
-from tracejit.numpy.products import dot_general
 from tracejit.numpy.reductions import sum_
 from tracejit.numpy.sorting import order_along, search
 from tracejit.numpy.support import (
@@ -25,7 +24,6 @@ from tracejit.numpy.support import (
     filled,
     flattened,
     iota,
-    iota_along,
     like,
     listed_axes,
     normal_axis,
@@ -244,13 +242,15 @@ def correlated(x: Array, taps: Array, mode: str) -> Array:
     """out[i] = sum_k x[i + k] taps[k] over full, same or valid overlaps; `taps` is not longer than `x`."""
     n, k = shape_of(x)[0], static_int(taps.shape[0])
     before, after = {"valid": (0, 0), "full": (k - 1, k - 1), "same": (k // 2, (k - 1) // 2)}[mode]
+    if k > _FEW_TAPS and x.type.dtype is BOOL:
+        return compare("NE", correlated(convert(x, "i64"), convert(taps, "i64"), mode), 0)
+    if k > _FEW_TAPS:
+        made: Array = emit("convolution", x, taps, dims="0,0->0", strides=(1,), padding=((before, after),),
+                           lhs_dilation=(1,), rhs_dilation=(1,))
+        return made
     zero = constant(x.type.dtype.numpy.type(0).item(), x.type.dtype)
     padded = emit("pad", x, zero, low=(before,), high=(after,), interior=(0,)) if before + after else x
-    size = n + before + after - k + 1
-    if k <= _FEW_TAPS:
-        return _shifted_sum(padded, taps, size, k)
-    windows = emit("add", iota_along((size, k), 0), iota_along((size, k), 1))
-    return dot_general(emit("gather", padded, windows, axes=(0,)), taps, ((1,), (0,)))
+    return _shifted_sum(padded, taps, n + before + after - k + 1, k)
 
 
 def _shifted_sum(x: Array, taps: Array, size: Size, count: int) -> Array:
@@ -297,7 +297,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     """sum_n a[n + k] conj(v[n])."""
     x, y = _two_lines(a, v, "{} array argument cannot be empty")
-    y = elementwise(np.conjugate, y)
+    y = elementwise(np.conjugate, y) if y.type.dtype.is_complex else y
     if not _is_longer(y, x):
         return correlated(x, y, _mode(mode))
     return emit("reverse", correlated(y, x, _mode(mode)), axes=(0,)) if _mode(mode) != "same" else _same_swapped(x, y)
@@ -306,7 +306,7 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
 def _same_swapped(x: Array, y: Array) -> Array:
     """mode 'same' with the longer array second: the middle of the full correlation, reversed."""
     full = emit("reverse", correlated(y, x, "full"), axes=(0,))
-    n, start = shape_of(y)[0], (static_int(x.shape[0]) - 1) // 2
+    n, start = shape_of(y)[0], static_int(x.shape[0]) // 2
     return sliced(full, 0, start, start + n)
 
 
