@@ -3,5 +3,5 @@
 Other systems are imported inside the builders only, in the process that runs them.
 """
 
-MODULES = ("elementwise", "rows", "reductions", "seawater", "calls", "sizes", "control", "polybench", "solver", "linalg",
-           "training", "convolution", "derivatives")
+MODULES = ("elementwise", "rows", "reductions", "seawater", "calls", "sizes", "control", "polybench", "solver",
+           "linalg", "training", "convolution", "derivatives", "recurrent")

@@ -36,7 +36,8 @@ def test_the_curve_in_single_precision_is_that_of_the_reference(name):
 
 def test_no_bit_depends_on_the_number_of_threads():
     """Threads of tracejit; those of NumPy's BLAS stay as they are."""
-    running = [subprocess.Popen([sys.executable, "-m", "tests.nn.networks"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
+    command = [sys.executable, "-m", "tests.nn.networks"]
+    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True,
                                 env={**os.environ, "TRACEJIT_NUM_THREADS": str(threads)}) for threads in (1, 2, 4)]
     found = {process.communicate(timeout=300)[0] for process in running}
     assert len(found) == 1 and set(NETWORKS) == {part.split(":")[0] for part in found.pop().split()}

@@ -14,7 +14,7 @@ from tracejit.base.dims import Size
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions, rebuild
 from tracejit.xla_lite.passes.counters import Counter
-from tracejit.xla_lite.passes.loop_state import Loop, row_update
+from tracejit.xla_lite.passes.loop_state import Loop, empty_array, row_update
 from tracejit.xla_lite.passes.manager import graph_pass
 from tracejit.xla_lite.passes.rewriting import splat
 from tracejit.xla_lite.passes.slice_updates import TYPICAL
@@ -185,8 +185,8 @@ class _Plan:
         stored = [body.add("scatter", memory, env[v], env[at], axes=(0,), combine="set")
                   for memory, (v, (_, at)) in zip(memories, self.new.items(), strict=True)]
         body.outputs = (*(env[old.outputs[k]] for k in kept), *stored)
-        zeros = [copy.add("constant", value=0, type=type) for type in rows]
-        operands = [*loop.operands[:3], *map(loop.initial, kept), *zeros, *loop.operands[3 + loop.carries:]]
+        fresh = [empty_array(copy, type) for type in rows]
+        operands = [*loop.operands[:3], *map(loop.initial, kept), *fresh, *loop.operands[3 + loop.carries:]]
         return copy.emit("for", operands, {"body": body, "carries": len(kept) + len(rows)}, node.span)
 
 

@@ -2,7 +2,8 @@
 
 Flows in:  a simplified graph with `for` nodes.
 Flows out: the same, where bodies see constants instead of parameters, arrays whose rows are each touched in one round
-           are read where they come from, and carries that nobody needs are gone. Loops that derivatives make carry
+           are read where they come from, what is written over is not there before, and carries that nobody needs are
+           gone. Loops that derivatives make carry
            cotangents of arrays that they read or write row by row: those become inputs and results.
 """
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from tracejit.base.dims import Size
+from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.rewriting import map_regions, rebuild, without_dead_nodes
 from tracejit.xla_lite.passes.counters import Counter, counter_of, settle_tests
@@ -55,7 +57,8 @@ def simplify_loop_state(graph: Graph) -> Graph:
             count = attributes["carries"]
             before = Loop(attributes["body"], count, operands, tuple(range(count)))
             after = simplified(before, {k for k, v in enumerate(node.results) if v in read})
-            if after.body is not before.body or len(after.operands) != len(operands):
+            after = _with_empty_arrays(copy, after)
+            if after is not before:
                 return emitted(copy, node, after, before)
         return None if attributes is node.attributes else copy.emit(node.op, operands, attributes, node.span)
 
@@ -145,6 +148,24 @@ def _without_own_reads(loop: Loop, k: int, wanted: bool) -> Loop:
 
     body = rebuild(loop.body, change)
     return replace(loop, body=body, operands=[*loop.operands, *([loop.initial(k)] if source else [])])
+
+
+def empty_array(copy: Graph, type: ArrayType) -> Value:
+    """An array of its own, all of which is written before it is read."""
+    return copy.add("empty", type=type, number=len(copy.nodes))
+
+
+def _with_empty_arrays(copy: Graph, loop: Loop) -> Loop:
+    """Constants that a loop writes over, row by row, need not be there."""
+    operands = list(loop.operands)
+    for k in range(loop.carries):
+        update, param = row_update(loop, k), loop.param(k)
+        if update is None or loop.counter is None or splat(loop.initial(k)) is None or update.attributes[
+                "combine"] != "set" or [n for n in loop.body.nodes if param in n.operands] != [update]:
+            continue
+        if loop.counter.covers(update.operands[2], param.shape[0]):
+            operands[3 + k] = empty_array(copy, param.type)
+    return loop if operands == loop.operands else replace(loop, operands=operands)
 
 
 # ---- carries and invariants that nobody reads --------------------------------------------------------------------
