@@ -181,6 +181,16 @@ def test_vectors_that_complete_a_basis_have_no_derivative(function: Callable[...
         tj.grad(function)(TALL)
 
 
+def test_singular_values_have_derivatives_beside_vectors_that_have_none() -> None:
+    loss = lambda a: (np.linalg.svd(a)[1] ** 3).sum()
+    move = direction(TALL)
+    _, tangent = tj.jvp(loss, (TALL,), (move,))
+    np.testing.assert_allclose(tangent, (tj.grad(loss)(TALL) * move).sum(), rtol=1e-10)
+    assert np.isfinite(tj.hessian(loss)(TALL)).all()
+    _, (vectors, _, _) = tj.jvp(np.linalg.svd, (TALL,), (move,))
+    assert np.isnan(vectors).all()
+
+
 def test_derivatives_of_lanes_and_lanes_of_derivatives() -> None:
     loss = lambda a: weighted(np.linalg.solve(a, np.ones(2))) + np.linalg.slogdet(a)[1] + np.linalg.svdvals(a)[0]
     single = np.stack([tj.grad(loss)(a) for a in STACK])

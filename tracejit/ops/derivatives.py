@@ -39,14 +39,16 @@ class Gradient:
 class Transposed:
     """A derivative stated once: the tangent rule, which is linear in the tangents, is transposed for reverse mode.
 
-    rule(op, ins, outs, tangents, attributes, asked) -> a tangent per result; of results that are not asked for, None.
+    rule(op, ins, outs, tangents, attributes, asked) -> a tangent per result. asked: which of them reverse mode asks
+    for; None in forward mode, where nobody knows.
     """
 
     rule: Callable[..., Terms]
     gaps: bool = False
 
     def jvp(self, op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes) -> Terms:
-        return self.rule(op, ins, outs, tangents, attributes, [o.dtype.is_inexact for o in outs])
+        found: Terms = self.rule(op, ins, outs, tangents, attributes, None)
+        return found
 
     def vjp(self, op: Op, ins: Sequence[Term], outs: Sequence[Term], cotangents: Terms, attributes: Attributes,
             wanted: Sequence[bool], recur: Any) -> Terms:

@@ -12,6 +12,7 @@ differentiation of QR and eigenvalue decompositions (2012).
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -140,7 +141,7 @@ def hermitian(x: Term, lower: bool) -> Term:
 
 
 def cholesky_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes,
-                  asked: Sequence[bool]) -> Terms:
+                  asked: Sequence[bool] | None) -> Terms:
     """dL = L F(L^-1 dA L^-H), F the lower triangle with half of the diagonal."""
     (t,), lower = tangents, attributes["lower"]
     assert t is not None
@@ -152,7 +153,7 @@ def cholesky_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: T
 
 
 def lu_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes,
-            asked: Sequence[bool]) -> Terms:
+            asked: Sequence[bool] | None) -> Terms:
     """With rows in the order of the pivots, L^-1 dA U^-1 is L^-1 dL below the diagonal and dU U^-1 above.
 
     Both factors are filled up to square matrices by the identity.
@@ -179,7 +180,7 @@ def rows_in_order(x: Term, order: Term) -> Term:
 
 
 def qr_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes,
-            asked: Sequence[bool]) -> Terms:
+            asked: Sequence[bool] | None) -> Terms:
     """dA R^-1 = dQ + Q dR R^-1. Of a wide matrix the left square decides Q, and the rest of R follows."""
     (t,), (q, r) = tangents, outs
     assert t is not None
@@ -218,7 +219,7 @@ def reciprocal_gaps(v: Term, like: Term) -> Term:
 
 
 def eigh_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes,
-              asked: Sequence[bool]) -> Terms:
+              asked: Sequence[bool] | None) -> Terms:
     """dw = diag(V^H dA V);  dV = V (F * V^H dA V), F the reciprocal gaps."""
     (t,), vectors = tangents, attributes["vectors"]
     assert t is not None
@@ -231,7 +232,7 @@ def eigh_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms
 
 
 def svd_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes,
-             asked: Sequence[bool]) -> Terms:
+             asked: Sequence[bool] | None) -> Terms:
     """ds = diag(U^H dA V); vectors turn by the rest, over gaps of squares, and out of their space by what is left."""
     (t,), vectors, wide = tangents, attributes["vectors"], attributes["wide"]
     assert t is not None
@@ -243,9 +244,11 @@ def svd_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms,
     ds = real(diagonal(inner))
     if not vectors:
         return [ds, None]
-    if not asked[0] and not asked[2]:
+    if asked is not None and not asked[0] and not asked[2]:
         return [None, ds, None, None]
     if attributes["full_matrices"] and m != n:
+        if asked is None:
+            return [outs[0].like(math.nan), ds, outs[2].like(math.nan), None]
         raise GradientError(f"the derivative of all singular vectors of {ins[0].type} is asked for", span=t.span,
                             why="the vectors that complete them are any orthonormal ones",
                             fix="use full_matrices=False")
@@ -273,7 +276,7 @@ def _singular_vectors(u: Term, s: Term, vh: Term, inner: Term) -> tuple[Term, Te
 
 
 def eig_rule(op: Op, ins: Sequence[Term], outs: Sequence[Term], tangents: Terms, attributes: Attributes,
-             asked: Sequence[bool]) -> Terms:
+             asked: Sequence[bool] | None) -> Terms:
     """dw = diag(V^-1 dA V);  dV = V (F * V^-1 dA V), then as LAPACK scales: of length 1, the largest element real."""
     (t,), vectors = tangents, attributes["vectors"]
     assert t is not None
