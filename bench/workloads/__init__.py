@@ -4,4 +4,4 @@ Other systems are imported inside the builders only, in the process that runs th
 """
 
 MODULES = ("elementwise", "rows", "reductions", "seawater", "calls", "sizes", "control", "polybench", "solver",
-           "linalg", "training", "convolution", "derivatives", "recurrent")
+           "linalg", "training", "convolution", "derivatives", "recurrent", "loop_gradients")

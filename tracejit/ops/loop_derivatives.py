@@ -6,6 +6,7 @@ Flows out: `RegionGradient` of for and while. Values that the way back needs are
 """
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import I64
 from tracejit.base.types import ArrayType
-from tracejit.ir.graph import Graph
+from tracejit.ir.graph import Graph, Value
 from tracejit.ir.op import Op
 from tracejit.ir.terms import Term, apply, apply_all, build, constant, inlined, size_of, splat, sum_in_place
 from tracejit.ops.control_derivatives import RegionGradient, chosen, dense, new_stack, placed, types_of
@@ -308,9 +309,11 @@ def _loop_vjp(invariants: Sequence[Term], outs: Sequence[Term], cotangents: Term
     """
     split, active, count = saved.split, saved.active, len(outs)
     own = len(split.given) - count - len(invariants)
-    through = [dense(ct, out) for ct, out, a in zip(cotangents, outs, active, strict=True) if a]
     given = split.given[own + count:]
-    moving = [*through, *(x.like(0) for x in chosen(invariants, given))]
+    region, groups = _with_terms(split.backward, sum(given), isinstance(saved.memory, Rows))
+    through = [dense(ct, out) for ct, out, a in zip(cotangents, outs, active, strict=True) if a]
+    sums = [x.like(0) for x, terms in zip(chosen(invariants, given), groups, strict=True) for _ in range(terms)]
+    moving = [*through, *sums]
     head = list(counter) if counter and not _is_plain(*counter) else []
     memory = saved.memory.terms
     fixed = [*memory, *head, *invariants, *saved.stacks]
@@ -321,15 +324,49 @@ def _loop_vjp(invariants: Sequence[Term], outs: Sequence[Term], cotangents: Term
         rest = rest[len(memory):]
         number = [rest[0] + j * rest[1] if head else j] if counter else []
         free, stacks = rest[len(head):len(head) + len(invariants)], rest[len(head) + len(invariants):]
-        found = placed(inlined(split.backward, [*kept, *number, *free, *cts, *stacks], j), split.given)
-        back = [dense(ct, out) for ct, out in zip(chosen(found[own:own + count], active), cts, strict=True)]
-        added = [sum_in_place(acc, ct) for acc, ct in zip(terms[len(through):len(moving)],
-                                                          chosen(found[own + count:], given), strict=True)]
-        return [*back, *added]
+        found = inlined(region, [*kept, *number, *free, *cts, *stacks], j)
+        by_carry = placed(found[:len(found) - len(sums)], split.given[:own + count])
+        back = [dense(ct, out) for ct, out in zip(chosen(by_carry[own:], active), cts, strict=True)]
+        return [*back, *map(sum_in_place, terms[len(through):len(moving)], found[len(found) - len(sums):])]
 
-    region = build([WORD, *types_of([*moving, *fixed])], body)
-    results = _back(region, saved.rounds, moving, fixed, len(through))
-    return [*placed(results[:len(through)], active), *placed(results[len(through):], given)]
+    made = build([WORD, *types_of([*moving, *fixed])], body)
+    results = _back(made, saved.rounds, moving, fixed, len(through))
+    totals = iter(results[len(through):])
+    summed = [functools.reduce(sum_in_place, [next(totals) for _ in range(terms)]) for terms in groups]
+    return [*placed(results[:len(through)], active), *placed(summed, given)]
+
+
+def _with_terms(backward: Graph, sums: int, apart: bool) -> tuple[Graph, list[int]]:
+    """The way back of a round. apart: of its last outputs, which rounds add up, those that are sums of products are
+    given as their terms, which are added up one by one: each can become one product of all rounds. Gives the number of
+    terms of each."""
+    first = len(backward.outputs) - sums
+    terms = [_products(v) if apart else [v] for v in backward.outputs[first:]]
+    made = Graph([p.type for p in backward.params])
+    env = dict(zip(backward.params, made.params, strict=True))
+    for node in backward.nodes:
+        env.update(zip(node.results, made.keep(node, [env[v] for v in node.operands]), strict=True))
+    made.outputs = tuple(env[v] for v in (*backward.outputs[:first], *(t for group in terms for t in group)))
+    return made, [len(group) for group in terms]
+
+
+MOST_TERMS = 4
+
+
+def _products(total: Value) -> list[Value]:
+    """The terms of a sum of products; the value itself if it is none."""
+    found, todo = [], [total]
+    while todo:
+        value = todo.pop()
+        if value.node is not None and value.node.op.name == "add":
+            todo += reversed(value.node.operands)
+        elif value.node is not None and value.node.op.name == "dot_general":
+            found.append(value)
+        else:
+            return [total]
+        if len(found) + len(todo) > MOST_TERMS:
+            return [total]
+    return found
 
 
 def _back(region: Graph, rounds: Term, moving: Sequence[Term], fixed: Sequence[Term], through: int) -> list[Term]:

@@ -12,12 +12,14 @@ from tracejit.xla_lite.kernels.expressions import plus, product_of, static_value
 from tracejit.xla_lite.kernels.folding import Fold, position_of, reduced_axes
 from tracejit.xla_lite.kernels.frame import Frame, Request, body_cost, exprs, storage
 from tracejit.xla_lite.kernels.kernel_ir import Const, Kernel
-from tracejit.xla_lite.kernels.nests import Split, chunk_elements, chunked, row_loop, total_work, unflatten
+from tracejit.xla_lite.kernels.nests import Piece, Split, chunk_elements, chunked, row_loop, total_work, unflatten
 from tracejit.xla_lite.kernels.scalars import Scalar
 from tracejit.xla_lite.kernels.stages import Pass, Plan, plan_rows
 
 SHORT = 16             # elements of a row that is written out
 WRITTEN_OUT = 512      # additions-worth of code that writing a row out may make
+DEAR = 10              # cost of a function that is worth vectors of rows' results
+FEW, MANY = 8, 4096    # results that are kept for that
 
 
 def rows_kernel(request: Request) -> Kernel:
@@ -58,12 +60,39 @@ class _Rows:
         chunk = chunk_elements(self.cost)
         split = Split.of(self.writer, product_of(self.outer), product_of(self.inner), chunk, blocks=False)
         with split.loop(self.writer, work) as piece:
+            most = static_value(split.group if piece.rows != split.rows else split.rows)
+            if most is not None and FEW <= most <= MANY and self.ends_dearly():
+                self.ends_apart(piece, most)
+                return
             kept = self.open_kept()
             with row_loop(self.writer, piece.row, piece.rows, self.outer) as row:
                 for number, one_pass in enumerate(self.plan.passes):
                     self.run_pass(one_pass, row, kept)
                     self.read_kept(one_pass, row, kept, number)
                 self.store_scalars(row)
+
+    def ends_dearly(self) -> bool:
+        """Whether rows are only folded, and functions of the results cost more than to keep these for a while."""
+        (first, *others), outer = self.plan.passes, self.domain[:self.rank]
+        if others or first.stores or first.keeps or not self.rank:
+            return False
+        return any(n.op.kind == "pointwise" and n.op.cost >= DEAR and n.result.shape == outer for n in self.body.nodes)
+
+    def ends_apart(self, piece: Piece, most: int) -> None:
+        """All rows of a piece are folded, then the vector runs over their results."""
+        (only,) = self.plan.passes
+        results = [n.result for n in only.reductions]
+        ends = {v: self.writer.buffer("e", storage(v.dtype), (Const(most), *[Const(2)] * v.dtype.is_complex))
+                for v in results}
+        with self.writer.loop(piece.rows, "serial", "r") as r:
+            self.run_pass(only, tuple(self.writer.let(i) for i in unflatten(plus(piece.row, r), self.outer)), {})
+            for value, buffer in ends.items():
+                store(self.writer, buffer, (r,), self.elements.at(value, ()))
+        with self.writer.loop(piece.rows, "vector", "r") as r:
+            for value, buffer in ends.items():
+                self.writer.ready[buffer] = len(self.writer.blocks) - 1
+                self.elements.sources[value] = fixed(stored(buffer, value, self.elements.scalars)((r,)))
+            self.store_scalars(tuple(unflatten(plus(piece.row, r), self.outer)))
 
     def open_kept(self) -> dict[Value, str]:
         """Buffers of one row for values that later passes read again."""

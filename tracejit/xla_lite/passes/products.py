@@ -62,22 +62,29 @@ def _is_normal(node: Node) -> bool:
 
 
 def _as_sum(graph: Graph, node: Node, sides: list[_Side]) -> Value:
-    """sum over k of x * y, both spread over batch + free + k."""
+    """sum over k of x * y, both spread over batch + free + k; k + free where a matrix lies so."""
     lhs, rhs = sides
     batch, contract = lhs.sizes(lhs.batch), lhs.sizes(lhs.contract)
-    shape = (*batch, *lhs.sizes(lhs.free), *rhs.sizes(rhs.free), *contract)
-    first, last = len(batch) + len(lhs.free), len(shape) - len(contract)
-    tail = tuple(range(last, len(shape)))
+    free = (*lhs.sizes(lhs.free), *rhs.sizes(rhs.free))
+    down = not batch and any(s.free and s.contract == tuple(range(len(contract))) for s in sides)
+    shape = (*contract, *free) if down else (*batch, *free, *contract)
+    begin = len(contract) if down else len(batch)
+    first, last = begin + len(lhs.free), begin + len(free)
+    summed = tuple(range(len(contract))) if down else tuple(range(last, len(shape)))
     heads = tuple(range(len(batch)))
-    x = _spread(graph, node, lhs, shape, heads + tuple(range(len(batch), first)) + tail)
-    y = _spread(graph, node, rhs, shape, heads + tuple(range(first, last)) + tail)
+    x = _spread(graph, node, lhs, shape, heads, tuple(range(begin, first)), summed)
+    y = _spread(graph, node, rhs, shape, heads, tuple(range(first, last)), summed)
     if node.result.dtype.kind == "b":
-        return graph.add("reduce_or", graph.add("and", x, y, span=node.span), axes=tail, span=node.span)
-    return graph.add("reduce_sum", graph.add("multiply", x, y, span=node.span), axes=tail, span=node.span)
+        return graph.add("reduce_or", graph.add("and", x, y, span=node.span), axes=summed, span=node.span)
+    return graph.add("reduce_sum", graph.add("multiply", x, y, span=node.span), axes=summed, span=node.span)
 
 
-def _spread(graph: Graph, node: Node, side: _Side, shape: tuple[Size, ...], dims: tuple[int, ...]) -> Value:
-    order = side.batch + side.free + side.contract
+def _spread(graph: Graph, node: Node, side: _Side, shape: tuple[Size, ...], heads: tuple[int, ...],
+            free: tuple[int, ...], summed: tuple[int, ...]) -> Value:
+    """The operand where its axes go: batch, free, contracted."""
+    places = dict(zip(side.batch + side.free + side.contract, heads + free + summed, strict=True))
+    order = tuple(sorted(places, key=places.__getitem__))
+    dims = tuple(places[a] for a in order)
     value = _transposed(graph, node, side.value, order)
     if value.shape == shape:
         return value
