@@ -307,3 +307,14 @@ def nested_structure(n, x):
         p, count = state["pair"]
         state = {"pair": (p * 0.5, count + 1), "list": [state["list"][1], p]}
     return state
+
+
+@program("item assignment in loops", (a(1, 2), a(1, 2, 3), 3), (a(1, 2), a(1, 2, 3), 0), (a(-1, 2), a(1, 2, 3), 2))
+def arrays_of_two_sizes_are_chosen_and_bound_anew(x, z, n):
+    y = np.cos(x)
+    for k in range(n):
+        if x[0] > 0:
+            y = x.copy()
+        y[0] = k
+        z = np.sin(z)
+    return y, z

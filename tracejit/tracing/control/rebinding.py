@@ -278,7 +278,7 @@ class Rebinding:
         """The content of a memory that a name may have left: what its name had written so far."""
         k = self.place_of(place.holder)
         for x, index in zip(self.locations, self.indices, strict=True):
-            if x.head is not None and x.is_written:
+            if x.head is not None and x.is_written and x.head.type == before.type:     # else it is never that one
                 before = either(is_index(index, k), x.head.snapshot(), before)
         return before
 
@@ -288,7 +288,7 @@ class Rebinding:
             return before
         k = self.place_of(memory)
         for now, index in zip(self.arrays_of(self.loop.heads), self.indices, strict=True):
-            if now is not None and (now.version > 0 or self.is_closed):
+            if now is not None and (now.version > 0 or self.is_closed) and now.type == before.type:
                 before = either(is_index(index, k), now.snapshot(), before)
         return before
 
@@ -324,7 +324,8 @@ class Rebinding:
         else:
             result = memory.snapshot()
         for index, array in pairs:
-            result = either(is_index(index, k), array.snapshot(), result)
+            if array.type == result.type:
+                result = either(is_index(index, k), array.snapshot(), result)
         return result
 
     def possible(self) -> list[tuple[Array | None, ...]]:
