@@ -318,3 +318,15 @@ def arrays_of_two_sizes_are_chosen_and_bound_anew(x, z, n):
         y[0] = k
         z = np.sin(z)
     return y, z
+
+
+@program("item assignment in loops", (a(1, 2), a(1, 2, 3), 2), (a(1, 2), a(1, 2, 3), 0), (a(-1, 2), a(1, 2, 3), 2))
+def arrays_of_two_sizes_in_a_branch(x, z, n):
+    y = np.cos(x)
+    if x[1] > 1:
+        for k in range(n):
+            y[0] = k
+            if x[k] > 1:
+                y = x * 0.5
+            z = np.sin(z)
+    return y, z

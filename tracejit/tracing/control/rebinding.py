@@ -312,7 +312,8 @@ class Rebinding:
                                for i, x in enumerate(self.locations) for y in self.locations[:i]) else None
         for array, index, x in zip(arrays, self.indices, self.locations, strict=True):
             if array is not None:
-                chosen(array, index, self.memories, x.place.name)
+                fitting = tuple([m if m is None or m.type == array.type else None for m in self.memories])
+                chosen(array, index, fitting, x.place.name)
                 if array.one_of is not None:
                     array.one_of.apart = apart
 
