@@ -400,3 +400,50 @@ def test_what_an_eager_tape_held_is_freed_with_it():
     del x, y
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("count", [5, None])
+def test_tapes_go_through_lists(count):
+    def f(x, n):
+        with tj.GradientTape(persistent=True) as tape:
+            tape.watch(x)
+            rows = []
+            for i in range(count or n):
+                rows.append(np.sin(x) * i)
+            total = 0.0
+            for row in rows:
+                total = total + (row * row).sum()
+            double = 2 * total
+        return tape.gradient(total, x), tape.gradient(double, x)
+    x = np.array([0.3, 0.4])
+    expected = 60 * np.sin(x) * np.cos(x)
+    for made, factor in zip(tj.function(f)(x, 5), (1, 2), strict=True):
+        np.testing.assert_allclose(made, factor * expected, rtol=1e-12)
+
+
+def test_steps_of_training_in_a_native_loop():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(64, 3))
+    y = x @ [1.0, 2.0, 3.0]
+    w, m = tj.Variable(np.zeros(3), name="w"), tj.Variable(np.zeros(3), name="m")
+
+    def train(x, y, least):
+        k, loss = 0, 1e9
+        while loss > least:
+            with tj.GradientTape() as tape:
+                loss = ((x @ w - y) ** 2).mean()
+            gradient = tape.gradient(loss, w)
+            if k % 2 == 0:
+                m.assign(0.5 * m + gradient)
+            else:
+                m.assign_sub(0.5 * m - gradient)
+            w.assign_sub(0.1 * m)
+            k += 1
+        return k
+    compiled = tj.function(train)
+    steps = compiled(x, y, 1e-6)
+    np.testing.assert_allclose(w.numpy(), [1.0, 2.0, 3.0], atol=1e-2)
+    held = w.numpy()
+    w.assign(0.0), m.assign(0.0)
+    assert train(tj.constant(x), tj.constant(y), 1e-6) == steps and len(compiled.traces) == 1
+    np.testing.assert_allclose(w.numpy(), held, rtol=1e-9)

@@ -22,13 +22,14 @@ from tracejit.api.tensor import Tensor
 from tracejit.api.variable import Variable, traced
 from tracejit.base.errors import GradientError, SignatureError
 from tracejit.base.trees import flatten, unflatten
-from tracejit.ir.graph import Node, Value
+from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import broadcast_to, constant, convert, lift
 from tracejit.tracing.context import Scope, TraceContext, active
+from tracejit.tracing.filling import fill_stacks
 from tracejit.tracing.spans import current_span
-from tracejit.transforms.reverse import Pullback, followed, pull_in_place
+from tracejit.transforms.reverse import Pullback, followed, joint, pull_in_place
 
 UNCONNECTED = ("none", "zero")
 
@@ -208,13 +209,35 @@ class _Traced:
             raise GradientError("a tape is asked in another loop or branch than it recorded in", span=current_span(4),
                                 fix="ask for the gradient where the `with` block is")
         values = [self.source(s) for s in sources]
-        pullback = self.pullback_of({v for v in values if v is not None})
-        seeds = self.seeds(targets, weights)
-        nodes = [n for n in leading_to(self.recorded(), seeds) if self.followed.isdisjoint(n.results)]
-        found = pull_in_place(pullback, nodes, seeds)
-        self.followed.update(v for node in nodes for v in node.results)
+        wanted, seeds = {v for v in values if v is not None}, self.seeds(targets, weights)
+        nodes = leading_to(self.recorded(), seeds)
+        found = (self.pulled_again if any(map(uses_lists, nodes)) else self.pulled)(nodes, wanted, seeds)
         made = [None if v is None else found.get(v) for v in values]
-        return [None if t is None else Array(t.value, self.scope) for t in made]
+        return [None if v is None else Array(v, self.scope) for v in made]
+
+    def pulled(self, nodes: Sequence[Node], wanted: set[Value], seeds: dict[Value, Term]) -> dict[Value, Value]:
+        """The way back over the nodes where they stand."""
+        pullback = self.pullback_of(wanted)
+        fresh = [n for n in nodes if self.followed.isdisjoint(n.results)]
+        self.followed.update(v for node in fresh for v in node.results)
+        return {v: t.value for v, t in pull_in_place(pullback, fresh, seeds).items()}
+
+    def pulled_again(self, nodes: Sequence[Node], wanted: set[Value], seeds: dict[Value, Term]) -> dict[Value, Value]:
+        """The same through lists: the nodes are done once more in a graph of their own, where lists are arrays."""
+        made = {v for node in nodes for v in node.results}
+        if not wanted.isdisjoint(made):
+            raise GradientError("a source was computed on the way from another one, through a list",
+                                span=current_span(4), fix="ask for it by a tape that begins where it is known")
+        params = list(dict.fromkeys(v for v in (*(v for n in nodes for v in n.operands), *seeds) if v not in made))
+        graph = Graph([v.type for v in params])
+        env = dict(zip(params, graph.params, strict=True))
+        for node in nodes:
+            env.update(zip(node.results, graph.keep(node, [env[v] for v in node.operands]), strict=True))
+        graph.outputs = tuple(env[v] for v in seeds)
+        both = joint(fill_stacks(graph), [p in wanted for p in params], [True] * len(seeds))
+        results = self.scope.graph.inline(both.graph, [*params, *(t.value for t in seeds.values())])
+        cotangents = iter(results[len(seeds):])
+        return {p: next(cotangents) for p, given in zip(params, both.given, strict=True) if given}
 
     def seeds(self, targets: Sequence[Any], weights: Sequence[Any]) -> dict[Value, Term]:
         found: dict[Value, Term] = {}
@@ -259,10 +282,16 @@ def leading_to(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
     """The nodes which `values` are made of, in order."""
     needed, found = set(values), []
     for node in reversed(nodes):
-        if not needed.isdisjoint(node.results):
+        if not needed.isdisjoint(node.results) or not needed.isdisjoint(node.operands) and uses_lists(node):
             needed.update(node.operands)
             found.append(node)
     return found[::-1]
+
+
+def uses_lists(node: Node) -> bool:
+    """Whether a node reads or changes a native list, also in its regions."""
+    return node.op.name.startswith("stack_") or any(
+        uses_lists(inner) for _, region in node.regions() for inner in region.nodes)
 
 
 def _float_array(leaf: Any) -> Array:
