@@ -21,6 +21,10 @@ from tracejit.xla_lite.kernels.verify import verify_program
 from tracejit.xla_lite.passes.pipeline import optimise
 
 DOT = "dot_general(%0, %1, lhs_batch=(), lhs_contract=(1,), rhs_batch=(), rhs_contract=(0,))"
+CONVOLUTION = ("convolution(%0, %1, dims='{}', strides=(1, 1), padding=((0, 0), (0, 0)), lhs_dilation=(1, 1), "
+               "rhs_dilation=(1, 1))")
+WINDOWS = ("window=(1, 2, 2, 1), strides=(1, 2, 2, 1), padding=((0, 0), (0, 0), (0, 1), (0, 0)), "
+           "window_dilation=(1, 1, 1, 1)")
 
 KERNELS = {
     "elementwise_1d": graph("f32[n] f32[n]", "f32[n] = multiply(%0, %1)", "f32[n] = add(%2, %1)"),
@@ -47,6 +51,14 @@ KERNELS = {
     "product_by_blas": graph("c64[n,50] c64[50,60]", f"c64[n,60] = {DOT}"),
     "product_in_blocks": graph("f32[n,50] f32[50,60]", f"f32[n,60] = {DOT}"),
     "product_with_followers": FUSED["product"],
+    "convolution": graph("f32[n,6,8,3] f32[3,3,3,20]", f"f32[n,4,6,20] = {CONVOLUTION.format('b01i,01io->b01o')}"),
+    "convolution_in_blocks": graph("f32[n,14,18,5] f32[n,12,16,40]",
+                                   f"f32[3,3,5,40] = {CONVOLUTION.format('b01i,b01o->01io')}"),
+    "reduce_window": graph("f32[n,6,7,20] f32[20]", "f32[n,6,7,20] = broadcast_in_dim(%1, shape=(n, 6, 7, 20), "
+                           "dims=(3,))", "f32[n,6,7,20] = add(%0, %2)", "f32[n,3,4,20] = reduce_window(%3, "
+                           f"combine='maximum', base_dilation=(1, 1, 1, 1), {WINDOWS})"),
+    "select_and_scatter": graph("f32[n,6,7,20] f32[n,3,4,20]",
+                                f"f32[n,6,7,20] = select_and_scatter(%0, %1, select='maximum', {WINDOWS})"),
     "complex_product": graph("c64[9] c64[9]", "c64[9] = multiply(%0, %1)"),
 }
 
