@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from tracejit.api.memory import Memory, memory_of
 from tracejit.api.signature import inputs_of
 from tracejit.autograph.frames import span_of_code
 from tracejit.autograph.policy import is_user_file
@@ -72,6 +73,12 @@ class TraceRecord:
         nodes = nodes_of(self.compiled.executable.graph)
         return [str(n.attributes.get("name", n.op.name)) for n in nodes if n.op.name in _ON_HOST]
 
+    @property
+    def memory(self) -> Memory:
+        """What is kept for the way back of derivatives, and what is computed again. Runs the passes once more."""
+        has_derivatives = any(n.span is not None and n.span.derivative_of for n in nodes_of(self.graph))
+        return memory_of(self.compiled.executable.fused) if has_derivatives else Memory()
+
     def text(self) -> str:
         """What `explain()` prints of this trace."""
         executable = self.compiled.executable
@@ -87,6 +94,7 @@ class TraceRecord:
         lines += [f"  writes {a.path}" for a in trace.written]
         lines += [f"  stores {store_text(s)} after the call" for s in trace.stores]
         lines += [f"  runs on the host: {name}" for name in self.host_calls]
+        lines += self.memory.lines()
         return "\n".join([*lines, *(f"  note: {note}" for note in trace.notes)])
 
     def __repr__(self) -> str:
