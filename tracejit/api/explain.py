@@ -85,7 +85,8 @@ class TraceRecord:
         cached = ", from the disk cache" if executable.from_cache else ""
         lines = [f"trace {self.number}: {', '.join(f'{p}: {signature_text(d)}' for p, d in self.inputs.items())}"]
         lines += [f"  because {reason}" for reason in self.reasons]
-        lines.append(f"  {executable.num_kernels} kernels of {len(self.graph.nodes)} ops; "
+        lines.append(f"  one native call: {executable.num_kernels} kernels of {len(self.graph.nodes)} ops"
+                     f"{temporaries_text(executable.temporaries)}; "
                      f"trace {self.trace_seconds * 1e3:.1f} ms, compile {self.compile_seconds * 1e3:.1f} ms{cached}")
         trace = self.compiled.trace
         lines += control_flow(trace.decisions)
@@ -99,6 +100,13 @@ class TraceRecord:
 
     def __repr__(self) -> str:
         return self.text()
+
+
+def temporaries_text(size: str) -> str:
+    """What lives between the kernels of a call, in a gradient also what the way back needs; nothing if nothing does."""
+    if size == "0":
+        return ""
+    return f", {int(size):,} bytes of temporaries" if size.isdigit() else f", size of temporaries {size}"
 
 
 _ON_HOST = ("host_call", "print", "on_host")

@@ -15,7 +15,7 @@ from tracejit.xla_lite.kernels.kernel_ir import RAISED, Apply, Buffer, Const, Ex
 
 OUT_OF_MEMORY = -2    # what an entry returns; CHECK_FAILED is in `check`
 FUEL = 1 << 20            # rounds of a light loop between two looks at pending signals
-STACK_BYTES = 16 << 10    # a larger local buffer is allocated
+STACK_BYTES = 64 << 10    # a larger local buffer is allocated; some systems give a thread half a megabyte
 GROWING = "stacks!"       # the root of all memory of growing stacks
 RARELY = ', !prof !{!"branch_weights", i32 1, i32 2000}'
 MOSTLY = ', !prof !{!"branch_weights", i32 2000, i32 1}'
