@@ -11,7 +11,7 @@ from tracejit.base.dtypes import I64
 from tracejit.xla_lite.cpu.emitter_addresses import Memory
 from tracejit.xla_lite.cpu.emitter_vector import VectorLoops
 from tracejit.xla_lite.cpu.places import Value
-from tracejit.xla_lite.cpu.tile_functions import BlockKind, TileWriter
+from tracejit.xla_lite.cpu.tile_functions import MOST_ROWS, BlockKind, TileWriter
 from tracejit.xla_lite.kernels.expressions import minus, plus
 from tracejit.xla_lite.kernels.kernel_ir import ONE, BufferRef, Expr, TileMatmul, TileTranspose
 
@@ -26,7 +26,9 @@ class Tiles(VectorLoops):
             self._check_block(s.y, s.depth, s.columns)
         rows, columns, depth = (self.sum_value(self.form(e)) for e in (s.rows, s.columns, s.depth))
         dtype = self.buffer(s.target.buffer).dtype
-        kind = BlockKind(dtype, s.turned, _number(rows), _number(columns), self._divisor(s.rows))
+        step = gcd(self._divisor(s.rows), MOST_ROWS)
+        known = _number(rows) if step < MOST_ROWS else None    # else one function serves all heights
+        kind = BlockKind(dtype, s.turned, known, _number(columns), step)
         name = TileWriter(self.module, self.target, dtype).block(kind)
         blocks = ", ".join(map(self._block, (s.target, s.x, s.y)))
         self.body.line(f"call void {name}({blocks}, i64 {rows.text}, i64 {columns.text}, i64 {depth.text}, "

@@ -18,6 +18,7 @@ from tracejit.xla_lite.cpu.target import Target
 from tracejit.xla_lite.cpu.text import Body, ModuleText
 from tracejit.xla_lite.cpu.types import MEMORY, lane_numbers, mangled, shuffle, vector
 
+MOST_ROWS = 8    # of a tile
 VECTORS = 3      # of columns in a tile
 SQUARE = 8       # rows and columns that are turned at once, at most: wider ones are hardly faster, and long
 
@@ -58,7 +59,7 @@ class TileWriter:
         self.scalar = MEMORY[dtype.name]
         self.lanes = max(2, min(most_lanes, target.vector_bits // dtype.bits))
         self.vector = vector(self.scalar, self.lanes)
-        self.most_rows = 8 if target.registers >= 32 else 4
+        self.most_rows = MOST_ROWS if target.registers >= 32 else MOST_ROWS // 2
         self.fuses = not target.x86 or "fma" in target.features or target.avx512
 
     # ---- blocks ----------------------------------------------------------------------------------------------------
