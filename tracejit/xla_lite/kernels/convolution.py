@@ -82,11 +82,11 @@ class _Tiles:
 
     def tiling(self) -> dict[str, list[Segment]]:
         """Tiles along the innermost axes; axes first along which the vectors of one operand serve all places."""
-        roles = self.axes.roles
-        other = roles.lhs if self.axes.last not in roles.rhs else roles.rhs
-        serving = [c for c in reversed(self.axes.outer) if c.isdigit() or c not in other]
+        roles, inner_first = self.axes.roles, self.axes.outer[::-1]
+        from_window = self.axes.last.isalpha() and self.axes.last in roles.rhs
+        serving = [c for c in inner_first if (c.isdigit() or c not in roles.rhs if from_window else c not in roles.lhs)]
         room, plan = TILE, {}
-        for c in (*serving, *(c for c in reversed(self.axes.outer) if c not in serving)):
+        for c in (*serving, *(c for c in inner_first if c not in serving)):
             plan[c] = segments_of(self.axes.places(c), room)
             room = max(1, room // max((s.length for s in plan[c]), default=1))
         return plan
