@@ -47,9 +47,9 @@ class Matrices:
         return f"tj_{LETTERS[self.dtype]}{routine}"
 
     @contextmanager
-    def each(self, work: Expr | None = None) -> Iterator[At]:
-        """The loop over the stack; yields the index of a matrix. work: of all of them, if threads may share it."""
-        with self.writer.loop(product_of(self.batch), "serial" if work is None else "parallel", "b", work) as b:
+    def each(self) -> Iterator[At]:
+        """The loop over the stack, on one thread: the library has threads of its own. Yields the index of a matrix."""
+        with self.writer.loop(product_of(self.batch), "serial", "b") as b:
             yield tuple(self.writer.let(i) for i in unflatten(b, self.batch))
 
     # ---- elements ---------------------------------------------------------------------------------
@@ -76,11 +76,9 @@ class Matrices:
     def put(self, buffer: str, index: At, scalar: Any) -> None:
         store(self.writer, buffer, index, scalar)
 
-    def ref(self, buffer: str, at: At = (), rest: int = 2) -> BufferRef:
-        """The matrix at `at` of a stack as an argument. rest: its own axes."""
-        if not at:
-            return BufferRef(buffer)
-        return BufferRef(buffer, (*at, *[ZERO] * (rest + self.dtype.is_complex)))
+    def ref(self, buffer: str, at: At = ()) -> BufferRef:
+        """The matrix at `at` of a stack as an argument."""
+        return BufferRef(buffer, (*at, *[ZERO] * (2 + self.dtype.is_complex)) if at else ())
 
     # ---- copies -------------------------------------------------------------------------------------
 
