@@ -34,6 +34,7 @@ from tracejit.xla_lite.kernels.kernel_ir import (
 _CALL_COST = 20     # of an elementary function, in instructions
 _LONG = 1024        # from here on a main loop of its own costs more compile time than the masks cost
 _LATENT = 64        # from here on chains of dependent steps are long: more copies hide their latency
+_CROWDED = 16       # elements that a body reads and writes from which on they hide each other's latency
 _STRAIGHT = 48      # instructions that a loop of constant extent may unfold to
 
 
@@ -52,10 +53,12 @@ class LanePlan:
 
 @dataclass(slots=True)
 class _Census:
-    """What a body consists of: instructions by width of their type, widths in memory, whether control flow differs."""
+    """What a body consists of: instructions by width of their type, widths and number of what is in memory, whether
+    control flow differs."""
 
     cost: dict[int, int]
     memory: set[int]
+    accesses: int = 0
     reduces: bool = False
     branches: bool = False
 
@@ -79,6 +82,8 @@ def plan_lanes(s: Loop, target: Target, constant: int | None) -> LanePlan:
 
 def _copies(cost: int, census: _Census, few_live: bool) -> int:
     """Registers for each value: more while few are live, to hide latencies and the cost of the loop itself."""
+    if census.accesses >= _CROWDED:
+        return 1
     if census.branches:
         return 2 if cost <= 24 else 1
     if census.reduces and cost <= 4:
@@ -137,6 +142,7 @@ def _census(s: Loop) -> _Census:
     for inner in statements(s.body):
         if isinstance(inner, Store):
             census.memory.add(inner.value.dtype.bits)
+            census.accesses += bool(inner.index)
     return census
 
 
@@ -148,6 +154,7 @@ def _count(e: Expr, census: _Census) -> None:
         if isinstance(e, Load):
             if e.index:
                 census.memory.add(e.dtype.bits)
+                census.accesses += 1
         elif isinstance(e, Apply):
             todo.extend(e.args)
             if e.dtype is not I64 or any(not isinstance(x, (Name, Const)) or x.dtype is not I64 for x in e.args):
