@@ -14,7 +14,7 @@ Z = A + 1j * RNG.normal(size=(4, 4))
 B, STACK = RNG.normal(size=(4, 2)), RNG.normal(size=(3, 4, 4)) + 5 * np.eye(4)
 
 
-@pytest.mark.filterwarnings("ignore::tracejit.errors.RetraceWarning")
+@pytest.mark.filterwarnings("ignore::tracejit.base.errors.RetraceWarning")
 @pytest.mark.parametrize("lower", [False, True])
 @pytest.mark.parametrize("trans", [0, "T", 2])
 @pytest.mark.parametrize(("a", "b"), [(A, B), (Z, B), (A, B[:, 0]), (STACK, B), (A, STACK), (A.astype("f4"), B)])
