@@ -24,6 +24,11 @@ class SourceSpan:
     function: str = ""
     derivative_of: str = ""
 
+    def of_derivative(self, op: str) -> SourceSpan:
+        """This place, for what the derivative of `op` is made of."""
+        return self if self.derivative_of else SourceSpan(self.file, self.line, self.column, self.end_line,
+                                                          self.end_column, self.function, op)
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}" + (f" in {self.function}" if self.function else "")
 

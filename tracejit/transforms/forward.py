@@ -6,7 +6,6 @@ Flows out: a graph of (parameters, tangents) that gives (outputs, tangents of ou
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from tracejit.base.errors import UnsupportedError
@@ -80,7 +79,7 @@ def push(made: Graph, node: Node, primals: dict[Value, Value], tangents: dict[Va
 
 def place_of_derivative(node: Node) -> SourceSpan | None:
     """The place of a node for what its derivative is made of."""
-    return node.span and replace(node.span, derivative_of=node.span.derivative_of or node.op.name)
+    return node.span and node.span.of_derivative(node.op.name)
 
 
 def is_moving(node: Node, moving: Sequence[Term | None]) -> bool:
