@@ -39,6 +39,8 @@ LEAST_TURNED = 12       # ... in long sums, for which nothing else is quick
 LEAST_ROWS = 7
 SMALL = 1 << 19         # bytes of the second operand up to which tiles in registers are quicker
 COLUMNS = 128           # of a block at most: more go apart, so that the rows of the window stay in the cache
+FEW_COLUMNS = 48        # ... where the whole window does not
+FAR = 1 << 20           # elements of such a window
 PIECES = 8              # wanted for several threads
 SHORT = 1 << 17         # elements of a result of which there may be several copies, where other sizes are not known
 CACHED = 1 << 18        # bytes of the second operand that stay in the cache while the result is gone through
@@ -142,6 +144,7 @@ class Blocks:
         self.dtype = node.result.dtype
         self.lanes = Walk(axes.places(axes.last), axes.step_of_place(axes.last))
         self.columns = size_expr(self.lanes.extent)
+        self.width = COLUMNS if _few(node.operands[1].type.size, FAR) or plan.turned else FEW_COLUMNS
         self.outer, self.around = ([size_expr(w.extent) for w in walks] for walks in (plan.outer, plan.around))
         rows, depth = (plan.rows, plan.depth)
         pair = (depth, rows) if plan.turned else (rows, depth)
@@ -227,23 +230,23 @@ class Blocks:
         depth = product([w.extent for w in (*self.plan.around, self.plan.depth)])
         columns = static_value(self.columns)
         return isinstance(depth, int) and columns is not None and \
-            depth * min(columns, COLUMNS) * self.dtype.bytes <= CACHED
+            depth * min(columns, self.width) * self.dtype.bytes <= CACHED
 
     @contextmanager
     def pieces(self) -> Iterator[tuple[Expr, Expr, Span]]:
         """The parallel loop: some of the outer places, some of the rows, some of the columns."""
         w, places, total = self.writer, product_of(self.outer), size_expr(self.plan.rows.extent)
-        groups = w.let(chunks_of(self.columns, Const(COLUMNS)))
+        groups = w.let(chunks_of(self.columns, Const(self.width)))
         parts = self.parts(places, groups, total)
         each = chunks_of(chunks_of(total, Const(parts)), Const(HEIGHT))
         tall = w.let(times(each, Const(HEIGHT))) if parts > 1 else total
-        chunk = w.let(maximum(chunks_of(places, Const(PIECES)), ONE))
+        chunk = w.let(maximum(chunks_of(places, chunks_of(Const(PIECES), maximum(groups, ONE))), ONE))
         chunks = w.let(chunks_of(places, chunk))
         with w.loop(w.let(times(times(groups, Const(parts)), chunks)), "parallel", "c", self.work()) as c:
             group, part, number = (w.let(i) for i in unflatten(c, (groups, Const(parts), chunks)))
             start, row, column = (w.let(times(i, n)) for i, n in (
-                (number, chunk), (part, tall), (group, Const(COLUMNS))))
-            rows, columns = minimum(tall, minus(total, row)), minimum(Const(COLUMNS), minus(self.columns, column))
+                (number, chunk), (part, tall), (group, Const(self.width))))
+            rows, columns = minimum(tall, minus(total, row)), minimum(Const(self.width), minus(self.columns, column))
             yield start, w.let(minimum(chunk, minus(places, start))), Span(row, w.let(rows), column, w.let(columns))
 
     def parts(self, places: Expr, groups: Expr, rows: Expr) -> int:
