@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tracejit.base.dims import symbols_of
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
 from tracejit.ir.terms import Term, sum_in_place
@@ -250,12 +251,14 @@ class Split:
 
 
 def lasting_split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> Split:
-    """`split` for two runs: stacks end with a run, so if there are some the second run does the first once more.
+    """`split` for two runs: stacks end with a run, and so do sizes that it finds out; if something of them is to be
+    kept, the second run does the first once more.
 
     What both runs would do to the world stands in the way of that; it is not done again.
     """
     halves = split(graph, wanted, active, [False] * len(graph.params))
-    if not _has_stacks(halves.forward):
+    sizes = symbols_of(n for t in halves.kept for n in t.shape)
+    if not _has_stacks(halves.forward) and sizes.isdisjoint(binding(halves.forward)):
         return halves
     both = joint(graph, wanted, active)
     count = len(graph.params)

@@ -16,7 +16,7 @@ from tracejit.ir.graph import Graph, Node, Value
 
 UNKNOWN_SIZE = 1000         # assumed where only the run will tell
 COSTLY = 20                 # pointwise ops of this cost are kept rather than computed again
-INFINITE = 1 << 60
+DEAR, INFINITE = 1 << 40, 1 << 60
 _AGAIN = frozenset({"pointwise", "source", "view", "gather"})
 
 
@@ -49,7 +49,9 @@ def unbound_sizes(graph: Graph) -> set[str]:
 
 
 def has_size_of(value: Value, symbols: frozenset[str]) -> bool:
-    """Whether one of the symbols is in the shape. Such values can't be kept: each run of the graph has another size."""
+    """Whether one of the symbols is in the shape. Such values are kept only if there is no other way: each run of the
+    graph has another size.
+    """
     return any(isinstance(n, Dim) and not symbols.isdisjoint(n.symbols()) for n in value.shape)
 
 
@@ -66,7 +68,7 @@ def kept_values(graph: Graph, params: Sequence[Value], backward: set[Node], outp
             continue
         inner, outer = 2 + 2 * number[value], 3 + 2 * number[value]
         passes = has_size_of(value, bound)
-        network.edge(inner, outer, INFINITE if passes else bytes_of(value))
+        network.edge(inner, outer, bytes_of(value) + (DEAR if passes else 0))
         if value.node is None or not can_repeat(value.node) and not (passes and not value.node.has_effect):
             network.edge(SOURCE, inner, INFINITE)
         else:
