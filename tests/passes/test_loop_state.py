@@ -238,6 +238,21 @@ def test_the_gradient_of_a_recurrence_by_its_weights_has_no_product_in_the_way_b
     assert text.count("dot_general") == 3
 
 
+def test_cotangents_of_parts_are_joined() -> None:
+    x = RNG.normal(size=(4, 9))
+
+    def loss(x):
+        a, b, c = np.split(x, 3, axis=1)
+        return (np.sin(a) * b + np.tanh(c)).sum()
+
+    step = tj.function(lambda x: tj.grad(loss)(x))
+    a, b, c = np.split(x, 3, axis=1)
+    expected = np.concatenate([np.cos(a) * b, np.sin(a), 1 - np.tanh(c) ** 2], axis=1)
+    np.testing.assert_allclose(step(x), expected, rtol=1e-12)
+    text = str(step.stages(x).optimized)
+    assert "pad(" not in text and "concatenate(" in text
+
+
 def test_strict_precision_keeps_the_order_of_sums() -> None:
     x, w = RNG.normal(size=(9, 1, 5)), RNG.normal(size=(9, 1, 4))
 
