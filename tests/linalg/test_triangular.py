@@ -8,13 +8,13 @@ import pytest
 
 import tracejit as tj
 
+pytestmark = pytest.mark.filterwarnings("ignore::tracejit.base.errors.RetraceWarning")
 RNG = np.random.default_rng(2)
 A = RNG.normal(size=(4, 4)) + 5 * np.eye(4)
 Z = A + 1j * RNG.normal(size=(4, 4))
 B, STACK = RNG.normal(size=(4, 2)), RNG.normal(size=(3, 4, 4)) + 5 * np.eye(4)
 
 
-@pytest.mark.filterwarnings("ignore::tracejit.base.errors.RetraceWarning")
 @pytest.mark.parametrize("lower", [False, True])
 @pytest.mark.parametrize("trans", [0, "T", 2])
 @pytest.mark.parametrize(("a", "b"), [(Z, B), (STACK, B), *(pytest.param(*p, marks=pytest.mark.full) for p in (
