@@ -48,6 +48,13 @@ def test_gaps_are_not_filled():
     assert made.nodes[-1].operands[0].shape == (2, 5, 3)
 
 
+def test_wide_gaps_make_blocks():
+    shapes = "[2,3,2,5] [8,6,5,7]"
+    assert "convolution" not in convolution(shapes, "b01i,01io->b01o", padding=((7, 7), (4, 2)), lhs_dilation=(8, 6))[1]
+    assert "convolution" in convolution(shapes, "b01i,01io->b01o", padding=((3, 9), (8, 1)), lhs_dilation=(9, 5))[1]
+    assert "dot_general" in convolution("[3,5] [4,5,7]", "0i,0io->0o", padding=((5, 2),), lhs_dilation=(40,))[1]
+
+
 def test_lanes_run_over_the_longest_axis():
     made, ops = convolution("[2,3,6,6] [17,3,2,2]", "bi01,oi01->bo01")
     (node,) = [n for n in made.nodes if n.op.name == "convolution"]

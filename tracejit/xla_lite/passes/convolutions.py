@@ -7,30 +7,35 @@ Flows out: graphs in which a `convolution` reads nothing outside of its input, h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Node, Value
-from tracejit.ir.rewriting import map_regions, rebuild
+from tracejit.ir.rewriting import map_regions, rebuild, without_dead_nodes
 from tracejit.ops.convolutions import Roles, dilated, positive
 from tracejit.xla_lite.passes.manager import graph_pass
 
 OF_SPACE = ("strides", "padding", "lhs_dilation", "rhs_dilation")
 Facts = dict[str, Any]      # of one axis of space, by these names
+PHASES = 32     # places that read different elements of a window, each with code of its own, at most
 LANES = 16      # elements that fill a vector: more make no better axis for lanes
 
 
 @graph_pass(needs=(), gives=("convolutions are normal",))
 def normalise_convolutions(graph: Graph) -> Graph:
     """Linear in the number of nodes. Returns the same graph if it has no convolution to change."""
-    return rebuild(graph, _replace)
+    made = rebuild(graph, _replace)
+    return graph if made is graph else without_dead_nodes(made)
 
 
 def _replace(graph: Graph, node: Node, operands: list[Value]) -> Sequence[Value] | None:
     if node.op.name != "convolution":
         changed = map_regions(node, normalise_convolutions)
         return None if changed is None else graph.emit(node.op, operands, changed, node.span)
+    if (digit := _spread_out(node)) is not None:
+        return [_as_blocks(graph, node, operands, digit)]
     form = _Form(graph, node, operands)
     form.pad()
     for digit in form.roles.space:
@@ -38,6 +43,55 @@ def _replace(graph: Graph, node: Node, operands: list[Value]) -> Sequence[Value]
     form.drop_units()
     made = form.as_product() if not form.roles.space else form.as_convolution()
     return None if made is None else [made]
+
+
+def _spread_out(node: Node) -> str | None:
+    """An axis of space whose input has gaps no shorter than the window, if there are many such gaps."""
+    a, roles = node.attributes, Roles.of(node.attributes["dims"])
+    if prod(a["lhs_dilation"]) <= PHASES:
+        return None
+    for d, c in enumerate(roles.space):
+        window, gaps = node.operands[1].shape[roles.rhs.index(c)], a["lhs_dilation"][d]
+        plain = a["strides"][d] == a["rhs_dilation"][d] == 1 and isinstance(a["padding"][d][0], int)
+        if gaps > 1 and plain and isinstance(window, int) and 0 < window <= gaps:
+            return c
+    return None
+
+
+def _as_blocks(graph: Graph, node: Node, operands: list[Value], digit: str) -> Value:
+    """Each place of the input gives a block of the result, the window times it: a product for this axis."""
+    a, roles, (x, w) = node.attributes, Roles.of(node.attributes["dims"]), operands
+    d, axis = roles.space.index(digit), roles.out.index(digit)
+    place = roles.unused
+    within = Roles(roles.lhs, roles.rhs, roles.out + place).unused
+    inner = Roles(roles.lhs.replace(digit, place), roles.rhs.replace(digit, within),
+                  roles.out.replace(digit, place + within))
+    turned = graph.add("reverse", w, axes=(roles.rhs.index(digit),), span=node.span)
+    made = graph.add("convolution", x, turned, dims=str(inner), span=node.span,
+                     **{k: (*a[k][:d], *a[k][d + 1:]) for k in OF_SPACE})
+    assert made.node is not None
+    normal = _replace(graph, made.node, list(made.node.operands))
+    made = made if normal is None else normal[0]
+    count, window, gaps = made.shape[axis], made.shape[axis + 1], a["lhs_dilation"][d]
+    made = _resized(graph, made, axis + 1, 0, gaps)
+    made = graph.add("reshape", made, shape=(*made.shape[:axis], count * gaps, *made.shape[axis + 2:]), span=node.span)
+    return _resized(graph, made, axis, a["padding"][d][0] - window + 1, node.result.shape[axis])
+
+
+def _resized(graph: Graph, x: Value, axis: int, first: Size, size: Size) -> Value:
+    """x moved by `first` places along an axis that is `size` long then: zeros come in, what is outside is left out."""
+    low, high = positive(first), positive(size - x.shape[axis] - first)
+    start = low - first
+    if low != 0 or high != 0:
+        zero, pads = graph.add("constant", value=0, type=ArrayType(x.dtype)), [(0,) * x.rank, (0,) * x.rank]
+        low_pads, high_pads = ((*p[:axis], n, *p[axis + 1:]) for p, n in zip(pads, (low, high), strict=True))
+        x = graph.add("pad", x, zero, low=low_pads, high=high_pads, interior=(0,) * x.rank)
+    if x.shape[axis] == size:
+        return x
+    begin: list[Size] = [0] * x.rank
+    limit = list(x.shape)
+    begin[axis], limit[axis] = start, start + size
+    return graph.add("slice", x, start=tuple(begin), limit=tuple(limit), stride=(1,) * x.rank)
 
 
 class _Form:
@@ -68,7 +122,8 @@ class _Form:
 
         Gaps between elements that single steps go over stay: no element is ever put there.
         """
-        kept = {c: self.pad_around_gaps(c) for c, f in self.space.items() if f["lhs_dilation"] > 1
+        few = prod(f["lhs_dilation"] for f in self.space.values()) <= PHASES
+        kept = {c: self.pad_around_gaps(c) for c, f in self.space.items() if few and f["lhs_dilation"] > 1
                 and f["strides"] == f["rhs_dilation"] == 1 and isinstance(f["padding"][0], int)}
         none: Facts = {"padding": (0, 0), "lhs_dilation": 1}
         facts: list[Facts] = [{"padding": kept[c], "lhs_dilation": 1} if c in kept else self.space.get(c, none)
