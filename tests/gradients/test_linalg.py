@@ -223,3 +223,24 @@ def test_training_through_a_cholesky_factor_is_one_native_call() -> None:
         value, length = step(length)
         losses.append(value)
     assert losses[-1] < losses[0] - 0.1 and len(step.traces) == 1
+
+
+def test_a_kalman_filter_has_a_derivative_by_its_noise() -> None:
+    """Prediction and correction by `solve` and `slogdet` in a loop: small systems in every round."""
+    move, seen = np.array([[1, 0.1], [0, 1]]), np.array([[1.0, 0]])
+    measured = np.sin(np.arange(12) * 0.3)
+
+    def likelihood(noise: Any, z: Any) -> Any:
+        x, spread, total = np.zeros(2), np.eye(2), 0.0
+        for k in range(len(z)):
+            x, spread = move @ x, move @ spread @ move.T + 0.01 * np.eye(2)
+            known = seen @ spread @ seen.T + np.exp(noise) * np.eye(1)
+            error = z[k] - seen @ x
+            gain = np.linalg.solve(known, seen @ spread).T
+            x, spread = x + gain @ error, (np.eye(2) - gain @ seen) @ spread
+            total = total - 0.5 * (error @ np.linalg.solve(known, error) + np.linalg.slogdet(known)[1])
+        return total
+
+    value, gradient = tj.value_and_grad(likelihood)(0.3, measured)
+    np.testing.assert_allclose(value, likelihood(0.3, measured), rtol=1e-12)
+    np.testing.assert_allclose(gradient, slope(lambda r: likelihood(r, measured), 0.3, 1.0), rtol=1e-8)
