@@ -16,6 +16,7 @@ from tracejit.base.dtypes import I64
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
 from tracejit.ir.op import Op
+from tracejit.ir.rewriting import without_dead_nodes
 from tracejit.ir.terms import Term, apply, apply_all, build, constant, inlined, size_of, splat, sum_in_place
 from tracejit.ops.control_derivatives import RegionGradient, chosen, dense, new_stack, placed, types_of
 from tracejit.ops.derivatives import Attributes, Terms
@@ -370,15 +371,21 @@ def _products(total: Value) -> list[Value]:
 
 
 def _back(region: Graph, rounds: Term, moving: Sequence[Term], fixed: Sequence[Term], through: int) -> list[Term]:
-    """Runs rounds in reverse order; in any order, so forwards, where all that goes through them stays as it is."""
+    """Runs rounds in reverse order; in any order, so forwards, where all that goes through them stays as it is. What
+    they don't read need not be kept for them.
+    """
+    region = without_dead_nodes(region)
+    read = {v for n in region.nodes for v in n.operands} | set(region.outputs)
+    reads = [p in read for p in region.params[1 + len(moving):]]
     steady = [region.outputs[k] is region.params[1 + k] for k in range(len(moving))]
     carries = chosen(moving, [not s for s in steady])
-    operands = [*carries, *chosen(moving, steady), *fixed]
+    operands = [*carries, *chosen(moving, steady), *chosen(fixed, reads)]
 
     def body(j: Term, *terms: Term) -> list[Term]:
         changing, staying = iter(terms[:len(carries)]), iter(terms[len(carries):len(moving)])
-        state = [next(staying if s else changing) for s in steady]
-        return chosen(inlined(region, [j, *state, *terms[len(moving):]], j), [not s for s in steady])
+        state, rest = [next(staying if s else changing) for s in steady], iter(terms[len(moving):])
+        given = [next(rest) if r else j for r in reads]
+        return chosen(inlined(region, [j, *state, *given], j), [not s for s in steady])
 
     made = build([WORD, *types_of(operands)], body)
     last = rounds - 1
