@@ -50,8 +50,10 @@ def test_gaps_are_not_filled():
 
 def test_wide_gaps_make_blocks():
     shapes = "[2,3,2,5] [8,6,5,7]"
-    assert "convolution" not in convolution(shapes, "b01i,01io->b01o", padding=((7, 7), (4, 2)), lhs_dilation=(8, 6))[1]
-    assert "convolution" in convolution(shapes, "b01i,01io->b01o", padding=((3, 9), (8, 1)), lhs_dilation=(9, 5))[1]
+    for padding, gaps in ((((7, 7), (4, 2)), (8, 6)), (((3, 9), (8, 1)), (9, 5))):
+        made, _ = convolution(shapes, "b01i,01io->b01o", padding=padding, lhs_dilation=gaps)
+        (left,) = [n for n in made.nodes if n.op.name == "convolution"]
+        assert left.attributes["lhs_dilation"] == gaps[1:]
     assert "dot_general" in convolution("[3,5] [4,5,7]", "0i,0io->0o", padding=((5, 2),), lhs_dilation=(40,))[1]
 
 
