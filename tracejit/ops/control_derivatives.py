@@ -188,14 +188,14 @@ def _backward_branch(part: Part, given: Sequence[bool], saved: SavedCase, operan
 
 def require_fixed_state(ins: Sequence[Term], active: Sequence[bool], attributes: Attributes) -> None:
     """What failures hand to handlers must not depend on what is differentiated: how far the body came decides it."""
-    if _sends(attributes["body"], set(chosen(attributes["body"].params, active)), attributes["label"]):
+    if sends(attributes["body"], set(chosen(attributes["body"].params, active)), attributes["label"]):
         raise GradientError("a handler of `try` reads values that the body changed before it failed",
                             span=ins[0].span if ins else None,
                             why="derivatives through the part of the body that ran are not kept",
                             fix="compute in the body what can fail, and let the handler read what was there before")
 
 
-def _sends(graph: Graph, moving: set[Value], label: str) -> bool:
+def sends(graph: Graph, moving: set[Value], label: str) -> bool:
     """Whether a failure that handlers of `label` take carries floats that depend on `moving`."""
     moving = set(moving)
     for node in graph.nodes:
@@ -205,7 +205,7 @@ def _sends(graph: Graph, moving: set[Value], label: str) -> bool:
             return True
         if depends:
             moving.update(node.results)
-            if any(_sends(region, set(region.params), label) for _, region in node.regions()):
+            if any(sends(region, set(region.params), label) for _, region in node.regions()):
                 return True
     return False
 

@@ -15,6 +15,7 @@ from tracejit.ir.terms import Term
 from tracejit.ops.control_derivatives import RegionGradient
 from tracejit.ops.stack_derivatives import StackGradient
 from tracejit.transforms.activity import new_key, touches_stacks
+from tracejit.transforms.failing import without_failures
 
 
 class Forward:
@@ -37,7 +38,9 @@ def jvp(graph: Graph, active: Sequence[bool] | None = None, dense: Sequence[bool
     tangents.
     """
     active = [p.dtype.is_inexact for p in graph.params] if active is None else active
-    key = new_key(graph.nodes) if key is None else key
+    if key is None:
+        graph = without_failures(graph)
+        key = new_key(graph.nodes)
     wanted = [p for p, a in zip(graph.params, active, strict=True) if a]
     made = Graph([*(p.type for p in graph.params), *(p.type for p in wanted)])
     primals = dict(zip(graph.params, made.params))

@@ -26,6 +26,7 @@ from tracejit.transforms.activity import (
     touches_stacks,
     useful_values,
 )
+from tracejit.transforms.failing import without_failures
 from tracejit.transforms.forward import place_of_derivative, rule_of
 from tracejit.transforms.saving import binding, kept_values, unbound_sizes
 
@@ -203,6 +204,7 @@ class Joint:
 
 def joint(graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> Joint:
     """Forward and backward of a graph that is no region, in one."""
+    graph = without_failures(graph)
     key, outside = new_key(graph.nodes), stacks_from_outside(graph.nodes)
     both = joint_region(graph, wanted, active, key, is_region=False)
     first = len(both.graph.nodes)
