@@ -575,3 +575,19 @@ def test_subclasses_are_variables() -> None:
         y = (w * w).sum()
     np.testing.assert_array_equal(tape.gradient(y, w), [4.0, 6.0])
     assert f.traces[0].compiled.specialisation.turns
+
+
+def test_variables_are_created_in_functions_that_are_differentiated() -> None:
+    held: dict[str, Any] = {}
+
+    def layer(x: Any) -> Any:
+        if "w" not in held:
+            held["w"] = tj.Variable(np.full(x.shape[0], 2.0), name="w")
+        return (held["w"] * x * x).sum()
+
+    @tj.function
+    def f(x: Any) -> Any:
+        return tj.grad(tj.checkpoint(layer))(x)
+    np.testing.assert_array_equal(f(np.ones(3)), [4.0, 4.0, 4.0])
+    held["w"].assign(1.0)
+    np.testing.assert_array_equal(f(np.ones(3)), [2.0, 2.0, 2.0])

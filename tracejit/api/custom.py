@@ -163,6 +163,7 @@ class CustomCall:
     def region(self, function: Function, twice: bool = False) -> tuple[Scope, Schema]:
         """`function(*leaves)` in a scope of its own; its result are the outputs. twice: the leaves, then tangents."""
         scope = Scope(Graph([]), self.context.scope)
+        scope.facts["recorded"] = True      # it runs as often as what is around it
         copies = [Array(scope.graph.add_param(a.type), scope, a.kind, a.weak, a.boxed)
                   for a in (*self.leaves, *(self.leaves if twice else ()))]
         world = World(cells_of(self.custom.fn), (), self.namespace)

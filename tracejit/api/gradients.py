@@ -383,5 +383,8 @@ def derived(kind: str, fn: Any, python: Function, *options: Any) -> Anywhere:
         while len(_known) > KNOWN:
             _known.popitem(last=False)
     else:
-        _known.move_to_end(key)
+        try:
+            _known.move_to_end(key)
+        except KeyError:        # another thread has dropped it since
+            _known[key] = known
     return known
