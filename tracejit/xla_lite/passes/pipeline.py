@@ -11,6 +11,7 @@ from tracejit.xla_lite.passes.convolutions import normalise_convolutions
 from tracejit.xla_lite.passes.counted_loops import map_counted_loops, map_counted_loops_in_order
 from tracejit.xla_lite.passes.element_loops import fuse_element_loops
 from tracejit.xla_lite.passes.fuse import fuse
+from tracejit.xla_lite.passes.loop_invariants import hoist_invariants
 from tracejit.xla_lite.passes.loop_products import gather_products
 from tracejit.xla_lite.passes.loop_state import simplify_loop_state
 from tracejit.xla_lite.passes.loop_to_map import map_loops
@@ -21,7 +22,7 @@ from tracejit.xla_lite.passes.tiles import tile_joined
 from tracejit.xla_lite.passes.windows import normalise_windows
 
 FIRST: tuple[Pass, ...] = (canonicalize,)
-STATE: tuple[Pass, ...] = (simplify_loop_state, canonicalize)
+STATE: tuple[Pass, ...] = (hoist_invariants, simplify_loop_state, canonicalize)
 PRODUCTS: tuple[Pass, ...] = (normalise_convolutions, normalise_windows, normalise_products, canonicalize)
 
 
@@ -34,8 +35,8 @@ def optimise(graph: Graph, observe: Observer | None = None, in_order: bool = Fal
 
 
 def has_loop(graph: Graph) -> bool:
-    """Whether there is a counted loop anywhere in it."""
-    return any(n.op.name == "for" or any(has_loop(r) for _, r in n.regions()) for n in graph.nodes)
+    """Whether there is a loop anywhere in it."""
+    return any(n.op.name in ("for", "while") or any(has_loop(r) for _, r in n.regions()) for n in graph.nodes)
 
 
 def has_product(graph: Graph) -> bool:
