@@ -591,3 +591,22 @@ def test_variables_are_created_in_functions_that_are_differentiated() -> None:
     np.testing.assert_array_equal(f(np.ones(3)), [4.0, 4.0, 4.0])
     held["w"].assign(1.0)
     np.testing.assert_array_equal(f(np.ones(3)), [2.0, 2.0, 2.0])
+
+
+def test_a_host_call_that_raises_leaves_variables_as_they_were() -> None:
+    v = tj.Variable(np.ones(5))
+
+    def fail() -> None:
+        raise ValueError("host")
+
+    @tj.function
+    def f() -> None:
+        for i in range(5):
+            v[i] = v[i] * 2 + 1
+        tj.host_call(fail, None)
+        v.assign(0.0)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="host"):
+            f()
+    v.assign_add(1.0)       # nobody holds it
+    assert v.numpy().tolist() == [2.0] * 5
