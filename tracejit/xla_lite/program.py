@@ -467,7 +467,7 @@ SEVERAL: list[Callable[[RegionLowering, int], int]] = []    # rules for several 
 
 
 def lowers_several(rule: Callable[[RegionLowering, int], int]) -> Callable[[RegionLowering, int], int]:
-    """Declares a rule (region, position of a node) -> how many nodes from there on it has lowered; written at import."""
+    """Declares a rule (region, position of a node) -> how many nodes from there on it has lowered, perhaps none."""
     SEVERAL.append(rule)
     return rule
 

@@ -219,7 +219,7 @@ class Attempt:
 
 @record
 class TileMatmul:
-    """target[i, j] = sum of x[i, k] * y[k, j] over k < depth, for i < rows, j < columns; added to target[i, j] if `add`.
+    """target[i, j] = sum over k < depth of x[i, k] * y[k, j], for i < rows, j < columns; added to what it is if `add`.
 
     target, x, y: the first element of each block, which goes along the last two axes; none overlaps the target.
     turned: x[k, i] is meant. Products of one element are added in the order of k, each by a fused multiply and add.

@@ -157,7 +157,8 @@ def _simple(s: Statement) -> str:
         return f"{result}call {s.function}({', '.join(map(_argument, s.args))})"
     if isinstance(s, TileMatmul):
         sizes = " ".join(map(print_expr, (s.rows, s.columns, s.depth)))
-        return (f"tile_matmul {_argument(s.target)} = {_argument(s.x)}{' turned' if s.turned else ''} @ {_argument(s.y)} "
+        x = f"{_argument(s.x)} turned" if s.turned else _argument(s.x)
+        return (f"tile_matmul {_argument(s.target)} = {x} @ {_argument(s.y)} "
                 f"sizes {sizes} add {print_expr(s.add)}")
     if isinstance(s, TileTranspose):
         return (f"tile_transpose {_argument(s.target)} = {_argument(s.source)} sizes {print_expr(s.rows)} "
