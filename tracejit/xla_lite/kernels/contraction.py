@@ -24,10 +24,10 @@ from tracejit.xla_lite.kernels.expressions import (
     times,
 )
 from tracejit.xla_lite.kernels.frame import Frame, Request, exprs
-from tracejit.xla_lite.kernels.kernel_ir import ONE, ZERO, BufferRef, Call, Const, Expr, Kernel, Load
+from tracejit.xla_lite.kernels.kernel_ir import ONE, ZERO, BufferRef, Call, Const, Expr, Kernel
 from tracejit.xla_lite.kernels.nests import unflatten
 from tracejit.xla_lite.kernels.products import blocked_kernel
-from tracejit.xla_lite.kernels.scalars import Complex
+from tracejit.xla_lite.kernels.totals import Total
 
 ROWS = 4              # rows of the result that share one read of the right operand
 SMALL = 32 ** 3       # multiplications below which a call of BLAS costs more than it saves
@@ -115,35 +115,14 @@ class _Product:
         w, b = self.writer, self.elements.scalars
         last = minus(self.m, ONE)
         lines = [w.let(minimum(plus(first, Const(r)), last)) for r in range(ROWS)]
-        parts = 2 if self.dtype.is_complex else 1
-        real = self.dtype.compute.real
-        states = [[w.buffer("a", real) for _ in range(parts)] for _ in lines]
-        for name in (n for s in states for n in s):
-            w.store(name, (), b.constant(0, real))
+        totals = [Total(w, b, self.dtype) for _ in lines]
         with w.loop(self.k, "serial", "k") as k:
-            y = b.widen(self.element(self.y, at, k, j, self.y_turned))
-            for i, state in zip(lines, states, strict=True):
-                x = b.widen(self.element(self.x, at, i, k, self.x_turned))
-                self.add_product(state, x, y)
-        for r, (i, state) in enumerate(zip(lines, states, strict=True)):
+            y = self.element(self.y, at, k, j, self.y_turned)
+            for i, total in zip(lines, totals, strict=True):
+                total.add_product(self.element(self.x, at, i, k, self.x_turned), y)
+        for r, (i, total) in enumerate(zip(lines, totals, strict=True)):
             with w.when(w.let(less(Const(r), rows))):
-                values = [w.let_here(Load(n, (), real)) for n in state]
-                answer: Any = Complex(values[0], values[1], self.dtype) if parts == 2 else values[0]
-                store(w, self.frame.outputs[0], (*at, i, j), b.narrow(answer, self.dtype))
+                store(w, self.frame.outputs[0], (*at, i, j), total.result())
 
     def element(self, value: Value, at: At, row: Expr, column: Expr, turned: bool) -> Any:
         return self.elements.at(value, (*at, column, row) if turned else (*at, row, column))
-
-    def add_product(self, state: list[str], x: Any, y: Any) -> None:
-        w, b = self.writer, self.elements.scalars
-        old = [w.let_here(Load(n, (), self.dtype.compute.real)) for n in state]
-        if self.dtype.is_complex:
-            new = b.add(Complex(old[0], old[1], self.dtype), b.multiply(x, y))
-            values = [new.re, new.im]
-        elif self.dtype.is_float:
-            values = [b.fma(x, y, old[0])]
-        else:
-            values = [b.or_(old[0], b.and_(x, y)) if self.dtype.kind == "b" else b.add(old[0], b.multiply(x, y))]
-        for name, value in zip(state, values, strict=True):
-            w.store(name, (), value)
-

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
 
 from tracejit.base.dims import Size
 from tracejit.base.dtypes import DType
@@ -20,10 +19,9 @@ from tracejit.xla_lite.kernels.convolution_tiles import Blocks, plan_of
 from tracejit.xla_lite.kernels.elements import store
 from tracejit.xla_lite.kernels.expressions import minus, plus, product_of, quotient, size_expr, static_value, times
 from tracejit.xla_lite.kernels.frame import Frame, Request
-from tracejit.xla_lite.kernels.kernel_ir import ZERO, Const, Expr, Kernel, Load
+from tracejit.xla_lite.kernels.kernel_ir import ZERO, Const, Expr, Kernel
 from tracejit.xla_lite.kernels.nests import CHUNK_WORK, chunked, unflatten
-from tracejit.xla_lite.kernels.scalars import Complex, KernelScalars
-from tracejit.xla_lite.kernels.writer import Writer
+from tracejit.xla_lite.kernels.totals import Total
 
 TILE = 14           # places of a tile: with a vector of the window and one more they fill 16 registers
 SYMBOLIC_TILE = 8   # of an axis whose size is not known
@@ -130,28 +128,3 @@ class _Tiles:
             steps = [{inner: Const(n)} for n in range(length or 0)] if short and inner is not None else [{}]
             for step in steps:
                 yield {**k, **step}
-
-
-class Total:
-    """A sum of products in registers: two for complex numbers."""
-
-    def __init__(self, writer: Writer, scalars: KernelScalars, dtype: DType):
-        self.writer, self.scalars, self.dtype = writer, scalars, dtype
-        self.real = dtype.compute.real
-        self.registers = [writer.buffer("a", self.real) for _ in range(2 if dtype.is_complex else 1)]
-        for name in self.registers:
-            writer.store(name, (), scalars.constant(0, self.real))
-
-    def value(self) -> Any:
-        values = [self.writer.let_here(Load(n, (), self.real)) for n in self.registers]
-        return Complex(values[0], values[1], self.dtype) if self.dtype.is_complex else values[0]
-
-    def add_product(self, x: Any, y: Any) -> None:
-        b = self.scalars
-        x, y, old = b.widen(x), b.widen(y), self.value()
-        new = b.fma(x, y, old) if self.dtype.is_float else b.add(old, b.multiply(x, y))
-        for name, part in zip(self.registers, (new.re, new.im) if isinstance(new, Complex) else (new,), strict=True):
-            self.writer.store(name, (), part)
-
-    def result(self) -> Any:
-        return self.scalars.narrow(self.value(), self.dtype)
