@@ -45,9 +45,10 @@ def jax_all() -> Built:
 
 def drjit_all() -> Built:
     import drjit as dr
+    from drjit.llvm.ad import Float64
 
     def run(m: Any, e: Any) -> Any:
-        m = dr.detach(m)
+        m = Float64(m)
         dr.enable_grad(m)
         x = m + e * dr.sin(m)
         for _ in range(ROUNDS):

@@ -195,11 +195,13 @@ class Joint:
     """graph: (params, a cotangent per active output) -> (outputs, a cotangent per wanted parameter that has one).
 
     given: which parameters have one; all others have zero.  undoing: effects on the way back.
+    old_stacks: those that the original makes.
     """
 
     graph: Graph
     given: list[bool]
     undoing: list[Node]
+    old_stacks: set[Value]
 
 
 def joint(graph: Graph, wanted: Sequence[bool], active: Sequence[bool]) -> Joint:
@@ -234,7 +236,8 @@ def joint_region(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], k
     found = pullback.pull(seeds)
     given = [found.get(p) if want else None for p, want in zip(graph.params, wanted, strict=True)]
     made.outputs = (*(pullback.primals[v] for v in graph.outputs), *(g.value for g in given if g is not None))
-    return Joint(made, [g is not None for g in given], [n for n in made.nodes[first:] if n.has_effect])
+    return Joint(made, [g is not None for g in given], [n for n in made.nodes[first:] if n.has_effect],
+                 {pullback.primals[v] for n in graph.nodes if n.op.name == "stack_new" for v in n.results})
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +307,8 @@ def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Se
           ) -> Split:
     """Cuts the joint graph where the least is to be kept. free: parameters that the backward part gets anyway.
 
-    key: of companions of stacks, for regions, whose stacks are made by whoever asks if they may be shared.
+    key: of companions of stacks, for regions. Stacks for what is kept are made by whoever asks, if they may be shared;
+    those of the original are not, since companions end where the way back comes to their beginning.
     """
     both = joint(graph, wanted, active) if key is None else joint_region(graph, wanted, active, key)
     count, outputs = len(graph.params), len(graph.outputs)
@@ -313,7 +317,8 @@ def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Se
     cotangents = both.graph.outputs[outputs:]
     at_hand = {p for p, f in zip(params, free, strict=True) if f}
     kept = kept_values(both.graph, params, backward, cotangents, at_hand)
-    stacks = [v for v in kept if key is not None and v.node is not None and v.node.attributes.get("shared")]
+    stacks = [v for v in kept if key is not None and v.node is not None and v.node.attributes.get("shared")
+              and v not in both.old_stacks]
     kept = [v for v in kept if v not in stacks]
     made_outside = {v.node for v in stacks}
     effects = [n for n in both.graph.nodes if n.has_effect and n not in backward and n not in made_outside]
