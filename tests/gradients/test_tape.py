@@ -447,3 +447,14 @@ def test_steps_of_training_in_a_native_loop():
     w.assign(0.0), m.assign(0.0)
     assert train(tj.constant(x), tj.constant(y), 1e-6) == steps and len(compiled.traces) == 1
     np.testing.assert_allclose(w.numpy(), held, rtol=1e-9)
+
+
+def test_results_of_functions_that_read_variables_are_recorded_further():
+    v = tj.Variable([1.0, -2.0, 3.0])
+    f = tj.function(lambda x: {"loss": (v * x).sum(), "count": len(x)})
+    with tj.GradientTape() as tape:
+        made = f(np.array([1.0, 2.0, 3.0]))
+        y = made["loss"] * 2.0 + (tj.nn.relu(v) * 3.0).sum()
+    assert made["count"] == 3
+    np.testing.assert_array_equal(tape.gradient(y, v), [5.0, 4.0, 9.0])
+    assert isinstance(f(np.ones(3))["loss"], np.float64)

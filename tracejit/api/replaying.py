@@ -9,13 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from tracejit.api.admission import fits
 from tracejit.api.function import OverlapError, State, inlined
 from tracejit.api.recording import as_they_are, note
 from tracejit.api.signature import inputs_of, reach
+from tracejit.api.tensor import Tensor
 from tracejit.api.variable import Variable, traced
 from tracejit.base.spans import SourceSpan
-from tracejit.base.trees import flatten, unflatten
+from tracejit.base.trees import flatten, tree_map, unflatten
 from tracejit.ir.graph import Graph
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.building import write
@@ -46,6 +49,8 @@ def recorded_call(state: State, args: tuple[Any, ...], kwargs: dict[str, Any], c
     if not hit:
         return state.run(args, kwargs, checks_nans)
     state.has_run = True
+    if variables and state.options.returns == "like_inputs":
+        result = tree_map(_recordable, result)
     note((state, *map(id, variables)), _replay(state, variables), given, result)
     return result
 
@@ -63,6 +68,11 @@ def _library_call(state: State, span: SourceSpan | None) -> Callable[..., Any]:
         return result
 
     return inlined(state) if span is None else call
+
+
+def _recordable(x: Any) -> Any:
+    """A result of a function that reads Variables: a Tensor, so that what is done with it is recorded too."""
+    return Tensor(x) if isinstance(x, (np.ndarray, np.generic)) and x.dtype.kind in "fc" else x
 
 
 def _specialisation(state: State, args: tuple[Any, ...], kwargs: dict[str, Any], checks_nans: bool) -> Any:
