@@ -74,7 +74,7 @@ class Writer:
             "m.max(axis=0)", f"(m.T @ np.array([{s}, 0.5, t]))", f"np.cumprod(np.cos({a}))",
             f"np.outer({a}, {b}).mean(1)", f"np.minimum.accumulate({a})", "np.einsum('ij,j->j', m, x)",
             f"np.where({a} > 0, np.sqrt(np.abs({a})), 0.0)", f"np.logaddexp({a}, {b}) * 0.5",
-            f"np.fmax({a}, {s})", f"np.pad({a}[1:3], 1)", f"np.array([v * {s} for v in {a}])"))
+            f"np.fmax({a}, {s})", f"np.pad(({a})[1:3], 1)", f"np.array([v * {s} for v in {a}])"))
 
     def matrix(self) -> str:
         a, b, s = self.vector(0), self.vector(0), self.number(0)
@@ -139,8 +139,8 @@ class Writer:
         self.counters += 1
         k = f"k{self.counters}"
         self.put(depth, self.pick((f"for {k} in range(3):", f"for {k} in range(n):", f"for {k} in range(n, 0, -1):",
-                                   f"for {k}, t in enumerate(y):", f"for s in x[{self.pick((0, 1))}:]:", "for row in m:",
-                                   f"for {k} in range(20):")))
+                                   f"for {k}, t in enumerate(y):", f"for s in x[{self.pick((0, 1))}:]:",
+                                   "for row in m:", f"for {k} in range(20):")))
         self.put(depth + 1, self.pick((
             f"s = np.sin(s + 0.1 * x[{self.place()}])", f"x = 0.8 * x + 0.1 * s * {self.vector(0)}",
             "t = 0.5 * t + 0.2 * s", f"y[{self.place()}] = np.tanh(y[0] + t)")))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tracejit as tj
-from tracejit.base.errors import GradientError, ShapeError, SignatureError
+from tracejit.base.errors import GradientError, ShapeError, SignatureError, UnsupportedError
 
 X = np.array([0.31, 0.83, 0.57])
 A = np.arange(6.0).reshape(2, 3) / 5
@@ -117,6 +117,12 @@ def test_primals_that_are_no_floats_stay():
     assert found["n"] is None
     with pytest.raises(SignatureError, match="primals of type ndarray"):
         tj.jvp(cubed, X, X)
+
+
+def test_pullbacks_do_not_leave_the_function_they_are_made_in():
+    pull = tj.function(lambda x: tj.vjp(lambda x: np.sin(x) * x, x)[1])(X)
+    with pytest.raises(UnsupportedError, match="an array of a trace that has ended"):
+        pull(X)
 
 
 def test_complex_functions():

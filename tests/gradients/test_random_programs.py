@@ -168,7 +168,7 @@ def check_lanes(graph: Graph, point: tuple[Any, ...]) -> None:
 FOUND = [13, 24, 41, 57, 104, 110, 2024]
 
 
-@pytest.mark.parametrize("seed", [*FOUND, *range(111, 117)])
+@pytest.mark.parametrize("seed", [*FOUND, *range(111, 114)])
 def test_derivatives_of_random_programs_agree(seed: int) -> None:
     check(random_source(random.Random(seed).choice, 6), compiled=seed % 10 == 1, more=seed % 3 == 0)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from tracejit import ops
 from tracejit.base.dims import Dim, Size
-from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError
+from tracejit.base.errors import ConcretizationError, InternalError, TypeRuleError, UnsupportedError
 from tracejit.base.spans import SourceSpan
 from tracejit.base.types import ArrayType
 from tracejit.ir.graph import Graph, Value
@@ -94,7 +94,10 @@ class Scope:
             return value
         if (found := self.imported.get(value)) is None:
             if self.parent is None:
-                raise InternalError("a value of another trace was used", why="a tracer was kept after its trace ended")
+                raise UnsupportedError(
+                    "an array of a trace that has ended was used",
+                    why="it, or a function that holds it, was kept when the compiled function returned",
+                    fix="return the array itself from the compiled function; call pullbacks and closures inside of it")
             self.parent.bring(value, home)
             found = self.imported[value] = self.graph.add_param(value.type)
             self.outer[found] = value
