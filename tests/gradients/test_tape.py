@@ -458,3 +458,14 @@ def test_results_of_functions_that_read_variables_are_recorded_further():
     assert made["count"] == 3
     np.testing.assert_array_equal(tape.gradient(y, v), [5.0, 4.0, 9.0])
     assert isinstance(f(np.ones(3))["loss"], np.float64)
+
+
+def test_functions_of_the_library_that_assign_are_called_while_a_tape_records():
+    v, average = tj.Variable([1.0, 2.0]), tj.optim.ExponentialMovingAverage(0.5)
+    with tj.GradientTape() as tape:
+        y = (v * v).sum()
+        average.update([v])
+        v.assign_add(1.0)
+        average.update([v])
+    np.testing.assert_array_equal(tape.gradient(y, v), [2.0, 4.0])
+    np.testing.assert_array_equal(average.average(v).numpy(), [1.5, 2.5])

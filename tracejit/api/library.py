@@ -10,8 +10,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from tracejit.api.function import function
-from tracejit.api.variable import content
-from tracejit.base.trees import tree_map
 from tracejit.tracing.arrays import Array, static_value
 from tracejit.tracing.context import active
 from tracejit.tracing.inputs import FIXED_CALLABLES
@@ -53,7 +51,7 @@ def library(*, static: Sequence[str] = ()) -> Callable[[F], F]:
         @functools.wraps(fn)
         def call(*args: Any, **kwargs: Any) -> Any:
             if active() is None:
-                return outside(*tree_map(content, args), **tree_map(content, kwargs))
+                return outside(*args, **kwargs)
             known = [plain(a) if name in static else a for a, name in zip(args, names, strict=False)]
             named = {name: plain(a) if name in static else a for name, a in kwargs.items()}
             return fn(*known, *args[len(known):], **named)

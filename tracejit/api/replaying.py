@@ -16,7 +16,7 @@ from tracejit.api.function import OverlapError, State, inlined
 from tracejit.api.recording import as_they_are, note
 from tracejit.api.signature import inputs_of, reach
 from tracejit.api.tensor import Tensor
-from tracejit.api.variable import Variable, traced
+from tracejit.api.variable import Variable, content, traced
 from tracejit.base.spans import SourceSpan
 from tracejit.base.trees import flatten, tree_map, unflatten
 from tracejit.ir.graph import Graph
@@ -35,8 +35,10 @@ SILENT = ("print", "host_call")     # where nothing needs their results
 def recorded_call(state: State, args: tuple[Any, ...], kwargs: dict[str, Any], checks_nans: bool) -> Any:
     """Runs a call and tells the recorders."""
     if not state.options.autograph:     # a function of the library: its arguments are all that it reads
-        given = as_they_are((args, kwargs))
+        given = as_they_are(tree_map(content, (args, kwargs)))
         result = state.run(args, kwargs, checks_nans)
+        if any(isinstance(x, Variable) for x in flatten((args, kwargs))[0]):
+            result = tree_map(_recordable, result)
         span = current_span() if checks_nans else None
         note((state, span), _library_call(state, span), given, result)
         return result
@@ -104,8 +106,8 @@ def _replay(state: State, variables: list[Variable]) -> Callable[..., Any]:
         def run(*copies: Array) -> Any:
             rest = iter(copies)
             held, args, kwargs = unflatten(structure, [next(rest) if type(x) is Array else x for x in leaves])
-            for variable, content in zip(variables, held, strict=True):
-                write(traced(variable), Ellipsis, content)
+            for variable, before in zip(variables, held, strict=True):
+                write(traced(variable), Ellipsis, before)
             return context.namespace.call(inlined(state), *args, **kwargs)
 
         recorded = record(context.namespace, run, moving)
