@@ -8,6 +8,8 @@ import tracejit as tj
 from tests.nn.checks import check_gradient, logistic, same, softmax
 from tracejit import nn
 
+pytestmark = pytest.mark.filterwarnings("ignore::tracejit.base.errors.RetraceWarning")
+
 RNG = np.random.default_rng(6)
 LOGITS = RNG.normal(size=(4, 5)) * 2
 LABELS = np.array([0, 4, 2, 2])
@@ -88,6 +90,14 @@ def test_distances(dtype):
     same(nn.kl_divergence(nn.log_softmax(x), y), (DENSE * (np.log(DENSE) - LOGS)).sum(-1))
     same(nn.hinge(x, np.sign(y - dtype(0.2))), np.maximum(0, 1 - LOGITS * np.sign(DENSE - 0.2)))
     assert {f(x, y).dtype for f in (nn.mean_squared_error, nn.huber, nn.kl_divergence)} == {np.dtype(dtype)}
+
+
+def test_integer_targets_take_the_dtype_of_predictions():
+    x, t = LOGITS.astype(np.float32), np.eye(5, dtype=int)[LABELS]
+    for fn in (nn.softmax_cross_entropy, nn.sigmoid_cross_entropy, nn.mean_squared_error, nn.huber, nn.hinge):
+        assert fn(x, t).dtype == np.float32
+        same(fn(x, t), fn(x.astype(float), t))
+        same(fn(x, t == 1), fn(x, t))
 
 
 def test_derivatives_of_distances():

@@ -62,6 +62,7 @@ def test_several_axes_and_moments():
     mean, variance = nn.moments(IMAGES, (0, 2))
     same(mean, IMAGES.mean((0, 2)))
     same(variance, IMAGES.var((0, 2)))
+    assert [type(m) for m in nn.moments(IMAGES, None)] == [np.float64] * 2
     assert [m.shape for m in nn.moments(IMAGES, -1, keepdims=True)] == [(3, 4, 5, 1)] * 2
 
 

@@ -26,6 +26,12 @@ def floats(x: Any) -> Any:
     return array if array.type.dtype.is_inexact else convert(array, F64)
 
 
+def like(predictions: Any, targets: Any) -> Any:
+    """Targets as floats: integers take the dtype of the predictions."""
+    array = lift(targets)
+    return array if array.type.dtype.is_inexact else convert(array, predictions.type.dtype)
+
+
 def require(holds: bool, message: str, *, why: str = "", fix: str = "") -> None:
     """Raises ShapeError at the user's line unless the claim holds."""
     if not holds:

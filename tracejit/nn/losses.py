@@ -1,7 +1,7 @@
 """Losses, one number per example: the caller weights and averages examples.
 
 Flows in:  predictions (logits where the name says cross entropy), targets, of shapes that broadcast.
-Flows out: arrays without the axis that was summed over.
+Flows out: arrays without the axis that was summed over. Targets that are integers take the dtype of the predictions.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from tracejit.api.library import library
 from tracejit.base.errors import DtypeError
 from tracejit.nn.activations import log_softmax
-from tracejit.nn.arguments import along, floats, normal_axes, require, shape_text
+from tracejit.nn.arguments import along, floats, like, normal_axes, require, shape_text
 from tracejit.tracing.building import assert_, lift
 from tracejit.tracing.sizes import same_size
 from tracejit.tracing.spans import current_span
@@ -36,7 +36,8 @@ def softmax_cross_entropy(logits: Any, targets: Any, axis: int = -1, weights: An
 
     weights: one per class, multiply its terms.  smoothing: as `smooth_labels` does.
     """
-    logits, targets = floats(logits), floats(targets)
+    logits = floats(logits)
+    targets = like(logits, targets)
     if smoothing is not None:
         targets = _smoothed(targets, smoothing, axis)
     terms = _times_logs(targets, log_softmax(logits, axis))
@@ -97,7 +98,8 @@ def _require_classes(labels: Any, classes: Any) -> None:
 @library()
 def sigmoid_cross_entropy(logits: Any, targets: Any, positive_weight: Any = 1.0) -> Any:
     """-w t log(sigmoid(x)) - (1 - t) log(1 - sigmoid(x)), element by element, accurate at both ends."""
-    logits, targets = floats(logits), floats(targets)
+    logits = floats(logits)
+    targets = like(logits, targets)
     rest = np.log1p(np.exp(-np.abs(logits)))
     return positive_weight * targets * (np.maximum(-logits, 0) + rest) + (1 - targets) * (np.maximum(logits, 0) + rest)
 
@@ -105,7 +107,8 @@ def sigmoid_cross_entropy(logits: Any, targets: Any, positive_weight: Any = 1.0)
 @library(static=("axis",))
 def kl_divergence(log_predictions: Any, targets: Any, axis: int = -1) -> Any:
     """sum(targets (log targets - log_predictions)) along an axis; targets of 0 count nothing."""
-    log_predictions, targets = floats(log_predictions), floats(targets)
+    log_predictions = floats(log_predictions)
+    targets = like(log_predictions, targets)
     logs = np.log(np.where(targets > 0, targets, 1))
     return np.sum(targets * logs - _times_logs(targets, log_predictions), axis=axis)
 
@@ -113,23 +116,28 @@ def kl_divergence(log_predictions: Any, targets: Any, axis: int = -1) -> Any:
 # ---- distances ---------------------------------------------------------------------------------------------------
 
 
+def _difference(predictions: Any, targets: Any) -> Any:
+    predictions = floats(predictions)
+    return predictions - like(predictions, targets)
+
+
 @library(static=("axis",))
 def mean_squared_error(predictions: Any, targets: Any, axis: Any = -1) -> Any:
     """The mean of squared differences along an axis; axis=None: over all."""
-    difference = floats(predictions) - targets
+    difference = _difference(predictions, targets)
     return np.mean(difference * difference, axis=axis)
 
 
 @library(static=("axis",))
 def mean_absolute_error(predictions: Any, targets: Any, axis: Any = -1) -> Any:
     """The mean of absolute differences along an axis. The derivative at 0 is 0."""
-    return np.mean(np.abs(floats(predictions) - targets), axis=axis)
+    return np.mean(np.abs(_difference(predictions, targets)), axis=axis)
 
 
 @library()
 def huber(predictions: Any, targets: Any, delta: Any = 1.0) -> Any:
     """Half the squared difference up to delta, linear beyond, element by element."""
-    size = np.abs(floats(predictions) - targets)
+    size = np.abs(_difference(predictions, targets))
     return np.where(size <= delta, 0.5 * size * size, delta * (size - 0.5 * delta))
 
 
@@ -143,4 +151,5 @@ def l2_loss(x: Any) -> Any:
 @library()
 def hinge(scores: Any, targets: Any) -> Any:
     """max(0, 1 - scores * targets), targets -1 or 1, element by element."""
-    return np.maximum(0, 1 - floats(scores) * targets)
+    scores = floats(scores)
+    return np.maximum(0, 1 - scores * like(scores, targets))

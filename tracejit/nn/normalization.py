@@ -14,10 +14,8 @@ from tracejit.nn.arguments import along, floats, normal_axes, require, shape_tex
 
 
 def _moments(x: Any, axes: Any, keepdims: bool) -> tuple[Any, Any]:
-    mean = np.mean(x, axis=axes, keepdims=True)
-    centred = x - mean
-    variance = np.mean(centred * centred, axis=axes, keepdims=keepdims)
-    return (mean if keepdims else np.squeeze(mean, axes)), variance
+    centred = x - np.mean(x, axis=axes, keepdims=True)
+    return np.mean(x, axis=axes, keepdims=keepdims), np.mean(centred * centred, axis=axes, keepdims=keepdims)
 
 
 def _scaled(y: Any, scale: Any, offset: Any, axes: Any) -> Any:

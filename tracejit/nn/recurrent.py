@@ -42,6 +42,8 @@ def _over_time(step: Step, gates: int, given: Sequence[Any], x: Any, kernel: Any
                order: Order) -> tuple[Any, list[Any]]:
     """All outputs and the last states. given: the first states, or None for zeros."""
     x, kernel, recurrent = floats(x), floats(kernel), floats(recurrent)
+    require(order.truncate is None or order.truncate > 0, f"truncate={order.truncate} is no number of steps",
+            fix="give a positive number, or None")
     _require_weights(x, kernel, recurrent, gates)
     xs = x if order.time_major else _swapped(x)
     products = np.matmul(xs, kernel)
@@ -70,8 +72,8 @@ def _require_weights(x: Any, kernel: Any, recurrent: Any, gates: int) -> None:
 
 def _first(state: Any, dtype: Any, shape: Sequence[Any]) -> Any:
     array = convert(lift(state), dtype)
-    require(array.ndim == 2 and all(map(same_size, array.type.shape, shape)), f"a first state of shape "
-            f"{shape_text(array)} is none of {len(shape)} axes (batch, units)", why=f"they are {tuple(shape)} here",
+    require(array.ndim == 2 and all(map(same_size, array.type.shape, shape)), f"a first state has the shape "
+            f"{shape_text(array)}", why=f"it is (batch, units), here ({shape[0]}, {shape[1]}); an LSTM has two",
             fix="give one row per example, or None for zeros")
     return array
 
