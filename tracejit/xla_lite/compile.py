@@ -97,7 +97,7 @@ def compile_graph(graph: Graph, params: Sequence[ParamPlace], outputs: Sequence[
                   dim_slots: Mapping[str, int], first_free_slot: int, size_guards: Sequence[SizeGuard] = (),
                   kept: Mapping[int, int] | None = None, name: str = "f", precision: str = "default") -> Executable:
     """The executable of `graph`. Raises InternalError, with a file that replays it, if the compiler fails."""
-    graph = without_missing_routines(graph, find_blas())
+    graph = with_deep_stack(lambda: without_missing_routines(graph, find_blas()), name)
     interface = Interface(tuple(params), tuple(outputs), dict(dim_slots), first_free_slot, tuple(size_guards),
                           dict(kept or {}))
     try:
