@@ -217,7 +217,34 @@ def lower_pop(region: RegionLowering, node: Node) -> None:
 
 @handles("stack_get")
 def lower_get(region: RegionLowering, node: Node) -> None:
-    _read_all(Stack(region, node.operands[0], len(node.results)), node.results, scalar(region, node.operands[1]))
+    stack, index = Stack(region, node.operands[0], len(node.results)), scalar(region, node.operands[1])
+    still = _stays(region, node)
+    for k, result in enumerate(node.results):
+        if result.rank and still and _is_only_read(region, result):
+            region.shared.memory[result] = stack.row(k, result, index)
+        else:
+            stack.read(k, result, index)
+
+
+def _stays(region: RegionLowering, node: Node) -> bool:
+    """Whether no stack changes behind a node of a region: entries can be read where they are."""
+    nodes = region.graph.nodes
+    return not any(map(_changes_stacks, nodes[nodes.index(node):]))
+
+
+def _changes_stacks(node: Node) -> bool:
+    if node.op.name.startswith("stack_"):
+        return node.op.name not in ("stack_get", "stack_length", "stack_new")
+    return node.has_effect and any(_changes_stacks(n) for _, region in node.regions() for n in region.nodes)
+
+
+def _is_only_read(region: RegionLowering, value: Value) -> bool:
+    """Whether nothing is computed in the memory of a value, and it does not leave its region."""
+    names, places = {value}, region.plan.places
+    for node in region.graph.nodes:
+        names.update(v for v in node.results if v in places and places[v].kind == "alias" and places[v].of in names)
+    return names.isdisjoint(region.graph.outputs) and not any(
+        place.kind == "takeover" and place.of in names for place in places.values())
 
 
 def _read_all(stack: Stack, results: Sequence[Value], index: Expr) -> None:
