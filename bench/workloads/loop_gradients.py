@@ -133,21 +133,25 @@ def rates(size: int, r: np.random.Generator) -> tuple[Any, ...]:
 
 
 def workload(name: str, fn: Callable[..., Any], by_hand: Callable[..., Any], inputs: Callable[..., tuple[Any, ...]],
-             cases: tuple[tuple[str, Any], ...], smoke: Any, argnums: Any = 0, of: str = "") -> Workload:
-    """The gradient of `fn`; peers are those of `of`."""
+             cases: tuple[tuple[str, Any], ...], smoke: Any, argnums: Any = 0, of: str = "",
+             against: str = "best") -> Workload:
+    """The gradient of `fn`; peers are those of `of`. Adjoints written by hand, for Numba, are there to compare with."""
     versions = peers.VERSIONS[of or fn.__name__]
     return Workload(f"gradient: {name}", by_hand, inputs, tuple(Case(label, size, 0.5, 0.2) for label, size in cases),
                     smoke, peers={"tracejit": derived(fn, argnums), **versions},
-                    skip=(OTHERS | {"jax", "numba"}) - versions.keys(), rtol=1e-8, cold_case=cases[0][0])
+                    skip=(OTHERS | {"jax", "numba"}) - versions.keys(), rtol=1e-8, cold_case=cases[0][0],
+                    against=against)
 
 
 WORKLOADS = [
-    workload("Newton, one start", anomaly, anomaly_gradient, lambda n, r: (1.3, 0.3), (("one", 1),), 1, (0, 1)),
+    workload("Newton, one start", anomaly, anomaly_gradient, lambda n, r: (1.3, 0.3), (("one", 1),), 1, (0, 1),
+             against="jax"),
     workload("Newton, all starts", sum_of_anomalies, anomalies_gradient, starts, (("1e4", 10_000), ("1e5", 100_000)),
              9),
     workload("Newton, one by one", sum_one_by_one, anomalies_gradient, starts, (("1e4", 10_000), ("1e5", 100_000)), 9,
              of="sum_of_anomalies"),
-    workload("ODE of scalars", predator_prey, peers.predator_prey_gradient, rates, (("1000 steps", 1),), 1),
+    workload("ODE of scalars", predator_prey, peers.predator_prey_gradient, rates, (("1000 steps", 1),), 1,
+             against="jax"),
     workload("ODE of a vector", network, network_gradient, neurons, (("8x1000", 8), ("64x1000", 64)), 4,
              (0, 1)),
 ]
