@@ -90,6 +90,7 @@ def test_types_without_an_equal_are_refused(spec: object) -> None:
 @pytest.mark.parametrize("text", ["f32[]", "f32[n,784]", "bool[2*n+1,m*n]", "c128[max(n,m),3]", "i8[floordiv(n,2)]"])
 def test_array_types_print_as_parsed(text: str) -> None:
     assert str(ArrayType.parse(text)) == text and ArrayType.parse(f" {text} ") == ArrayType.parse(text)
+    assert ArrayType(text) == ArrayType.parse(text)
 
 
 @pytest.mark.parametrize("text", ["f33[2]", "f32[2", "[2]", "f32[a b]", "f32[2.5]", ""])

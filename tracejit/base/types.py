@@ -16,12 +16,19 @@ from tracejit.base.trees import register_leaf
 _TEXT = re.compile(r"\s*(\w+)\s*(?:\[(.*)\])?\s*", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class ArrayType:
-    """Element type and shape; sizes are ints or `Dim`s."""
+    """Element type and shape; sizes are ints or `Dim`s. Text alone is read as `parse` reads it."""
 
     dtype: DType
-    shape: tuple[Size, ...] = ()
+    shape: tuple[Size, ...]
+
+    def __init__(self, dtype: DType | str, shape: tuple[Size, ...] = ()):
+        if isinstance(dtype, str):
+            parsed = ArrayType.parse(dtype)
+            dtype, shape = parsed.dtype, parsed.shape
+        object.__setattr__(self, "dtype", dtype)
+        object.__setattr__(self, "shape", shape)
 
     @property
     def rank(self) -> int:
