@@ -35,9 +35,10 @@ def test_the_curve_in_single_precision_is_that_of_the_reference(name):
 
 
 def test_no_bit_depends_on_the_number_of_threads():
-    """Threads of tracejit; those of NumPy's BLAS stay as they are."""
     command = [sys.executable, "-m", "tests.nn.networks"]
-    running = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True,
-                                env={**os.environ, "TRACEJIT_NUM_THREADS": str(threads)}) for threads in (1, 2, 4)]
+    running = []
+    for threads in ("1", "2", "4"):
+        environment = {**os.environ, "TRACEJIT_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
+        running.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=environment))
     found = {process.communicate(timeout=300)[0] for process in running}
     assert len(found) == 1 and set(NETWORKS) == {part.split(":")[0] for part in found.pop().split()}
