@@ -21,7 +21,8 @@ def is_exact(graph: Graph, value: Value) -> bool:
     return not (value.dtype.is_inexact and any(p.dtype.is_complex for p in graph.params))
 
 
-KINDS = ("pointwise", "source", "view", "gather", "scatter", "reduction", "cumulative", "contraction", "library", "window")
+KINDS = ("pointwise", "source", "view", "gather", "scatter", "reduction", "cumulative", "contraction", "library",
+         "window")
 
 
 @pytest.mark.parametrize(("op", "case"), all_cases(*KINDS))

@@ -82,6 +82,21 @@ def queue_with_two_ends(n):
     return total
 
 
+@program("lists as queues and stacks", (np.arange(10.0) % 4, 2), (np.arange(10.0) % 4, 9), (np.arange(10.0), 0))
+def queue_of_a_window(x, n):
+    window, total = deque(np.zeros(3), maxlen=3), 0.0
+    for i in range(n):
+        window.append(x[i])
+        total += (window[0] + window[1] + window[2]) / window.maxlen
+        if x[i] > 2:
+            window.appendleft(x[i])
+            window.rotate(1)
+    late = deque(range(5), 3)
+    late.extend([1, 2])
+    late.appendleft(7)
+    return total, window[0], sum(late)
+
+
 WEIGHTS = np.array([[0, 7, 9, 0, 0, 14], [7, 0, 10, 15, 0, 0], [9, 10, 0, 11, 0, 2], [0, 15, 11, 0, 6, 0],
                     [0, 0, 0, 6, 0, 9], [14, 0, 2, 0, 9, 0]], float)
 

@@ -3,6 +3,7 @@
 Flows in: small functions.  Flows out: failures.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -91,3 +92,13 @@ def test_an_array_with_another_name_is_not_written_and_bound_anew() -> None:
 
     text = refusal(f, np.ones(3), 3)
     assert "'x'" in text and "x = x.copy()" in text, text
+
+
+def test_a_bounded_queue_that_fills_in_a_loop_is_refused() -> None:
+    def f(x: Any, n: int) -> Any:
+        window = deque(maxlen=3)
+        for i in range(n):
+            window.append(x[i])
+        return len(window)
+
+    assert "a deque with maxlen that is not full before the loop" in refusal(f, np.ones(9), 5)

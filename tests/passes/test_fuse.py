@@ -128,7 +128,8 @@ def fusions(fused: Graph) -> list[str]:
 
 @pytest.mark.parametrize(("name", "kinds"), [
     ("softmax", ["rows"]), ("layer_norm", ["rows"]), ("mean_and_variance", ["full"]), ("siblings", ["full"]),
-    ("column_sums_with_epilogue", ["columns"]), ("diamond", ["elementwise", "elementwise"]), ("product", ["elementwise", "product", "columns"])])
+    ("column_sums_with_epilogue", ["columns"]), ("diamond", ["elementwise", "elementwise"]),
+    ("product", ["elementwise", "product", "columns"])])
 def test_one_loop_nest_serves(name: str, kinds: list[str]) -> None:
     assert fusions(fuse(parse_graph(EXAMPLES[name]))) == kinds
 

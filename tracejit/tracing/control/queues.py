@@ -6,24 +6,52 @@ Flows out: `Queue`, a list that regions follow like any other; `TracedQueue`, in
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tracejit.base.trees import register_node
-from tracejit.tracing.arrays import TRACED_LIKE
+from tracejit.tracing.arrays import TRACED_LIKE, Array
 from tracejit.tracing.context import current
+from tracejit.tracing.control.growth import fix_list
 from tracejit.tracing.control.list_forms import Meta
 from tracejit.tracing.control.lists import TracedList, make, taken_apart
 from tracejit.tracing.control.streams import Sink, run
 from tracejit.tracing.spans import current_span
 
 _EMPTY = "pop from an empty deque"
+_KNOWN = (list, tuple, range, dict, str, set, frozenset, Array)     # what Python runs over while tracing
 
 
 class Queue(list[Any]):
-    """A deque that Python knows while tracing."""
+    """A deque that Python knows while tracing. With `maxlen`, what is too much falls off the other end."""
 
-    __slots__ = ()
+    __slots__ = ("maxlen",)
+
+    def __init__(self, items: Iterable[Any] = (), maxlen: int | None = None):
+        super().__init__(items)
+        self.maxlen = maxlen
+        self.drop_left()
+
+    def drop_left(self) -> None:
+        if self.maxlen is not None:
+            del self[:max(len(self) - self.maxlen, 0)]
+
+    def append(self, value: Any) -> None:
+        super().append(value)
+        self.drop_left()
+
+    def extend(self, values: Any) -> None:
+        super().extend(values)
+        self.drop_left()
+
+    def __iadd__(self, values: Any) -> Queue:       # type: ignore[misc]
+        self.extend(values)
+        return self
+
+    def insert(self, index: Any, value: Any) -> None:
+        if len(self) == self.maxlen:
+            raise IndexError("deque already at its maximum size")
+        super().insert(index, value)
 
     def popleft(self) -> Any:
         return self.pop(0)
@@ -34,11 +62,11 @@ class Queue(list[Any]):
         return super().pop(index)
 
     def appendleft(self, value: Any) -> None:
-        self.insert(0, value)
+        self[:] = [value, *self][:self.maxlen]
 
     def extendleft(self, values: Any) -> None:
         for value in values:
-            self.insert(0, value)
+            self.appendleft(value)
 
     def rotate(self, n: int = 1) -> None:
         if self:
@@ -50,6 +78,7 @@ class TracedQueue(TracedList):
     """A deque in a native stack. Taking from the left moves what is behind, as `list.pop(0)` does."""
 
     __slots__ = ()
+    maxlen = None
 
     def popleft(self) -> Any:
         return self.take(0, _EMPTY)
@@ -64,18 +93,19 @@ class TracedQueue(TracedList):
         run(self.namespace, values, Sink(self.appendleft, {}))
 
 
-def new_queue(namespace: Any, *items: Any, **options: Any) -> Any:
-    """`deque(items)`."""
-    if options or len(items) > 1 or items and not isinstance(items[0], (list, tuple)):
+def new_queue(namespace: Any, items: Any = (), maxlen: Any = None) -> Any:
+    """`deque(items, maxlen)`."""
+    if not isinstance(items, _KNOWN) or not isinstance(maxlen, int | None):
         return NotImplemented
     key, decisions = ("deque", current_span(3)), current().decisions
-    held = items[0] if items else ()
     if key not in decisions.growing or key in decisions.fixed:
-        made = Queue(held)
+        made = Queue(items, maxlen)
         namespace.plain_lists[id(made)] = made, key
         return made
+    if maxlen is not None:
+        fix_list(key, "it is a deque with maxlen that is not full before the loop")
     native = make(namespace, key, None, TracedQueue)
-    native.extend(held)
+    native.extend(list(items))
     return native
 
 
@@ -85,7 +115,7 @@ def _put_together(meta: Meta, children: Sequence[Any]) -> TracedQueue:
     return made
 
 
-register_node(Queue, lambda queue: (list(queue), len(queue)), lambda meta, items: Queue(items))
+register_node(Queue, lambda queue: (list(queue), (len(queue), queue.maxlen)), lambda meta, items: Queue(items, meta[1]))
 register_node(TracedQueue, taken_apart, _put_together)
 TRACED_LIKE[TracedQueue] = TracedQueue.array
 SEEN_AS: dict[type, type] = {Queue: deque, TracedQueue: deque}
