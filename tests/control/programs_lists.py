@@ -82,7 +82,7 @@ def queue_with_two_ends(n):
     return total
 
 
-@program("lists as queues and stacks", (np.arange(10.0) % 4, 2), (np.arange(10.0) % 4, 9), (np.arange(10.0), 0))
+@program("lists as queues and stacks", (np.arange(10.0) % 4, 2), (np.arange(10.0) % 4, 9), (np.arange(10.0), 1))
 def queue_of_a_window(x, n):
     window, total = deque(np.zeros(3), maxlen=3), 0.0
     for i in range(n):
