@@ -262,3 +262,30 @@ def loop_over_functions(x):
     for f in (np.sin, np.cos, abs, lambda v: v + 1):
         x = f(x)
     return x
+
+
+@program("for over an array", (a(0.1, 0.2, 0.3, 0.4), 3), (a(0.1, 0.2, 0.3, 0.4), 2))
+def array_that_a_while_leaves(y, n):
+    y, t = y * 2, 0.0
+    for t in y:
+        y[-1] = y[0] + t
+        k = 0
+        while k < 1 and n % 2 == 0:
+            k += 1
+            y = y[::-1].copy()
+            y[0] = t
+    return t, y
+
+
+@program("zip", (a(0.1, 0.2, 0.3, 0.4), 3), (a(0.1, 0.2, 0.3, 0.4), 2))
+def zipped_array_that_a_while_leaves(y, n):
+    y, s = y * 2, 0.0
+    pairs = zip(reversed(y), y)
+    for v, w in pairs:
+        k = 0
+        while k < 1 and n % 2 == 0:
+            k += 1
+            y = y + 1
+        y[2] = v + w
+        s += v - 2 * w
+    return s, y
