@@ -188,6 +188,7 @@ class TraceContext:
         self.written: dict[SourceSpan | None, dict[int, None]] = {}     # by `try`: ids of arrays that it wrote before
         self.held: dict[int, Any] = {}  # by id: arrays of a loop's rounds that may be the caller's, or have other names
         self.tests: list[Any] = []      # traced tests of the branches around
+        self.iterated: list[Any] = []   # what the loops around run over
         self._facts: dict[Value, bool] = {}
         self._fresh = 0
 
@@ -199,6 +200,15 @@ class TraceContext:
             yield
         finally:
             self.rebindings.pop()
+
+    @contextmanager
+    def iterating(self, iterable: Any) -> Iterator[None]:
+        """For the block, a loop holds what it runs over."""
+        self.iterated.append(iterable)
+        try:
+            yield
+        finally:
+            self.iterated.pop()
 
     @contextmanager
     def knowing(self, flag: Any, truth: bool) -> Iterator[None]:

@@ -124,7 +124,7 @@ def counted(_: Any, start: Any = 0, step: Any = 1) -> Any:
 def repeated(_: Any, element: Any, *times: Any) -> Any:
     if times and type(times[0]) not in (Array, Size):
         return NotImplemented
-    return Iteration(times[0] if times else _endless(), lambda _: element, Once())
+    return Iteration(times[0] if times else _endless(), lambda _: element, Once(), (element,))
 
 
 def _endless() -> Array:
@@ -152,7 +152,7 @@ def paired(_: Any, values: Any) -> Any:
         return NotImplemented
     source = sources[0].taken()
     length = traced_range(source.length - 1).length if type(source.length) is not int else max(source.length - 1, 0)
-    return Iteration(length, lambda i: (source.item(i), source.item(i + 1)), Once())
+    return Iteration(length, lambda i: (source.item(i), source.item(i + 1)), Once(), (source,))
 
 
 @builtin(itertools.product)
@@ -173,7 +173,7 @@ def products(_: Any, *values: Any, repeat: Any = 1) -> Any:
             found.append(source.item(place))
         return tuple(reversed(found))
 
-    return Iteration(total, item, Once())
+    return Iteration(total, item, Once(), tuple(sources))
 
 
 class Chain(Stream):

@@ -129,7 +129,7 @@ class LiveList(Iteration):
     __slots__ = ("source",)
 
     def __init__(self, source: TracedList):
-        self.source, self.item, self.once = source, source.at, None
+        self.source, self.item, self.once, self.holds = source, source.at, None, (source,)
 
     @property
     def length(self) -> Any:

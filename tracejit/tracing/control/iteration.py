@@ -48,12 +48,16 @@ class Once:
 
 
 class Iteration:
-    """length: an int, a `Size` or a traced int.  item(i): what the round with this index gets; i counts from 0."""
+    """length: an int, a `Size` or a traced int.  item(i): what the round with this index gets; i counts from 0.
 
-    __slots__ = ("item", "length", "once")
+    holds: what it reads, which lives as long as it does: arrays, and other iterations.
+    """
 
-    def __init__(self, length: Any, item: Callable[[Any], Any], once: Once | None = None):
-        self.length, self.item, self.once = length, item, once
+    __slots__ = ("holds", "item", "length", "once")
+
+    def __init__(self, length: Any, item: Callable[[Any], Any], once: Once | None = None,
+                 holds: tuple[Any, ...] = ()):
+        self.length, self.item, self.once, self.holds = length, item, once, holds
 
     def taken(self) -> Iteration:
         """What is left of it, for someone who takes all."""
@@ -80,11 +84,11 @@ def iteration_of(value: Any) -> Iteration | None:
     if isinstance(value, Iteration):
         return value
     if isinstance(value, RunTimeList):
-        return Iteration(value.length(), value.at)
+        return Iteration(value.length(), value.at, holds=(value,))
     if type(value) is range:
         return Iteration(len(value), lambda i: value.start + i * value.step if value.step != 1 or value.start else i)
     if type(value) is Array and value.type.shape:
-        return Iteration(value.shape[0], lambda i: NUMPY[READ](value, i))
+        return Iteration(value.shape[0], lambda i: NUMPY[READ](value, i), holds=(value,))
     if type(value) in (list, tuple) and len(value) > _LONG and len({type(v) for v in value}) == 1 \
             and type(value[0]) in (int, float, bool):
         numbers = list(value)
@@ -138,18 +142,18 @@ def _not_negative(length: Any) -> Any:
 
 def reversed_iteration(source: Iteration) -> Iteration:
     taken = source.taken()
-    return Iteration(taken.length, lambda i: source.item(taken.length - 1 - i), Once())
+    return Iteration(taken.length, lambda i: source.item(taken.length - 1 - i), Once(), (source,))
 
 
 def enumerated(source: Iteration, start: Any = 0) -> Iteration:
-    return Iteration(source.taken().length, lambda i: (start + i, source.item(i)), Once())
+    return Iteration(source.taken().length, lambda i: (start + i, source.item(i)), Once(), (source,))
 
 
 def zipped(sources: list[Iteration]) -> Iteration:
     length = sources[0].taken().length
     for other in sources[1:]:
         length = smaller_length(length, other.taken().length)
-    return Iteration(length, lambda i: tuple([s.item(i) for s in sources]), Once())
+    return Iteration(length, lambda i: tuple([s.item(i) for s in sources]), Once(), tuple(sources))
 
 
 def smaller_length(x: Any, y: Any) -> Any:
@@ -162,4 +166,4 @@ def smaller_length(x: Any, y: Any) -> Any:
 
 def mapped(call: Callable[..., Any], function: Any, sources: list[Iteration]) -> Iteration:
     joined = zipped(sources)
-    return Iteration(joined.length, lambda i: call(function, *joined.item(i)), Once())
+    return Iteration(joined.length, lambda i: call(function, *joined.item(i)), Once(), (joined,))

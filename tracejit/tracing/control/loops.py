@@ -79,6 +79,12 @@ def for_loop(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: T
     if isinstance(iterable, Stream):
         iterable.run(Sink(body, cells_of(body, go_on), go_on, names))
         return
+    with namespace.context.iterating(iterable):
+        _run_over(namespace, iterable, body, go_on, names, span)
+
+
+def _run_over(namespace: Any, iterable: Any, body: Callable[[Any], Any], go_on: Thunk | None, names: Sequence[str],
+              span: SourceSpan | None) -> None:
     source = iteration_of(iterable)
     if isinstance(iterable, TracedList) and span in namespace.context.decisions.live:
         source = LiveList(iterable)

@@ -1,4 +1,5 @@
-"""Which names of the user's code hold an object: variables of functions that run, entries of containers, stores.
+"""Which names of the user's code hold an object: variables of functions that run, entries of containers, stores, and
+what their loops run over.
 
 Flows in:  an array that owns its memory, or a container.
 Flows out: `count_names`; more than one means that a change through one name is seen through another.
@@ -15,13 +16,15 @@ from tracejit.autograph.codes import is_thunk
 from tracejit.tracing.arrays import Array
 from tracejit.tracing.control.containers import copied, is_container
 from tracejit.tracing.control.identity import owners_of
+from tracejit.tracing.control.iteration import Iteration
 from tracejit.tracing.control.optional import Optional
 
 
 def count_names(wanted: Any, namespace: Any) -> int:
     """How many variables, entries and attributes hold an object; of an array, it or a view of it."""
     found, seen = 0, set()
-    pending = [*_variables(), *namespace.known(), *[s[3] for s in namespace.stored.values()]]
+    pending = [*_variables(), *namespace.known(), *namespace.context.iterated,
+               *[s[3] for s in namespace.stored.values()]]
     while pending:
         value = pending.pop()
         found += value is wanted and type(value) is not Array
@@ -31,6 +34,9 @@ def count_names(wanted: Any, namespace: Any) -> int:
             pending.append(value.value)
         elif isinstance(value, tuple):
             pending += value
+        elif isinstance(value, Iteration) and id(value) not in seen:
+            seen.add(id(value))
+            pending += value.holds
         elif is_container(value) and id(value) not in seen:
             seen.add(id(value))
             held = copied(value)
