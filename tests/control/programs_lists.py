@@ -452,3 +452,29 @@ def comprehension_of_comprehensions(n, m):
 @program("list comprehension", (a(3, -1, 2, -5, 4, 0), 0.0), (a(-3, -1, -2, -5, -4, -1), 0.0))
 def filter_and_map(x, low):
     return [v * 2 for v in x if v > low], [i for i in range(3) if x[i] > low]
+
+
+@program("lists built in branches and loops", (a(1, 2, 3, 4), 1.5), (a(1, -2, 3, -4), -1.5))
+def list_bound_to_longer_ones_by_both_branches(x, t):
+    parts = []
+    if t > 0:
+        parts = parts + [t]
+    else:
+        parts = parts + [t * 2]
+    return sum(parts) + x[0], len(parts)
+
+
+@program("lists built in branches and loops", (a(1, 2, 3, 4), 1.5), (a(1, -2, 3, -4), -1.5))
+def list_bound_to_longer_ones_in_a_while(x, t):
+    parts = []
+    k = 0
+    while k < 4 and t < 9:
+        k += 1
+        for s in x[1:]:
+            if s > t:
+                parts = parts + [s * t]
+            else:
+                t += 0.5
+                parts = parts + [t]
+            parts.append(t * 2)
+    return sum(parts) + t, parts

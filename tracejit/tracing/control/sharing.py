@@ -20,7 +20,7 @@ from tracejit.tracing.spans import current_span
 
 
 def container_parts(value: Any, schema: Schema) -> Iterator[Any]:
-    """The containers in a value of this form, in order; None where there is none."""
+    """The containers in a value of this form, in order; None where there is none, as in a list of another length."""
     if isinstance(schema, Perhaps) and schema.inner is not None:
         yield from container_parts(value.value if type(value) is Optional else value, schema.inner)
     if not isinstance(schema, Tree):
@@ -28,8 +28,9 @@ def container_parts(value: Any, schema: Schema) -> Iterator[Any]:
     present = type(value) is schema.cls
     if not issubclass(schema.cls, tuple):
         yield value if present and is_container(value) else None
-    held = parts(value) if present else [None] * len(schema.children)
-    for child, form in zip(held, schema.children, strict=True):
+    held = list(parts(value)) if present else []
+    fitting = held if len(held) == len(schema.children) else [None] * len(schema.children)
+    for child, form in zip(fitting, schema.children, strict=True):
         yield from container_parts(child, form)
 
 
