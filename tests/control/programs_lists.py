@@ -477,4 +477,4 @@ def list_bound_to_longer_ones_in_a_while(x, t):
                 t += 0.5
                 parts = parts + [t]
             parts.append(t * 2)
-    return sum(parts) + t, parts
+    return sum(parts) + t, len(parts)
