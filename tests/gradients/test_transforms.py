@@ -101,6 +101,15 @@ def test_stop_gradient_and_checkpoint():
     np.testing.assert_allclose(tj.grad(lambda x: kept(kept(kept(x))).sum())(X), plain, rtol=1e-12)
 
 
+def test_jacobians_go_by_rows_where_a_rule_is_for_reverse_mode_only():
+    @tj.custom_gradient
+    def doubled(x):
+        return x * 2, lambda ct: ct * 3
+
+    np.testing.assert_allclose(tj.jacobian(doubled)(X), np.eye(len(X)) * 3)
+    np.testing.assert_allclose(tj.jacobian(lambda x: doubled(np.sin(x)))(X), np.diag(3 * np.cos(X)))
+
+
 def test_custom_gradients():
     @tj.custom_gradient
     def doubled(x):

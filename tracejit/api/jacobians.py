@@ -35,8 +35,9 @@ def jacobian(fn: Function, argnums: Argnums = 0, mode: str = "auto", has_aux: bo
 
     In place of each array of the result there is a structure like the argument (a tuple of them for several argnums),
     whose leaves have the shape (*result, *argument). mode: "forward" goes column by column, "reverse" row by row,
-    "auto" takes whichever is fewer. has_aux: fn returns (result, aux), the new function (jacobian, aux). Complex
-    functions are taken as holomorphic. Raises GradientError for arguments or results that are no floats.
+    "auto" takes whichever is fewer, and rows where a custom rule is for reverse mode only. has_aux: fn returns (result,
+    aux), the new function (jacobian, aux). Complex functions are taken as holomorphic. Raises GradientError for arguments
+    or results that are no floats.
     """
     require_function("jacobian", fn, argnums)
     if mode not in MODES:
@@ -68,6 +69,12 @@ def hessian(fn: Function, argnums: Argnums = 0, has_aux: bool = False) -> Functi
     return jacobian(grad(fn, argnums, has_aux), argnums, "forward", has_aux)
 
 
+def has_tangents(graph: Graph) -> bool:
+    """Whether forward mode has a rule for every node: `custom_gradient` may have one for reverse mode only."""
+    return all((node.op.name != "custom" or node.attributes["tangent"] is not None)
+               and all(has_tangents(region) for _, region in node.regions()) for node in graph.nodes)
+
+
 class _Jacobian:
     """One call in a trace."""
 
@@ -84,7 +91,8 @@ class _Jacobian:
             raise GradientError(f"mode={mode!r} can't give the Jacobian between real and complex arrays",
                                 span=current_span(2), why="their derivatives are two real numbers each",
                                 fix=f"use mode={only!r}, or real and imaginary parts")
-        self.forward = (only or mode) == "forward" or (only or mode) == "auto" and self.is_tall()
+        self.forward = (only or mode) == "forward" or (only or mode) == "auto" and (
+            self.is_tall() and has_tangents(self.recorded.graph))
 
     def require_floats(self) -> None:
         for output in self.outputs:
