@@ -116,7 +116,32 @@ def from_outside(x):
     return inner(x) * x
 
 
-PROGRAMS = [root, picked, popped, as_array, replaced, cleared, loops_in_loops, one_of_several, from_outside]
+def array_in_a_branch(x):
+    """Its size is known in the branch alone, which keeps it for the way back."""
+    parts, v = [], x
+    while v > 0.2:
+        parts.append(v)
+        v = v * 0.7
+    if v > 0.15:
+        a = np.array(parts) ** 2
+        return (a * np.sin(a)).sum()
+    return v * v
+
+
+def arrays_in_rounds(x):
+    t = x
+    for k in range(6):
+        rows = []
+        for j in range(2, 9):
+            if t * j > 0.3 * k:
+                rows.append(np.array([t, j * 0.1]) * x)
+        m = np.array(rows)
+        t = np.cos(t) + 0.1 * np.tanh((m @ m.T).sum()) * x
+    return t
+
+
+PROGRAMS = [root, picked, popped, as_array, replaced, cleared, loops_in_loops, one_of_several, from_outside,
+            array_in_a_branch, arrays_in_rounds]
 
 
 def slope(f, x, h=1e-4):
@@ -147,7 +172,7 @@ def derivative(graph):
     return made
 
 
-@pytest.mark.parametrize("program", [root, picked, popped, cleared, loops_in_loops])
+@pytest.mark.parametrize("program", [root, picked, popped, cleared, loops_in_loops, array_in_a_branch])
 def test_third_derivatives(program):
     traced = tj.function(lambda x: tj.grad(program)(x))
     traced(POINT)

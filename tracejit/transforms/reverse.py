@@ -28,7 +28,8 @@ from tracejit.transforms.activity import (
 )
 from tracejit.transforms.failing import without_failures
 from tracejit.transforms.forward import place_of_derivative, rule_of
-from tracejit.transforms.saving import binding, kept_values, unbound_sizes
+from tracejit.transforms.late_sizes import popping, pushing
+from tracejit.transforms.saving import binding, has_size_of, kept_values, unbound_sizes
 
 
 @dataclass(slots=True)
@@ -323,13 +324,26 @@ def split(graph: Graph, wanted: Sequence[bool], active: Sequence[bool], free: Se
     made_outside = {v.node for v in stacks}
     effects = [n for n in both.graph.nodes if n.has_effect and n not in backward and n not in made_outside]
     rest = (*(p for p in params if p in at_hand), *cts, *stacks)
-    sizes = unbound_sizes(extract(both.graph, (*kept, *rest), cotangents, both.undoing))
-    binds = [n for dim, n in binding(both.graph).items() if dim in sizes]
+    bound = binding(both.graph)
+    late = [key is not None and has_size_of(v, frozenset(bound)) for v in kept]
+    sizes = unbound_sizes(extract(both.graph, (*kept, *rest), cotangents, both.undoing)) | symbols_of(
+        n for v, is_late in zip(kept, late, strict=True) if is_late for n in v.shape)
+    binds = [n for dim, n in bound.items() if dim in sizes]
     kept += [v for v in dict.fromkeys(n.operands[0] for n in binds) if v not in kept and v not in at_hand]
     forward = extract(both.graph, (*params, *stacks), (*both.graph.outputs[:outputs], *kept), effects)
     back = extract(both.graph, (*kept, *rest), cotangents, [*binds, *both.undoing])
-    return Split(forward, back, [v.type for v in kept], both.given,
-                 [v.node.attributes["types"] for v in stacks if v.node is not None])
+    late += [False] * (len(kept) - len(late))
+    halves = Split(forward, back, [v.type for v in kept], both.given,
+                   [v.node.attributes["types"] for v in stacks if v.node is not None])
+    return on_stacks(halves, outputs, late) if any(late) else halves
+
+
+def on_stacks(halves: Split, outputs: int, late: Sequence[bool]) -> Split:
+    """The halves of a region with values of late sizes on stacks. outputs: of the original."""
+    types = [(ArrayType(t.dtype),) for t, is_late in zip(halves.kept, late, strict=True) if is_late]
+    return Split(pushing(halves.forward, outputs, late), popping(halves.backward, late),
+                 [t for t, is_late in zip(halves.kept, late, strict=True) if not is_late], halves.given,
+                 [*halves.stacks, *types])
 
 
 def dependent(graph: Graph, roots: Sequence[Value], also: Sequence[Node]) -> set[Node]:
