@@ -265,6 +265,10 @@ graph(%0: f32[2]) {
   return %2
 }""",
     "drop_unused_size": graph("i64[]", "i64[] = bind_dim(%0, dim='u0')", "i64[] = negate(%1)"),
+    "broadcast_pointwise_of_units": graph(
+        "f32[4,3] f32[4]", number("1.0", "f32[4,1]"), "f32[4,1] = reshape(%1, shape=(4, 1))",
+        "f32[4,1] = add(%3, %2)", "f32[4,3] = broadcast_in_dim(%4, shape=(4, 3), dims=(0, 1))",
+        "f32[4,3] = subtract(%0, %5)"),
     "gather_of_neighbours": graph("f32[6,3]", "i64[4] = iota(dimension=0, type=i64[4])", number("2", "i64[4]"),
                                   "i64[4] = add(%1, %2)", "f32[4,3] = gather(%0, %3, axes=(0,))"),
     "gather_of_neighbours:crossed": graph(
@@ -278,6 +282,30 @@ graph(%0: f32[2]) {
         "f32[4,3] f32[3,4]", "i64[3,4] = iota(dimension=1, type=i64[3,4])",
         "i64[3,4] = iota(dimension=0, type=i64[3,4])",
         "f32[4,3] = scatter(%0, %1, %2, %3, axes=(0, 1), combine='set')"),
+    "clamp_of_count": graph("f32[4]", "i64[4] = iota(dimension=0, type=i64[4])", number("3", "i64[4]"),
+                            "i64[4] = minimum(%1, %2)", "f32[4] = convert(%3, dtype=f32)", "f32[4] = add(%0, %4)"),
+    "clamp_of_count:any_size": graph(
+        "i64[n]", "i64[n] = iota(dimension=0, type=i64[n])", "i64[] = dimension(size=n)", number("-1", "i64[]"),
+        "i64[] = add(%2, %3)", "i64[n] = broadcast_in_dim(%4, shape=(n,), dims=())", "i64[n] = minimum(%1, %5)",
+        "i64[n] = add(%0, %6)"),
+    "reshape_gathered": graph(
+        "f32[5] i64[4,1] f32[4]", "f32[4,1] = gather(%0, %1, axes=(0,))", "f32[4] = reshape(%3, shape=(4,))",
+        "f32[4] = add(%4, %2)"),
+    "reduce_before_reshape": graph("i64[4]", "i64[4,1] = reshape(%0, shape=(4, 1))",
+                                   "i64[] = reduce_max(%1, axes=(0, 1))"),
+    "scatter_once_a_row": graph(
+        "f32[4,1] i64[4,1]", number("2.0", "f32[4,3]"), "i64[4,1] = iota(dimension=0, type=i64[4,1])",
+        "f32[4,3] = scatter(%2, %0, %3, %1, axes=(0, 1), combine='add')"),
+    "scatter_once_a_row:first_axis": graph(
+        "f32[4] i64[4] f32[3,4]", "f32[3,4] = sine(%2)", "i64[4] = iota(dimension=0, type=i64[4])",
+        "f32[3,4] = scatter(%3, %0, %1, %4, axes=(0, 1), combine='set')"),
+    "gather_before_pointwise": graph(
+        "f32[4,3] f32[4] i64[4,1]", "f32[4,3] = broadcast_in_dim(%1, shape=(4, 3), dims=(0,))",
+        "f32[4,3] = subtract(%0, %3)", "i64[4,1] = iota(dimension=0, type=i64[4,1])",
+        "f32[4,1] = gather(%4, %5, %2, axes=(0, 1))"),
+    "gather_before_pointwise:few": graph(
+        "f32[4,3] i64[2]", number("2.0", "f32[4,3]"), "f32[4,3] = power(%0, %2)",
+        "f32[2,3] = gather(%3, %1, axes=(0,))"),
 }
 
 KEPT: dict[str, str] = {

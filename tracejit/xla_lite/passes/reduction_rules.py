@@ -12,6 +12,7 @@ from tracejit.ir.op import Op
 from tracejit.ops.contractions import free_axes
 from tracejit.ops.reductions import folded_axes
 from tracejit.xla_lite.passes.rewriting import Bindings, Results, Rewriter, Rule, rewrite_each
+from tracejit.xla_lite.passes.view_rules import unit_map
 
 REPEATABLE = frozenset(("reduce_min", "reduce_max", "reduce_and", "reduce_or"))    # x combined with x is x
 
@@ -39,6 +40,19 @@ def merge_reductions(g: Rewriter, op: Op, operands: Sequence[Value], attributes:
     x, first = inner.operands[0], inner.attributes["axes"]
     kept = [a for a in range(x.rank) if a not in first]
     return g.emit(op, [x], {"axes": tuple(sorted((*first, *(kept[a] for a in attributes["axes"]))))})
+
+
+@rewrite_each("reduction")
+def reduce_before_reshape(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
+    """max(reshape(x)) = max(x) where the reshape adds or drops axes of size 1 and all axes are folded; sums of floats
+    may have another order."""
+    made, axes = operands[0].node, attributes.get("axes")
+    if made is None or made.op.name != "reshape" or axes is None or len(axes) != operands[0].rank:
+        return None
+    (x,) = made.operands
+    if unit_map(x.shape, operands[0].shape) is None or not (op.name in REPEATABLE or x.dtype.is_integer):
+        return None
+    return g.emit(op, [x], {"axes": tuple(range(x.rank))})
 
 
 @rewrite_each("reduction")
@@ -91,5 +105,5 @@ def contract_transposed(g: Rewriter, op: Op, operands: Sequence[Value], attribut
     return g.emit(op, sides, roles) if changed else None
 
 
-RULES: tuple[Rule, ...] = (reduce_single_elements, merge_reductions, reduce_before_broadcast,
+RULES: tuple[Rule, ...] = (reduce_single_elements, merge_reductions, reduce_before_reshape, reduce_before_broadcast,
                            reduce_before_transpose, contract_transposed)

@@ -131,7 +131,13 @@ def reshape_before_pointwise(g: Rewriter, op: Op, operands: Sequence[Value], att
     (x,), shape = operands, attributes["shape"]
     if x.node is None or x.node.op.kind != "pointwise" or not g.is_read_by_nodes():
         return None
-    nodes = _pointwise_tree(g, x.node, shape)
+    found = _pointwise_at(g, x, x.node, shape)
+    return None if found is None else (found,)
+
+
+def _pointwise_at(g: Rewriter, x: Value, root: Node, shape: Shape) -> Value | None:
+    """reshape(x, shape) by computing x in that shape, from what reshapes for free."""
+    nodes = _pointwise_tree(g, root, shape)
     if nodes is None:
         return None
     env: dict[Value, Value] = {}
@@ -144,7 +150,20 @@ def reshape_before_pointwise(g: Rewriter, op: Op, operands: Sequence[Value], att
 
     for node in reversed(nodes):
         env[node.results[0]] = g.emit(node.op, [reshaped(v) for v in node.operands], node.attributes)[0]
-    return (env[x],)
+    return env[x]
+
+
+@rewrite_each("broadcast_in_dim")
+def broadcast_pointwise_of_units(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings
+                                 ) -> Results | None:
+    """A broadcast of f(x), whose axes of size 1 come from reshapes, is a broadcast of f without those axes."""
+    (x,), dims = operands, attributes["dims"]
+    wide = wide_axes(x.shape)
+    if x.node is None or x.node.op.kind != "pointwise" or len(wide) == x.rank:
+        return None
+    found = _pointwise_at(g, x, x.node, tuple(x.shape[a] for a in wide))
+    return None if found is None else (
+        g.add("broadcast_in_dim", found, shape=attributes["shape"], dims=tuple(dims[a] for a in wide)),)
 
 
 def _pointwise_tree(g: Rewriter, root: Node, shape: Shape) -> list[Node] | None:
@@ -190,7 +209,7 @@ def _reshapes_freely(value: Value, shape: Shape) -> bool:
     node = value.node
     if node is None or splat(value) is not None or node.op.kind in STORED or node.op.name == "reshape":
         return True
-    if keeps_points(value, shape):
+    if keeps_points(value, shape) or picks_elements(value):
         return True
     return (node.op.name == "broadcast_in_dim"
             and reshaped_dims(node.attributes["dims"], value.shape, shape) is not None)
@@ -205,6 +224,30 @@ def keeps_points(value: Value, shape: Shape) -> bool:
     for axis in sorted(node.attributes["axes"]):
         kept.insert(axis, 1)
     return tuple(kept) == shape
+
+
+@rewrite_each("reshape")
+def reshape_gathered(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
+    """Elements picked one by one are picked in any shape; iota without axes of size 1 is an iota."""
+    (x,), shape = operands, attributes["shape"]
+    if x.node is None:
+        return None
+    if picks_elements(x) and g.is_read_by_nodes() and g.uses(x) <= 1:
+        source, *indices = x.node.operands
+        moved = [g.add("reshape", i, shape=shape) for i in indices]
+        return (g.add("gather", source, *moved, axes=x.node.attributes["axes"]),)
+    if x.node.op.name == "iota" and (at := unit_map(x.shape, shape)) is not None:
+        axis = at.get(x.node.attributes["dimension"])
+        return None if axis is None else (
+            g.graph.add("iota", dimension=axis, type=x.type.with_shape(shape), span=g.span),)
+    return None
+
+
+def picks_elements(value: Value) -> bool:
+    """Whether `value` is x[i, j, ...] with an index for each axis."""
+    node = value.node
+    return (node is not None and node.op.name == "gather" and value.rank > 0
+            and len(node.attributes["axes"]) == node.operands[0].rank)
 
 
 @rewrite_each("reshape")
@@ -368,6 +411,6 @@ def slice_at_constants(g: Rewriter, op: Op, operands: Sequence[Value], attribute
 
 RULES: tuple[Rule, ...] = (
     drop_identity_view, merge_reshapes, broadcast_reshaped, reshape_broadcast, broadcast_without_growth,
-    transpose_of_units, reshape_points, reshape_before_pointwise, merge_transposes, transpose_broadcast,
-    merge_broadcasts, merge_slices, slice_concatenation, slice_broadcast, merge_reverses, flatten_concatenation,
-    slice_at_constants)
+    transpose_of_units, reshape_points, reshape_gathered, reshape_before_pointwise, broadcast_pointwise_of_units,
+    merge_transposes, transpose_broadcast, merge_broadcasts, merge_slices, slice_concatenation, slice_broadcast,
+    merge_reverses, flatten_concatenation, slice_at_constants)
