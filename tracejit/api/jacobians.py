@@ -36,8 +36,8 @@ def jacobian(fn: Function, argnums: Argnums = 0, mode: str = "auto", has_aux: bo
     In place of each array of the result there is a structure like the argument (a tuple of them for several argnums),
     whose leaves have the shape (*result, *argument). mode: "forward" goes column by column, "reverse" row by row,
     "auto" takes whichever is fewer, and rows where a custom rule is for reverse mode only. has_aux: fn returns (result,
-    aux), the new function (jacobian, aux). Complex functions are taken as holomorphic. Raises GradientError for arguments
-    or results that are no floats.
+    aux), the new function (jacobian, aux). Complex functions are taken as holomorphic. Raises GradientError for
+    arguments or results that are no floats.
     """
     require_function("jacobian", fn, argnums)
     if mode not in MODES:
