@@ -421,6 +421,68 @@ def test_tapes_go_through_lists(count):
         np.testing.assert_allclose(made, factor * expected, rtol=1e-12)
 
 
+def grown(parts, x, least):
+    s = 0.2
+    while s < x.sum() + least:
+        parts.append(s * x[0])
+        s = s * 1.7 + 0.1
+    return parts
+
+
+def test_a_list_from_before_the_tape_is_changed_once_and_is_no_source():
+    @tj.function
+    def f(x):
+        parts, log = grown([], x, 1), grown([], x, 2)
+        with tj.GradientTape() as tape:
+            tape.watch(x)
+            parts.append(x[1] * x[1])
+            parts[0] = x[2] * 3
+            y = sum(parts) * parts[-1]
+            log.append(y)
+        parts.append(5.0)
+        return y, tape.gradient(y, x), len(parts), len(log)
+    x = np.array([0.3, 0.8, 0.5])
+    before = grown([], x, 1)
+    rest = sum(before[1:]) + 1.5
+    y, gradient, parts, log = f(x)
+    assert (parts, log) == (len(before) + 2, len(grown([], x, 2)) + 1)
+    assert y == pytest.approx((rest + 0.64) * 0.64)
+    np.testing.assert_allclose(gradient, [0, 1.6 * (rest + 2 * 0.64), 3 * 0.64], rtol=1e-12)
+
+
+def test_tapes_see_what_goes_into_a_list_by_another_name():
+    @tj.function
+    def f(x):
+        with tj.GradientTape() as tape:
+            tape.watch(x)
+            a, b = grown([], x, 1), grown([], x, 2)
+            c = a if x[0] > 0.1 else b
+            a.append(x[2] * 100)
+            y = sum(c)
+        return tape.gradient(y, x)
+    assert f(np.array([0.3, 0.8, 0.5]))[2] == 100
+
+
+def test_tapes_in_tapes_go_through_lists_that_shrink():
+    def h(x):
+        a, b = grown([], x, 1), []
+        while len(a) > 0:
+            b.append(a.pop() * x[2] * x[2])
+        return sum(b) * x[1]
+
+    @tj.function
+    def f(x):
+        with tj.GradientTape() as outer:
+            outer.watch(x)
+            with tj.GradientTape() as tape:
+                tape.watch(x)
+                y = h(x)
+            w = (tape.gradient(y, x) ** 2).sum()
+        return outer.gradient(w, x)
+    x = np.array([0.3, 0.8, 0.5])
+    np.testing.assert_allclose(f(x), tj.grad(lambda x: (tj.grad(h)(x) ** 2).sum())(x), rtol=1e-10)
+
+
 def test_steps_of_training_in_a_native_loop():
     rng = np.random.default_rng(0)
     x = rng.normal(size=(64, 3))

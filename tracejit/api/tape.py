@@ -8,7 +8,7 @@ Flows out: gradients. In a trace the tape goes back over the nodes that are ther
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -17,6 +17,7 @@ import numpy as np
 
 from tracejit.api.function import watch_calls
 from tracejit.api.gradients import derived, vjp
+from tracejit.api.leading import changed_since, history, leading_to, read_first, repeated, uses_lists
 from tracejit.api.recording import RECORDERS, Program, Recorder
 from tracejit.api.tensor import Tensor
 from tracejit.api.variable import Variable, traced
@@ -166,10 +167,10 @@ class _Traced:
         return self.scope.graph.nodes[-1] if self.scope.graph.nodes else None
 
     def recorded(self) -> list[Node]:
-        """The nodes since the tape began that it did not skip."""
+        """The nodes since the tape began that it did not skip; of those that it did, what they did to lists."""
         nodes = self.scope.graph.nodes
         since, until = _number(nodes, self.before), _number(nodes, self.last) if self.last else len(nodes)
-        return [n for n in nodes[since:until] if not (n.results and n.results[0] in self.skipped)]
+        return [n for n in nodes[since:until] if not (n.results and n.results[0] in self.skipped) or uses_lists(n)]
 
     def local(self, array: Array) -> Value:
         """The array's value as this scope sees it."""
@@ -210,7 +211,7 @@ class _Traced:
                                 fix="ask for the gradient where the `with` block is")
         values = [self.source(s) for s in sources]
         wanted, seeds = {v for v in values if v is not None}, self.seeds(targets, weights)
-        nodes = leading_to(self.recorded(), seeds)
+        nodes = leading_to(self.scope.graph, self.recorded(), seeds)
         found = (self.pulled_again if any(map(uses_lists, nodes)) else self.pulled)(nodes, wanted, seeds)
         made = [None if v is None else found.get(v) for v in values]
         return [None if v is None else Array(v, self.scope) for v in made]
@@ -224,20 +225,33 @@ class _Traced:
 
     def pulled_again(self, nodes: Sequence[Node], wanted: set[Value], seeds: dict[Value, Term]) -> dict[Value, Value]:
         """The same through lists: the nodes are done once more in a graph of their own, where lists are arrays."""
-        made = {v for node in nodes for v in node.results}
+        made, early = {v for node in nodes for v in node.results}, self.early(nodes)
         if not wanted.isdisjoint(made):
             raise GradientError("a source was computed on the way from another one, through a list",
                                 span=current_span(4), fix="ask for it by a tape that begins where it is known")
-        params = list(dict.fromkeys(v for v in (*(v for n in nodes for v in n.operands), *seeds) if v not in made))
-        graph = Graph([v.type for v in params])
-        env = dict(zip(params, graph.params, strict=True))
-        for node in nodes:
-            env.update(zip(node.results, graph.keep(node, [env[v] for v in node.operands]), strict=True))
+        made.update(v for node in early for v in node.results)
+        fixed, params = read_first(early, ()), [v for v in read_first(nodes, seeds) if v not in made]
+        graph = Graph([v.type for v in (*fixed, *params)])
+        env = repeated(graph, early, dict(zip(fixed, graph.params, strict=False)))
+        env = repeated(graph, nodes, {**env, **dict(zip(params, graph.params[len(fixed):], strict=True))})
         graph.outputs = tuple(env[v] for v in seeds)
-        both = joint(fill_stacks(graph), [p in wanted for p in params], [True] * len(seeds))
-        results = self.scope.graph.inline(both.graph, [*params, *(t.value for t in seeds.values())])
+        flags = [*([False] * len(fixed)), *(p in wanted for p in params)]
+        both = joint(fill_stacks(graph), flags, [True] * len(seeds))
+        results = self.scope.graph.inline(both.graph, [*fixed, *params, *(t.value for t in seeds.values())])
         cotangents = iter(results[len(seeds):])
-        return {p: next(cotangents) for p, given in zip(params, both.given, strict=True) if given}
+        return {p: next(cotangents) for p, given in zip((*fixed, *params), both.given, strict=True) if given}
+
+    def early(self, nodes: Sequence[Node]) -> list[Node]:
+        """What is to be done before the nodes are done again: what made the lists that they change, before the tape."""
+        graph = self.scope.graph
+        start = _number(graph.nodes, self.before)
+        if not changed_since(graph, nodes, graph.nodes[start:]):
+            return []
+        if (found := history(graph, nodes, graph.nodes[:start])) is None:
+            raise GradientError("the target depends on a list that is changed and was made before the tape",
+                                span=current_span(5), why="what it held then is not kept",
+                                fix="make the list in the `with` block of the tape")
+        return found
 
     def seeds(self, targets: Sequence[Any], weights: Sequence[Any]) -> dict[Value, Term]:
         found: dict[Value, Term] = {}
@@ -276,22 +290,6 @@ def _number(nodes: Sequence[Node], node: Node | None) -> int:
         return 0
     owner = node.results[0].node if node.results else node
     return next(k for k, n in enumerate(nodes, 1) if n is owner)
-
-
-def leading_to(nodes: Sequence[Node], values: Iterable[Value]) -> list[Node]:
-    """The nodes which `values` are made of, in order."""
-    needed, found = set(values), []
-    for node in reversed(nodes):
-        if not needed.isdisjoint(node.results) or not needed.isdisjoint(node.operands) and uses_lists(node):
-            needed.update(node.operands)
-            found.append(node)
-    return found[::-1]
-
-
-def uses_lists(node: Node) -> bool:
-    """Whether a node reads or changes a native list, also in its regions."""
-    return node.op.name.startswith("stack_") or any(
-        uses_lists(inner) for _, region in node.regions() for inner in region.nodes)
 
 
 def _float_array(leaf: Any) -> Array:

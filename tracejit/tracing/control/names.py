@@ -1,5 +1,4 @@
-"""Which names of the user's code hold an object: variables of functions that run, entries of containers, stores, and
-what their loops run over.
+"""Which names of the user's code hold an object: variables, entries of containers, stores, what loops run over.
 
 Flows in:  an array that owns its memory, or a container.
 Flows out: `count_names`; more than one means that a change through one name is seen through another.
