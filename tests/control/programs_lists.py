@@ -454,7 +454,7 @@ def filter_and_map(x, low):
     return [v * 2 for v in x if v > low], [i for i in range(3) if x[i] > low]
 
 
-@program("lists built in branches and loops", (a(1, 2, 3, 4), 1.5), (a(1, -2, 3, -4), -1.5))
+@program("lists that change", (a(1, 2, 3, 4), 1.5), (a(1, -2, 3, -4), -1.5))
 def list_bound_to_longer_ones_by_both_branches(x, t):
     parts = []
     if t > 0:
@@ -464,7 +464,7 @@ def list_bound_to_longer_ones_by_both_branches(x, t):
     return sum(parts) + x[0], len(parts)
 
 
-@program("lists built in branches and loops", (a(1, 2, 3, 4), 1.5), (a(1, -2, 3, -4), -1.5))
+@program("lists that change", (a(1, 2, 3, 4), 1.5), (a(1, -2, 3, -4), -1.5))
 def list_bound_to_longer_ones_in_a_while(x, t):
     parts = []
     k = 0
