@@ -78,3 +78,23 @@ def test_loops_that_end_by_a_test_and_loops_in_loops() -> None:
     assert found[1] == expected[1]
     optimized = str(fast.stages(a, x).optimized)
     assert optimized.index("dot_general") < optimized.index("while(")
+
+
+def test_rounds_still_do_what_has_an_effect_and_no_result() -> None:
+    m = RNG.normal(size=(3, 4))
+
+    @tj.function
+    def checked(x, m):
+        k, parts = 0, []
+        while k < 5:
+            k += 1
+            assert x + k < 4, "too large"
+            x = x + abs(m.sum())
+            parts.append(x)
+        return sum(parts)
+    plain = sum(-90 + k * abs(m.sum()) for k in range(1, 6))
+    np.testing.assert_allclose(checked(-90.0, m), plain, rtol=1e-12)
+    with np.testing.assert_raises_regex(AssertionError, "too large"):
+        checked(3.5, m)
+    slope = tj.grad(lambda m: checked.original(-90.0, m))(m)
+    np.testing.assert_allclose(slope, np.full((3, 4), 15.0 * np.sign(m.sum())), rtol=1e-12)

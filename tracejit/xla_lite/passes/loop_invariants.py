@@ -87,7 +87,7 @@ def _with_params(region: Graph, given: Sequence[Value], inside: bool = True) -> 
     if inside:
         env.update(zip(given, made.params[len(region.params):], strict=True))
     for node in region.nodes:
-        if not all(v in env for v in node.results):
+        if not node.results or not all(v in env for v in node.results):
             results = made.keep(node, [env[v] for v in node.operands])
             env.update({v: x for v, x in zip(node.results, results, strict=True) if v not in env})
     made.outputs = tuple(env[v] for v in region.outputs)
