@@ -137,7 +137,9 @@ def scatter_to_neighbours(g: Rewriter, op: Op, operands: Sequence[Value], attrib
 
 # ---- one place in every row ------------------------------------------------------------------------------------
 
-CHANGES = {"add": "add", "multiply": "multiply", "minimum": "minimum", "maximum": "maximum"}
+COMBINED = ("set", "add", "multiply", "minimum", "maximum")
+CHEAP = 1               # cost of ops that are computed once more for what is gathered
+MOST_GATHERED = 64      # pointwise nodes that a gather is pushed through
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +155,7 @@ def row_places(x: Value, indices: Sequence[Value], axes: Sequence[int]) -> RowPl
     """For indices of all axes, all but one of which count whole axes."""
     counts = [count_of(v) for v in indices]
     free = [a for a, c in zip(axes, counts, strict=True) if c is None]
-    if len(axes) != x.rank or len(free) != 1:
+    if len(axes) != x.rank or x.rank < 2 or len(free) != 1:
         return None
     shape, at = indices[0].shape, {c.axis: a for a, c in zip(axes, counts, strict=True) if c is not None}
     whole = len(at) == x.rank - 1 and all(
@@ -167,17 +169,19 @@ def row_places(x: Value, indices: Sequence[Value], axes: Sequence[int]) -> RowPl
 @rewrite_each("scatter")
 def scatter_once_a_row(g: Rewriter, op: Op, operands: Sequence[Value], attributes: Bindings) -> Results | None:
     """f(y) with one element of every row changed = select(iota == place, changed, f(y)), of an array that only this
-    node reads: all of it is written anyway."""
+    node reads: all of it is written anyway. Of several changes only the first: each would compare every element."""
     x, updates, *indices = operands
-    made_here = splat(x) is not None or x.node is not None and x.node.op.kind == "pointwise" and g.uses(x) <= 1
-    if op.name != "scatter" or not made_here or attributes["combine"] not in ("set", *CHANGES):
+    if op.name != "scatter" or attributes["combine"] not in COMBINED:
+        return None
+    if splat(x) is None and (x.node is None or x.node.op.kind != "pointwise" or x.node.op.name == "select"
+                             or g.uses(x) > 1):
         return None
     if (rows := row_places(x, indices, attributes["axes"])) is None:
         return None
     place, new = (_along_rows(g, v, x, rows) for v in (rows.place, updates))
     number = g.graph.add("iota", dimension=rows.axis, type=place.type, span=g.span)
-    if (change := CHANGES.get(attributes["combine"])) is not None:
-        new = g.add(change, x, new)
+    if attributes["combine"] != "set":
+        new = g.add(attributes["combine"], x, new)
     return (g.add("select", g.add("compare", number, place, direction="EQ"), new, x),)
 
 
@@ -199,13 +203,35 @@ def gather_before_pointwise(g: Rewriter, op: Op, operands: Sequence[Value], attr
     if node.op.name == "broadcast_in_dim":
         found = _gather_broadcast(g, node, indices, attributes["axes"])
         return None if found is None else (found,)
-    if node.op.kind != "pointwise" or g.uses(x) > 1 and node.op.cost > CHEAP:
+    nodes = _gathered_tree(g, node, row_places(x, indices, attributes["axes"]) is not None)
+    if not nodes:
         return None
-    parts = [_gathered(g, v, indices, attributes["axes"]) for v in node.operands]
-    return g.emit(node.op, parts, node.attributes)
+    env: dict[Value, Value] = {}
+    for one in nodes:
+        parts = [env[v] if v in env else env.setdefault(v, _gathered(g, v, indices, attributes["axes"]))
+                 for v in one.operands]
+        env[one.results[0]] = g.emit(one.op, parts, one.attributes)[0]
+    return (env[x],)
 
 
-CHEAP = 1     # cost of ops that are computed once more for what is gathered
+def _gathered_tree(g: Rewriter, root: Node, once_a_row: bool) -> list[Node]:
+    """The pointwise nodes to compute of gathered elements, operands first: those that nothing else reads, and cheap
+    ones where only one element of a row is taken. Empty if there are none, or too many."""
+    found: list[Node] = []
+    seen: set[Node] = set()
+
+    def visit(node: Node | None) -> None:
+        if node is None or node in seen or len(seen) > MOST_GATHERED or node.op.kind != "pointwise":
+            return
+        if g.uses(node.results[0]) > 1 and not (once_a_row and node.op.cost <= CHEAP):
+            return
+        seen.add(node)
+        for value in node.operands:
+            visit(value.node)
+        found.append(node)
+
+    visit(root)
+    return found if len(seen) <= MOST_GATHERED else []
 
 
 def _gathers_less(x: Value, indices: Sequence[Value], axes: Sequence[int]) -> bool:
