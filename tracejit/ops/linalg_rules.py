@@ -87,11 +87,6 @@ def real(x: Term) -> Term:
     return apply("real", x) if x.dtype.is_complex else x
 
 
-def as_type(x: Term, like: Term) -> Term:
-    """Real numbers as complex ones, where `like` has such."""
-    return convert(x, like.dtype)
-
-
 def along_rows(v: Term, like: Term) -> Term:
     """[..., i, j] = v[..., i], in the dtype of `like`."""
     wide = spread(v, (*v.shape, like.shape[-1]), (v.rank,))
